@@ -1,0 +1,1 @@
+"""Who speaks what: a tuple of transactions and an endpoint per actor."""

@@ -1,0 +1,1 @@
+"""What the profiles speak of, as frozen values; standard library only."""

@@ -1,0 +1,1 @@
+"""Pure decisions: domain values in, Problems or a Decision out."""

@@ -1,0 +1,1 @@
+"""The standards as data, each table naming its source."""

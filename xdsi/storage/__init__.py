@@ -1,0 +1,1 @@
+"""Everything that persists; implements the ports of the domain."""

@@ -1,0 +1,1 @@
+"""One codec per format; no input or output, no decisions."""
