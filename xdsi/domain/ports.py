@@ -1,0 +1,183 @@
+"""What transactions need of the world, as Protocols; `app` chooses who implements them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from xdsi.domain.audit import AuditEvent
+from xdsi.domain.consent import Action, Consent, Decision, Resource
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.imaging import Instance, Study
+from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
+from xdsi.domain.outcome import Outcome
+from xdsi.domain.stored_query import FoundObject, StoredQuery
+from xdsi.domain.subject import Caller
+from xdsi.domain.submission import Document, Submission
+
+
+class RegistrySession(Protocol):
+    """One unit of work on the registry: everything inside is one snapshot, and a write is all or nothing.
+
+    Patient ids given and returned are those of the survivor after merges.
+    """
+
+    def patient_status(self, patient: PatientId) -> str:
+        """`active`, `subsumed` or `unknown`."""
+
+    def patient_key(self, patient: PatientId) -> int | None:
+        """The internal key of the surviving person, or None when unknown."""
+
+    def consent_epoch(self, patient: PatientId) -> int:
+        """A number that grows with every change to the patient's consents."""
+
+    def objects(self, ids: Sequence[str]) -> Mapping[str, RegistryObject]:
+        """Registered objects by entryUUID, whatever their status; unknown ids are absent."""
+
+    def entries_by_unique_id(self, unique_ids: Sequence[str]) -> Sequence[DocumentEntry]:
+        """All DocumentEntries (any version, any status) with one of these uniqueIds."""
+
+    def kinds_by_unique_id(self, unique_ids: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        """For each registered uniqueId, the kinds of object that carry it."""
+
+    def folders_of(self, entry_uuid: str) -> Sequence[Folder]:
+        """The Approved Folders that contain a DocumentEntry."""
+
+    def related_to(self, entry_uuids: Sequence[str], types: Sequence[str]) -> Sequence[Association]:
+        """Associations of the given types whose target is among the ids."""
+
+    def save(self, submission: Submission) -> None:
+        """Store objects with their final ids."""
+
+    def deprecate(self, entry_uuids: Sequence[str]) -> Sequence[str]:
+        """Set DocumentEntries to Deprecated; returns the ids that were still Approved (the others were too late)."""
+
+    def touch_folders(self, entry_uuids: Sequence[str], last_update_time: str) -> None:
+        """Set lastUpdateTime of Folders."""
+
+    def find(self, query: StoredQuery) -> Sequence[FoundObject]:
+        """The objects a stored query selects, in the order of the answer."""
+
+    def fragments(self, ids: Sequence[str]) -> Iterable[bytes]:
+        """The stored ebRIM fragments of objects, filled with their present status, in the order given.
+
+        Small answers are read at once; large ones in batches on a connection of their own, as they are consumed,
+        which may be after this unit of work has ended.
+        """
+
+    def resources_by_unique_id(self, requests: Sequence[tuple[str, str]]) -> Sequence[Resource]:
+        """For (repositoryUniqueId, uniqueId) pairs, every DocumentEntry (any status) as consent sees it."""
+
+    def manifests_of_study(self, study_instance_uid: str) -> Sequence[Resource]:
+        """DocumentEntries (any status, newest first) whose referenceIdList names this Study Instance UID."""
+
+    def consents(self, patient: PatientId) -> Sequence[Consent]:
+        """All stored consents of the person (every alias), whose DocumentEntry is Approved."""
+
+    def save_consent(self, consent: Consent) -> None:
+        """Add or replace the verified form of a consent document; the patient's epoch grows."""
+
+    def append_audit(self, events: Sequence[AuditEvent], trace: str) -> None:
+        """Store audit records in this unit of work."""
+
+
+class Registry(Protocol):
+    """The registry's storage."""
+
+    def reading(self) -> AbstractContextManager[RegistrySession]:
+        """A read-only snapshot."""
+
+    def writing(self) -> AbstractContextManager[RegistrySession]:
+        """A unit of work; leaving it normally commits durably, an exception rolls back."""
+
+
+class DocumentStore(Protocol):
+    """Where a repository keeps bytes (content-addressed, durable)."""
+
+    def stage(self, document: Document) -> str:
+        """Make bytes durable under their SHA-256 and return it; not yet retrievable by a uniqueId."""
+
+    def publish(self, unique_id: str, mime_type: str, sha256: str, size: int, sha1: str) -> None:
+        """Make a staged document retrievable by its uniqueId; the same bytes again do no harm.
+
+        Raises ValueError when other bytes are already published under the uniqueId.
+        """
+
+    def withdraw(self, unique_id: str) -> None:
+        """Undo `publish` of a submission that was refused."""
+
+    def find(self, unique_id: str) -> StoredDocument | None:
+        """The published document, or None."""
+
+
+class StoredDocument(Protocol):
+    """A document in the store."""
+
+    @property
+    def unique_id(self) -> str:
+        """DocumentEntry.uniqueId."""
+
+    @property
+    def mime_type(self) -> str:
+        """As submitted."""
+
+    @property
+    def document(self) -> Document:
+        """Its bytes; reading them verifies the hash while they stream and raises IntegrityLost before the last part."""
+
+    def verify(self) -> bool:
+        """Hash the whole document where that is due (small, or changed since last verified); False when rotten."""
+
+
+class RegistryClient(Protocol):
+    """The repository's way to its registry (ITI-42)."""
+
+    def register(self, submission: Submission, caller: Caller) -> Outcome:
+        """Register; raises Unavailable when the registry cannot be reached."""
+
+
+class Decisions(Protocol):
+    """Who decides: the hub's own consent store, or the hub asked by ITI-79."""
+
+    def decide(
+        self,
+        caller: Caller,
+        action: Action,
+        resources: Sequence[Resource],
+        now: datetime,
+        session: RegistrySession | None,
+    ) -> Sequence[Decision]:
+        """One decision per resource, in order; `session` is the snapshot in which the resources were found."""
+
+
+class InstanceSource(Protocol):
+    """A PACS (or a folder) that holds studies."""
+
+    def studies(self) -> Iterable[Study]:
+        """All studies now present."""
+
+    def study(self, study_instance_uid: str) -> Study | None:
+        """One study with its series and instances."""
+
+    def locate(self, study_uid: str, series_uid: str, sop_uid: str) -> Instance | None:
+        """The instance, only if it lies in that series of that study."""
+
+    def open(self, instance: Instance) -> Iterator[bytes]:
+        """The Part-10 file in chunks."""
+
+
+class PublishedManifests(Protocol):
+    """What an imaging source has published: its study -> the manifest's entry."""
+
+    def manifest_of(self, study_instance_uid: str) -> Resource | None:
+        """The newest published manifest of a study, or None when it was never published."""
+
+
+class Clock(Protocol):
+    """The time, so that tests can set it."""
+
+    def __call__(self) -> datetime:
+        """Now, aware, UTC."""
+
