@@ -1,0 +1,365 @@
+"""Frozen settings from one TOML file and the environment.
+
+Each key is also read from `XDSI_<SECTION>__<KEY>`. Unknown keys and wrong values are refused with their line.
+`docs/configuration.md` is made from the tables here and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xdsi.domain.errors import ConfigurationError
+from xdsi.domain.identifiers import is_oid
+
+
+def _key(doc: str, default: Any = dataclasses.MISSING, *, choices: tuple[str, ...] = (), check: str = "") -> Any:
+    metadata = {"doc": doc, "choices": choices, "check": check}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    if default is dataclasses.MISSING:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The process and its front end."""
+
+    address: str = _key("address to listen on", "127.0.0.1")
+    port: int = _key("port to listen on", 8443)
+    public_url: str = _key("base URL that peers use; empty: made from address and port", "")
+    operations_port: int = _key("port of health and metrics alone, plain HTTP on loopback; 0: none", 0)
+    data_dir: Path = _key("folder of everything this process keeps", Path("xdsi-data"))
+    workers: int = _key("worker processes (SQLite: keep 1)", 1)
+    threads: int = _key("threads in each worker", 16)
+    actors: tuple[str, ...] = _key(
+        "actors to run",
+        ("registry", "repository", "identity", "authorization"),
+        choices=("registry", "repository", "imaging-source", "identity", "authorization"),
+    )
+    mllp_port: int = _key("port of the HL7 v2 feed (ITI-8), TLS where the server has TLS; 0: none", 0)
+    record_dir: str = _key("folder that keeps every SOAP message received and answered; empty: none", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """The affinity domain."""
+
+    home_community_id: str = _key("urn:oid: of this community", "urn:oid:2.999.1", check="oid-urn")
+    patient_id_authority: str = _key(
+        "OID of the domain's patient identifiers; empty: any authority is accepted", "", check="oid"
+    )
+    codes: str = _key("file of the domain's value sets (own TOML or a connectathon codes.xml); empty: not checked", "")
+    profile: str = _key("national rules", "generic", choices=("generic", "open"))
+    unknown_patient: str = _key(
+        "a query for an unknown patient: empty answer or XDSUnknownPatientId", "empty", choices=("empty", "error")
+    )
+    accept_unknown_patients: bool = _key("register documents of patients that no feed announced", False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The Document Registry."""
+
+    database: str = _key("SQLAlchemy URL; empty: SQLite in data_dir", "")
+    strictness: str = _key(
+        "what happens on unknown query parameters and value-set violations",
+        "reject",
+        choices=("off", "log", "warn", "reject"),
+    )
+    reject_unknown_parameters: bool = _key("answer XDSRegistryError on an unknown query parameter", False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """The Document Repository."""
+
+    unique_id: str = _key("repositoryUniqueId, an OID", "2.999.1.2", check="oid")
+    store: str = _key("where documents lie: file:///path; empty: in data_dir", "")
+    registry_url: str = _key("ITI-42 endpoint; empty: the registry of this process", "")
+    check_manifests: bool = _key("refuse a KOS whose patient is not the entry's sourcePatientId", True)
+    decision_url: str = _key("ITI-79 endpoint that decides on retrieval; empty: this process", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagingSource:
+    """The Imaging Document Source of a hospital."""
+
+    retrieve_location_uid: str = _key("OID by which manifests name this source", "2.999.1.3", check="oid")
+    retrieve_ae_title: str = _key("AE title named in manifests", "XDSI")
+    retrieve_url: str = _key("WADO-RS base URL named in manifests; empty: none", "")
+    pacs: str = _key("where the images are: folder:/path", "")
+    repository_url: str = _key("ITI-41 endpoint that manifests are published to", "")
+    repository_unique_id: str = _key("repositoryUniqueId of that repository", "2.999.1.2", check="oid")
+    registry_url: str = _key("ITI-18 endpoint where the hospital finds its published manifests", "")
+    organization_id: str = _key("urn:oid: of the hospital", "urn:oid:2.999.1.9", check="oid-urn")
+    organization_name: str = _key("name of the hospital", "Hospital")
+    source_id: str = _key("SubmissionSet.sourceId, an OID", "2.999.1.4", check="oid")
+    patient_id_authority: str = _key("OID of the hospital's own patient numbers", "2.999.1.5", check="oid")
+    accession_authority: str = _key("OID of the hospital's accession numbers", "2.999.1.6", check="oid")
+    decision_url: str = _key("ITI-79 endpoint that decides on images; empty: this process", "")
+    decision_cache_seconds: float = _key("how long an answer is used again, at most 60", 5.0)
+    decision_offline_seconds: float = _key("how much longer while the hub is away", 0.0)
+    require_signed_decisions: bool = _key("refuse an ITI-79 answer without a valid signature", True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Certificates (PEM). Without `certificate` the server speaks plain HTTP, allowed on loopback only."""
+
+    certificate: str = _key("own certificate with its chain", "")
+    key: str = _key("its private key", "")
+    client_ca: str = _key("authorities whose certificates clients may bear", "")
+    crl: str = _key("revocation list of those authorities", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A system known by its client certificate."""
+
+    name: str = _key("name in audit records")
+    sha256: str = _key("SHA-256 of the certificate, hexadecimal", check="sha256")
+    organization_id: str = _key("urn:oid: of its organisation", "")
+    permits: tuple[str, ...] = _key("transactions it may start, e.g. ITI-42; * for all", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamlIssuer:
+    """Who may issue identity assertions."""
+
+    name: str = _key("Issuer, exactly as in assertions")
+    certificates: tuple[str, ...] = _key("PEM files; more than one during a change of keys")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saml:
+    """Identity assertions (ITI-40)."""
+
+    required: bool = _key("refuse requests without an assertion where one is asked for", True)
+    audiences: tuple[str, ...] = _key("acceptable Audience values", ("urn:oid:2.999.1",))
+    max_lifetime_seconds: int = _key("longest accepted validity", 3600)
+    clock_skew_seconds: int = _key("tolerated difference of clocks", 60)
+    refuse_replay: bool = _key("refuse an assertion that was used before", False)
+    issuer: tuple[SamlIssuer, ...] = _key("trusted issuers", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """Patient consent."""
+
+    enforce: bool = _key("decide by consent; false only in the open profile", True)
+    default: str = _key("when no consent applies", "deny", choices=("deny", "permit"))
+    combine: str = _key("several active consents", "deny-overrides", choices=("deny-overrides", "newest"))
+    hidden: str = _key("say how many entries were hidden", "silent", choices=("silent", "counted"))
+    signer_ca: str = _key("authorities of the certificates that patients sign with (PEM)", "")
+    seals: tuple[str, ...] = _key("certificates (PEM) that may sign on a patient's behalf", ())
+    reject_invalid: bool = _key("refuse a consent whose signature fails", True)
+    decision_certificate: str = _key("certificate (PEM) that signs ITI-79 answers; empty: the TLS certificate", "")
+    decision_trust: tuple[str, ...] = _key("certificates (PEM) whose ITI-79 answers are believed", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Audit records (ITI-20)."""
+
+    source_id: str = _key("AuditSourceID", "xdsi")
+    send: str = _key("collector to forward to: tls://host:6514; empty: none", "")
+    listen: int = _key("port of the collector for other nodes' records; 0: none", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """How `xdsi find` and `xdsi fetch` reach a domain."""
+
+    registry_url: str = _key("ITI-18 endpoint", "")
+    repositories: dict[str, str] = _key("repositoryUniqueId -> ITI-43 endpoint", {})
+    sources: dict[str, str] = _key("Retrieve Location UID -> RAD-69 endpoint", {})
+    certificate: str = _key("client certificate (PEM)", "")
+    key: str = _key("its key", "")
+    ca: str = _key("authorities of the servers", "")
+    assertion: str = _key("file with the identity assertion to send", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All sections."""
+
+    server: Server = field(default_factory=Server)
+    domain: Domain = field(default_factory=Domain)
+    registry: Registry = field(default_factory=Registry)
+    repository: Repository = field(default_factory=Repository)
+    imaging_source: ImagingSource = field(default_factory=ImagingSource)
+    tls: Tls = field(default_factory=Tls)
+    node: tuple[Node, ...] = ()
+    saml: Saml = field(default_factory=Saml)
+    consent: Consent = field(default_factory=Consent)
+    audit: Audit = field(default_factory=Audit)
+    consumer: Consumer = field(default_factory=Consumer)
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read settings: defaults, then the file, then the environment; raises ConfigurationError naming line and key."""
+    environment = os.environ if environment is None else environment
+    text = ""
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            text = path.read_text("utf-8")
+            tree = tomllib.loads(text)
+        except OSError as error:
+            raise ConfigurationError(f"settings file {path} cannot be read: {error.strerror}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(f"{path}: not TOML: {error}") from error
+    for name, value in environment.items():
+        match = re.fullmatch(r"XDSI_([A-Z_]+?)__([A-Z0-9_]+)", name)
+        if match:
+            section = tree.setdefault(match[1].lower(), {})
+            if not isinstance(section, dict):
+                raise ConfigurationError(f"{name}: section {match[1].lower()!r} is a list and cannot be set this way")
+            section[match[2].lower()] = _from_environment(value)
+    where = _Places(str(path) if path else "environment", text)
+    settings: Settings = _section(Settings, tree, (), where)
+    return settings
+
+
+def replaced(settings: Settings, section: str, **changes: Any) -> Settings:
+    """A copy with some keys of one section changed."""
+    return dataclasses.replace(settings, **{section: dataclasses.replace(getattr(settings, section), **changes)})
+
+
+def _from_environment(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    file: str
+    text: str
+
+    def of(self, keys: tuple[str, ...]) -> str:
+        """`file:line` of a key, as well as plain text can tell."""
+        section, key = ".".join(keys[:-1]), keys[-1]
+        current = ""
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            header = re.match(r"\s*\[{1,2}\s*([^\]]+?)\s*\]{1,2}", line)
+            if header:
+                current = header[1]
+                if current == ".".join(keys):
+                    return f"{self.file}:{number}"
+            elif current == section and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
+                return f"{self.file}:{number}"
+        return self.file
+
+
+def _section(kind: Any, tree: Mapping[str, Any], keys: tuple[str, ...], where: _Places) -> Any:
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    for key in tree:
+        if key not in fields:
+            known = ", ".join(sorted(fields))
+            name = ".".join((*keys, key))
+            raise ConfigurationError(f"{where.of((*keys, key))}: unknown key {name!r}; known: {known}")
+    values: dict[str, Any] = {}
+    for name, item in fields.items():
+        if name in tree:
+            values[name] = _value(hints[name], tree[name], item, (*keys, name), where)
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise ConfigurationError(f"{where.of(keys or (name,))}: {'.'.join((*keys, name))!r} is required")
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, item: dataclasses.Field[Any], keys: tuple[str, ...], where: _Places) -> Any:
+    name = ".".join(keys)
+    origin = typing.get_origin(hint)
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigurationError(f"{where.of(keys)}: {name} must be a section [{name}]")
+        return _section(hint, value, keys, where)
+    if origin is tuple:
+        inner = typing.get_args(hint)[0]
+        items = [value] if isinstance(value, str | dict) else value
+        if not isinstance(items, list):
+            raise ConfigurationError(f"{where.of(keys)}: {name} must be a list")
+        return tuple(_value(inner, entry, item, keys, where) for entry in items)
+    if origin is dict:
+        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+            raise ConfigurationError(f"{where.of(keys)}: {name} must be a table of text values")
+        return dict(value)
+    convert: Any = hint
+    if hint is Path:
+        hint = str
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ConfigurationError(f"{where.of(keys)}: {name} must be {hint.__name__}, not {value!r}")
+    _check(name, value, item, keys, where)
+    return convert(value)
+
+
+def _check(name: str, value: Any, item: dataclasses.Field[Any], keys: tuple[str, ...], where: _Places) -> None:
+    choices = item.metadata.get("choices", ())
+    if choices and value not in choices:
+        raise ConfigurationError(f"{where.of(keys)}: {name} is {value!r}; valid: {', '.join(choices)}")
+    check = item.metadata.get("check", "")
+    if not value or not check:
+        return
+    valid = {
+        "oid": is_oid(value),
+        "oid-urn": value.startswith("urn:oid:") and is_oid(value.removeprefix("urn:oid:")),
+        "sha256": re.fullmatch(r"[0-9a-f]{64}", value) is not None,
+    }[check]
+    if not valid:
+        forms = {"oid": "an OID such as 2.999.1", "oid-urn": "urn:oid:2.999.1", "sha256": "64 lower-case hex digits"}
+        raise ConfigurationError(f"{where.of(keys)}: {name} is {value!r}; valid: {forms[check]}")
+
+
+def reference() -> str:
+    """The configuration reference, as Markdown (docs/configuration.md)."""
+    lines: list[str] = []
+    for section in dataclasses.fields(Settings):
+        kind: Any = typing.get_type_hints(Settings)[section.name]
+        repeated = typing.get_origin(kind) is tuple
+        if repeated:
+            kind = typing.get_args(kind)[0]
+        lines += _reference_section(kind, section.name, repeated=repeated)
+    return "\n".join(lines)
+
+
+def _reference_section(kind: Any, name: str, *, repeated: bool) -> list[str]:
+    brackets = f"[[{name}]]" if repeated else f"[{name}]"
+    lines = [f"## `{brackets}`", "", (kind.__doc__ or "").strip(), "", "| key | default | meaning |", "|---|---|---|"]
+    nested: list[str] = []
+    for item in dataclasses.fields(kind):
+        hint = typing.get_type_hints(kind)[item.name]
+        inner = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint
+        if dataclasses.is_dataclass(inner):
+            nested += _reference_section(inner, f"{name}.{item.name}", repeated=True)
+            continue
+        meaning = item.metadata.get("doc", "")
+        if item.metadata.get("choices"):
+            meaning += "; one of " + ", ".join(f"`{c}`" for c in item.metadata["choices"])
+        lines.append(f"| `{item.name}` | {_shown(item)} | {meaning} |")
+    return [*lines, "", *nested]
+
+
+def _shown(item: dataclasses.Field[Any]) -> str:
+    if item.default is dataclasses.MISSING:
+        return "required" if item.default_factory is dataclasses.MISSING else "`{}`"
+    default = item.default
+    if isinstance(default, Path):
+        default = str(default)
+    if isinstance(default, tuple):
+        default = list(default)
+    return f"`{json.dumps(default)}`"

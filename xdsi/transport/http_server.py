@@ -1,0 +1,180 @@
+"""The HTTP front end: gunicorn threads with socket deadlines, one TLS context, audited handshakes.
+
+gunicorn's threaded worker streams bodies both ways but sets no socket timeout and makes a TLS context per connection;
+the subclass here does both, because a slow sender must not hold a thread and a context costs a millisecond.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers import gthread
+
+from xdsi.transport.tls import ReloadingContext, TlsFiles
+
+log = logging.getLogger("xdsi.http")
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long a sender may take: `idle_seconds` between bytes, and a minimum rate once `grace_seconds` have passed."""
+
+    idle_seconds: float = 30.0
+    grace_seconds: float = 10.0
+    minimum_bytes_per_second: float = 1024.0
+    write_seconds: float = 60.0
+
+
+class _GuardedSocket:
+    """Reads from a socket and gives up on a sender below the minimum rate (slow-body attack)."""
+
+    def __init__(self, sock: Any, deadlines: Deadlines) -> None:
+        self._sock = sock
+        self._deadlines = deadlines
+        self.restart()
+
+    def restart(self) -> None:
+        """A new request begins."""
+        self._began = time.monotonic()
+        self._received = 0
+
+    def recv(self, size: int) -> bytes:
+        """Like `socket.recv`; raises TimeoutError for a sender that is too slow."""
+        began = time.monotonic()
+        data: bytes = self._sock.recv(size)
+        now = time.monotonic()
+        if now - began > self._deadlines.write_seconds:
+            raise TimeoutError("no data")
+        self._received += len(data)
+        elapsed = now - self._began
+        late = elapsed - self._deadlines.grace_seconds
+        if late > 0 and self._received < late * self._deadlines.minimum_bytes_per_second:
+            raise TimeoutError(f"sender too slow: {self._received} bytes in {elapsed:.0f} s")
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+class _Connection(gthread.TConn):  # type: ignore[misc]
+    """A connection with deadlines that reports failed handshakes."""
+
+    deadlines = Deadlines()
+    report: Callable[[str, str], None] | None = None
+
+    def init(self) -> None:
+        first = not self.initialized
+        try:
+            if first:
+                # A client that connects and says nothing must not hold a thread in the handshake.
+                self.sock.settimeout(self.deadlines.idle_seconds)
+            super().init()
+        except (ssl.SSLError, TimeoutError) as error:
+            if self.report is not None and self.cfg.is_ssl and isinstance(error, ssl.SSLError):
+                type(self).report(str(self.client[0]), str(error))  # type: ignore[misc]
+            raise
+        self.sock.settimeout(self.deadlines.idle_seconds)
+        if first:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.parser.unreader.sock = _GuardedSocket(self.parser.unreader.sock, self.deadlines)
+        else:
+            self.parser.unreader.sock.restart()
+
+
+class Worker(gthread.ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker with our connections."""
+
+    def accept(self, listener: Any) -> None:
+        """Accept one connection and hand it to a thread."""
+        try:
+            client_sock, client_addr = listener.accept()
+        except OSError as error:
+            log.debug("accept: %s", error)
+            return
+        self.nr_conns += 1
+        self.enqueue_req(_Connection(self.cfg, client_sock, client_addr, listener.getsockname()))
+
+
+class HttpServer(BaseApplication):  # type: ignore[misc]
+    """Serve a WSGI application until stopped.
+
+    `make_app` is called in each worker after the fork, so that no database connection is shared between processes.
+    `report_handshake(address, reason)` is told of every failed TLS handshake.
+    """
+
+    def __init__(
+        self,
+        make_app: Callable[[], WsgiApp],
+        *,
+        address: str,
+        port: int,
+        tls: TlsFiles | None,
+        workers: int = 1,
+        threads: int = 16,
+        report_handshake: Callable[[str, str], None] | None = None,
+        when_ready: Callable[[], None] | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        self._make_app = make_app
+        self._address = address
+        self._port = port
+        self._tls = tls
+        self._workers = workers
+        self._threads = threads
+        self._when_ready = when_ready
+        _Connection.report = staticmethod(report_handshake) if report_handshake else None
+        if deadlines is not None:
+            _Connection.deadlines = deadlines
+        super().__init__()
+
+    def load_config(self) -> None:
+        """gunicorn's settings."""
+        host = f"[{self._address}]" if ":" in self._address else self._address
+        settings: dict[str, Any] = {
+            "bind": [f"{host}:{self._port}"],
+            "workers": self._workers,
+            "threads": self._threads,
+            "worker_class": "xdsi.transport.http_server.Worker",
+            "worker_connections": 1000,
+            "keepalive": 75,
+            # The arbiter's own time limit is for hung workers; threads have deadlines of their own.
+            "timeout": 120,
+            "graceful_timeout": 10,
+            "accesslog": None,
+            "errorlog": "-",
+            "loglevel": "warning",
+            "limit_request_line": 8190,
+            "limit_request_fields": 100,
+            "limit_request_field_size": 65536,
+            "preload_app": False,
+            "control_socket_disable": True,
+        }
+        if self._tls is not None:
+            context = ReloadingContext(self._tls)
+            settings["certfile"] = str(self._tls.certificate)
+            settings["keyfile"] = str(self._tls.key)
+            settings["cert_reqs"] = ssl.CERT_REQUIRED
+            settings["ca_certs"] = str(self._tls.peer_ca)
+            settings["ssl_context"] = lambda _config, _default: context()
+            # The handshake happens in `init`, where its failure can be reported.
+            settings["do_handshake_on_connect"] = True
+        if self._when_ready is not None:
+            ready = self._when_ready
+            settings["when_ready"] = lambda _server: ready()
+        known = self.cfg.settings
+        for key, value in settings.items():
+            if key in known:
+                self.cfg.set(key, value)
+
+    def load(self) -> WsgiApp:
+        """The application, made in the worker."""
+        return self._make_app()

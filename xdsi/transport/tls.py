@@ -1,0 +1,107 @@
+"""TLS contexts for every socket: BCP 195 suites, client certificates, reload without a restart (ITI TF-2 3.19.6)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import ssl
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from xdsi.domain.errors import ConfigurationError
+
+log = logging.getLogger("xdsi.tls")
+
+# The TLS 1.2 suites of ITI TF-2 3.19.6.2.3 (BCP 195); TLS 1.3 suites are all allowed.
+CIPHERS = "ECDHE+AESGCM:DHE+AESGCM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """PEM files: own certificate (with chain) and key, trusted authorities of the peers, revocation lists."""
+
+    certificate: Path
+    key: Path
+    peer_ca: Path
+    crl: Path | None = None
+
+    def stamps(self) -> tuple[tuple[int, int], ...]:
+        """Changes whenever one of the files does."""
+        present = [p for p in (self.certificate, self.key, self.peer_ca, self.crl) if p is not None]
+        return tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in present)
+
+
+def _context(purpose: int, files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(purpose)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    try:
+        context.load_cert_chain(files.certificate, files.key)
+        context.load_verify_locations(files.peer_ca)
+        if files.crl is not None:
+            context.load_verify_locations(files.crl)
+            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"TLS files cannot be used ({files.certificate}, {files.peer_ca}): {error}") from error
+    # A directly trusted node certificate need not be a root (ITI-19 asks for both ways of trust).
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def server_context(files: TlsFiles) -> ssl.SSLContext:
+    """For a listening socket; a client without a trusted certificate fails in the handshake."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER, files)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """For an outgoing connection; the peer must be trusted and bear the name that was called."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, files)
+    context.check_hostname = True
+    return context
+
+
+class ReloadingContext:
+    """A server context that is made anew when its files change; connections that exist keep the old one."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._lock = threading.Lock()
+        self._stamps = files.stamps()
+        self._context = server_context(files)
+
+    def __call__(self) -> ssl.SSLContext:
+        """The context to use for the next connection."""
+        try:
+            stamps = self._files.stamps()
+        except OSError:
+            return self._context
+        if stamps != self._stamps:
+            with self._lock:
+                if stamps != self._stamps:
+                    try:
+                        self._context = server_context(self._files)
+                        self._stamps = stamps
+                        log.info("TLS files changed: loaded anew")
+                    except ConfigurationError as error:
+                        log.error("changed TLS files are not usable, the former stay in force: %s", error)
+                        self._stamps = stamps
+        return self._context
+
+
+def fingerprint(der: bytes) -> str:
+    """SHA-256 of a certificate, lower-case hexadecimal: how nodes are known."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def subject_of(peer_certificate: dict[str, object] | None) -> str:
+    """The subject of `SSLSocket.getpeercert()` as one line."""
+    if not peer_certificate:
+        return ""
+    names: list[str] = []
+    for relative_name in peer_certificate.get("subject", ()):  # type: ignore[attr-defined]
+        names.extend(f"{key}={value}" for key, value in relative_name)
+    return ", ".join(names)
