@@ -5,12 +5,20 @@ ITI SeR (ITI-79), APPC 5.6 (attributes), and this product's docs/policy.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeAlias
 
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId
+from xdsi.spec import xacml
+
+Value: TypeAlias = Code | InstanceIdentifier | str
+"""A value that policies compare: Code for CV, InstanceIdentifier for II, text for everything else"""
+Attributes: TypeAlias = Mapping[str, tuple[Value, ...]]
+"""Attribute id to its values, for one section of a request"""
 
 
 class Action(StrEnum):
@@ -60,6 +68,24 @@ class Effect(StrEnum):
     DENY = "Deny"
 
 
+class Verdict(StrEnum):
+    """What evaluating a policy gives (XACML 2.0 section 6.11)."""
+
+    PERMIT = "Permit"
+    DENY = "Deny"
+    NOT_APPLICABLE = "NotApplicable"
+    INDETERMINATE = "Indeterminate"
+
+
+class Section(StrEnum):
+    """The four groups of attributes of a request."""
+
+    SUBJECT = "Subject"
+    RESOURCE = "Resource"
+    ACTION = "Action"
+    ENVIRONMENT = "Environment"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The answer for one resource; names what decided. Only `permit` discloses."""
@@ -73,15 +99,17 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """One comparison of a rule: any value of `attribute` in the request equals `value`.
+    """One comparison of a rule: `function(value, v)` holds for any value `v` of `attribute` in the request.
 
     `attribute` is the APPC attribute id; `value` is a Code for CV, an InstanceIdentifier for II, text otherwise;
-    `function` is the XACML function id.
+    `function` is the XACML function id. Without a value in the request the match fails, or is an error when
+    `must_be_present`.
     """
 
     attribute: str
-    value: Code | InstanceIdentifier | str
+    value: Value
     function: str
+    must_be_present: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,24 +123,71 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Literal:
+    """A value written in a condition."""
+
+    value: Value | bool
+    data_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Designator:
+    """The bag of values of one attribute of the request, in a condition."""
+
+    section: Section
+    attribute: str
+    data_type: str
+    must_be_present: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """A function call in a condition."""
+
+    function: str
+    arguments: tuple[Apply | Designator | Literal, ...] = ()
+
+
+Expression: TypeAlias = Apply | Designator | Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """An XACML Rule without a condition."""
+    """An XACML Rule: its effect where the target matches and the condition, if any, is true."""
 
     id: str
     effect: Effect
     target: Target = field(default_factory=Target)
+    condition: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A policy of the domain's library that takes part as a child, by its id."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """An XACML Policy or PolicySet: children are rules or policies, combined by `combining`."""
+    """An XACML Policy (children are rules) or PolicySet (children are policies and references)."""
 
     id: str
     combining: str
-    children: tuple[Policy | Rule, ...] = ()
+    children: tuple[Policy | Rule | Reference, ...] = ()
     target: Target = field(default_factory=Target)
-    references: tuple[str, ...] = ()
-    """ids of policies of the domain that take part as children"""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Ids of the library's policies that this one refers to, at any depth, in document order."""
+        return tuple(dict.fromkeys(self._references()))
+
+    def _references(self) -> Iterator[str]:
+        for child in self.children:
+            if isinstance(child, Reference):
+                yield child.id
+            elif isinstance(child, Policy):
+                yield from child._references()
 
 
 class SignatureStatus(StrEnum):
@@ -149,17 +224,105 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentFacts:
+    """What a consent document says about itself; compared with its metadata before it counts."""
+
+    document_id: str
+    """PolicySetId, or the CDA's id as `root^extension`; must be the DocumentEntry's uniqueId"""
+    description: str
+    patients: tuple[PatientId, ...]
+    """ids of the one patient it is about"""
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    references: tuple[str, ...] = ()
+    """ids of the library's policies it refers to, as eventCodeList repeats them"""
+
+
+READING = (Action.QUERY, Action.RETRIEVE, Action.RETRIEVE_IMAGING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One plain sentence of a consent: permit or deny, to whom, what, why.
+
+    Values of one field are alternatives, fields add up; an empty field says nothing.
+    """
+
+    effect: Effect
+    roles: tuple[Code, ...] = ()
+    organizations: tuple[str, ...] = ()
+    """organization-id as the assertions carry it, `urn:oid:...`"""
+    persons: tuple[str, ...] = ()
+    """user ids (NameID)"""
+    purposes: tuple[Code, ...] = ()
+    class_codes: tuple[Code, ...] = ()
+    type_codes: tuple[Code, ...] = ()
+    confidentiality_codes: tuple[Code, ...] = ()
+    author_institutions: tuple[InstanceIdentifier, ...] = ()
+    modalities: tuple[Code, ...] = ()
+    """event codes"""
+    studies: tuple[str, ...] = ()
+    """Study Instance UIDs"""
+    documents: tuple[str, ...] = ()
+    """uniqueIds"""
+    actions: tuple[Action, ...] = READING
+
+
+class Combine(StrEnum):
+    """How several active consents of a patient add up."""
+
+    DENY_OVERRIDES = "deny-overrides"
+    NEWEST = "newest"
+
+
+def _emergency_purposes() -> frozenset[Code]:
+    return frozenset(Code(code, scheme) for code, scheme in xacml.EMERGENCY_PURPOSES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainPolicy:
+    """What the affinity domain decides where the patient does not, and what no patient can change (docs/policy.md)."""
+
+    id: str = "domain"
+    default: Effect = Effect.DENY
+    combine: Combine = Combine.DENY_OVERRIDES
+    floor: tuple[Policy, ...] = ()
+    """their Deny is final, their Permit says nothing"""
+    organizations: tuple[Policy, ...] = ()
+    """their Deny is final, their Permit counts where no consent applies"""
+    library: Mapping[str, Policy] = field(default_factory=dict)
+    """policies that consents refer to, by id"""
+    exclusions: frozenset[str] = frozenset()
+    """ids of library policies that are exclusion lists: the Deny of a consent that refers to one is final"""
+    emergency_purposes: frozenset[Code] = field(default_factory=_emergency_purposes)
+    emergency_roles: frozenset[Code] = frozenset()
+    """who may break the glass; nobody by default"""
+    emergency_hidden: frozenset[Code] = frozenset()
+    """confidentiality codes that an emergency does not open"""
+    emergency_overrides_patient: bool = False
+    """an emergency also sets aside a patient's explicit Deny (never an exclusion, never the floor)"""
+    patient_roles: frozenset[Code] = frozenset()
+    """roles of a person acting for himself as the patient"""
+    time_zone: str = "UTC"
+    """IANA name; days begin and end here"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRequest:
     """An ITI-79 question: may this subject perform this action on these resources, for this purpose, now."""
 
-    subject_attributes: dict[str, tuple[Code | InstanceIdentifier | str, ...]]
+    subject_attributes: Attributes
     action: Action
     resources: tuple[Resource, ...]
     patient: PatientId | None = None
+    """the patient the asker's assertion is for"""
+    query_id: str = ""
+    protocol: str = ""
+    """namespace of the query as it came; the answer keeps to it"""
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionAnswer:
     """One decision per asked resource, keyed by its unique_id."""
 
-    decisions: dict[str, Decision]
+    decisions: Mapping[str, Decision]

@@ -18,11 +18,16 @@ class Subject:
     issuer: str
     assertion_id: str
     user_name: str = ""
+    user_qualifier: str = ""
+    """NameID/@NameQualifier"""
     alias: str = ""
     """NameID/@SPProvidedID"""
     organization: str = ""
     organization_id: str = ""
     """urn:oid: or a URL"""
+    further_organizations: tuple[str, ...] = ()
+    further_organization_ids: tuple[str, ...] = ()
+    """a person who acts for several organisations names them all; a rule about any of them counts"""
     home_community_id: str = ""
     npi: str = ""
     provider_identifiers: tuple[str, ...] = ()
