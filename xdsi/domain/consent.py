@@ -303,6 +303,8 @@ class DomainPolicy:
     """an emergency also sets aside a patient's explicit Deny (never an exclusion, never the floor)"""
     patient_roles: frozenset[Code] = frozenset()
     """roles of a person acting for himself as the patient"""
+    npi_root: str = ""
+    """OID under which a national provider identifier becomes an instance identifier"""
     time_zone: str = "UTC"
     """IANA name; days begin and end here"""
 

@@ -144,7 +144,8 @@ _BAG_PREFIX = {
     "CV": "urn:hl7-org:v3:",
     "II": "urn:hl7-org:v3:",
 }
-_TYPE = {"string": STRING, "anyURI": ANY_URI, "boolean": BOOLEAN, "date": DATE, "dateTime": DATE_TIME, "CV": CV, "II": II}
+_TYPE = {"string": STRING, "anyURI": ANY_URI, "boolean": BOOLEAN, "date": DATE, "dateTime": DATE_TIME}
+_TYPE |= {"CV": CV, "II": II}
 ONE_AND_ONLY: dict[str, str] = {f"{p}function:{n}-one-and-only": _TYPE[n] for n, p in _BAG_PREFIX.items()}
 BAG: dict[str, str] = {f"{p}function:{n}-bag": _TYPE[n] for n, p in _BAG_PREFIX.items()}
 IS_IN: dict[str, str] = {f"{p}function:{n}-is-in": _TYPE[n] for n, p in _BAG_PREFIX.items()}

@@ -1,0 +1,200 @@
+"""The decision: may this subject perform this action on these documents, now.
+
+docs/policy.md section 2 is the normative text; ITI TF-1 chapters on BPPC and APPC, ITI TF-2 3.79.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from xdsi.domain.codes import Code
+from xdsi.domain.consent import (
+    READING,
+    Action,
+    Attributes,
+    Combine,
+    Consent,
+    Decision,
+    DomainPolicy,
+    Effect,
+    Policy,
+    Resource,
+    Value,
+    Verdict,
+)
+from xdsi.domain.identifiers import InstanceIdentifier, PatientId
+from xdsi.domain.subject import Subject
+from xdsi.rules.policy_attributes import attributes_of, attributes_of_resource, patient_asked_for
+from xdsi.rules.policy_conditions import Request, zone_of
+from xdsi.rules.policy_evaluation import INDETERMINATE_RULE, Evaluation, evaluate
+from xdsi.spec import xacml
+
+__all__ = ["attributes_of", "attributes_of_resource", "decide", "evaluate"]
+
+OTHER_PATIENT = "other-patient"
+OWN_CONSENT = "own-consent"
+PUBLISHING = "publishing"
+BREAK_GLASS = "break-glass"
+DEFAULT = "default"
+"""names of the rules that are not in any policy: docs/policy.md section 2"""
+
+
+def decide(
+    subject: Subject | Attributes,
+    action: Action,
+    resources: Sequence[Resource],
+    consents: Sequence[Consent],
+    domain: DomainPolicy,
+    now: datetime,
+    *,
+    linked: Callable[[PatientId], Collection[PatientId]] | None = None,
+) -> list[Decision]:
+    """One decision per resource, in order.
+
+    `subject` is a verified assertion, or its attributes as another system verified them. `linked` gives all identifiers
+    of the person whom a patient identifier stands for (merges and cross-references); without it only equal identifiers
+    mean the same person. `consents` may be of several patients; each counts for its own only.
+    """
+    who = attributes_of(subject) if isinstance(subject, Subject) else subject
+    patients = {resource.patient for resource in resources}
+    people = {patient: _identifiers(patient, linked) for patient in patients}
+    asked_for = patient_asked_for(who)
+    if asked_for is not None and any(asked_for not in person for person in people.values()):
+        return [Decision(permit=False, policy=domain.id, rule=OTHER_PATIENT) for _ in resources]
+    question = _Question(
+        request=Request.of(_with_npi(who, domain), action, now, zone=zone_of(domain.time_zone)),
+        action=action,
+        domain=domain,
+        own=asked_for is not None and _holds_any(who, xacml.ROLE, domain.patient_roles),
+        emergency=action in READING
+        and _holds_any(who, xacml.PURPOSE_OF_USE, domain.emergency_purposes)
+        and _holds_any(who, xacml.ROLE, domain.emergency_roles),
+        consents=[
+            (consent, _refers_to(consent.policy, domain.exclusions)) for consent in consents if consent.active_at(now)
+        ],
+    )
+    return [question.about(resource, people[resource.patient]) for resource in resources]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What is the same for all resources of one call."""
+
+    request: Request
+    action: Action
+    domain: DomainPolicy
+    own: bool
+    emergency: bool
+    consents: list[tuple[Consent, bool]]
+    """the active ones, and whether each refers to an exclusion list"""
+
+    def about(self, resource: Resource, person: Collection[PatientId]) -> Decision:
+        """The order of docs/policy.md section 2."""
+        domain = self.domain
+        request = self.request.about(resource, person)
+        refusal, organization = self._domain_says(request)
+        if refusal is not None:
+            return _decision(refusal)
+        if self.action is Action.PUBLISH:
+            return Decision(permit=True, policy=domain.id, rule=PUBLISHING)
+        if self.own and self.action in READING and _is_consent(resource):
+            return Decision(permit=True, policy=domain.id, rule=OWN_CONSENT)
+        opens = self.emergency and domain.emergency_hidden.isdisjoint(resource.confidentiality_codes)
+        patient = self._patient_says(request, person)
+        if patient is not None:
+            if patient.liftable and opens and domain.emergency_overrides_patient:
+                return Decision(permit=True, policy=domain.id, rule=BREAK_GLASS)
+            return patient.decision
+        if organization is not None:
+            return _decision(organization)
+        if domain.default is Effect.PERMIT or not opens:
+            return Decision(permit=domain.default is Effect.PERMIT, policy=domain.id, rule=DEFAULT)
+        return Decision(permit=True, policy=domain.id, rule=BREAK_GLASS)
+
+    def _domain_says(self, request: Request) -> tuple[Evaluation | None, Evaluation | None]:
+        """The final refusal (a Deny or an error of the floor or an organisation), and the organisations' Permit."""
+        permit: Evaluation | None = None
+        for policy in self.domain.floor:
+            evaluation = evaluate(policy, request, self.domain.library)
+            if evaluation.verdict in _REFUSALS:
+                return evaluation, None
+        for policy in self.domain.organizations:
+            evaluation = evaluate(policy, request, self.domain.library)
+            if evaluation.verdict in _REFUSALS:
+                return evaluation, None
+            if evaluation.verdict is Verdict.PERMIT and permit is None:
+                permit = evaluation
+        return None, permit
+
+    def _patient_says(self, request: Request, person: Collection[PatientId]) -> _Said | None:
+        """What the patient's consents add up to, None where none applies; a refusal that stands goes first."""
+        own = [(consent, exclusion) for consent, exclusion in self.consents if consent.patient in person]
+        newest = None if self.domain.combine is Combine.DENY_OVERRIDES or not own else max(_time(c) for c, _ in own)
+        permit: _Said | None = None
+        deny: _Said | None = None
+        for consent, exclusion in own:
+            counts = newest is None or _time(consent) == newest
+            if not counts and not exclusion:
+                continue
+            evaluation = evaluate(consent.policy, request, self.domain.library)
+            if evaluation.verdict in _REFUSALS:
+                explicit = evaluation.verdict is Verdict.DENY and evaluation.rule != INDETERMINATE_RULE
+                said = _Said(_decision(evaluation, consent.unique_id), liftable=explicit and not exclusion)
+                if deny is None or (deny.liftable and not said.liftable):
+                    deny = said
+            elif evaluation.verdict is Verdict.PERMIT and permit is None and counts:
+                permit = _Said(_decision(evaluation, consent.unique_id), liftable=False)
+        return deny or permit
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    decision: Decision
+    liftable: bool
+    """an explicit Deny that is not an exclusion"""
+
+
+_REFUSALS = frozenset({Verdict.DENY, Verdict.INDETERMINATE})
+
+
+def _decision(evaluation: Evaluation, document: str = "") -> Decision:
+    permit = evaluation.verdict is Verdict.PERMIT
+    return Decision(permit=permit, policy=evaluation.policy, rule=evaluation.rule, document=document)
+
+
+def _identifiers(
+    patient: PatientId | None, linked: Callable[[PatientId], Collection[PatientId]] | None
+) -> Collection[PatientId]:
+    if patient is None:
+        return ()
+    return (patient,) if linked is None else {patient, *linked(patient)}
+
+
+def _holds_any(who: Attributes, attribute: str, wanted: frozenset[Code]) -> bool:
+    return bool(wanted) and not wanted.isdisjoint(who.get(attribute, ()))
+
+
+def _is_consent(resource: Resource) -> bool:
+    code = resource.format_code
+    return code is not None and code.scheme == xacml.FORMAT_SCHEME and code.code in xacml.CONSENT_FORMATS
+
+
+def _refers_to(policy: Policy, wanted: frozenset[str]) -> bool:
+    return bool(wanted) and not wanted.isdisjoint(policy.references)
+
+
+def _time(consent: Consent) -> datetime:
+    return consent.signed_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _with_npi(who: Attributes, domain: DomainPolicy) -> Attributes:
+    """The national provider identifier also as an instance identifier, where the domain says under which root."""
+    if not domain.npi_root or xacml.NPI not in who:
+        return who
+    numbers: tuple[Value, ...] = who[xacml.NPI]
+    return {
+        **who,
+        xacml.NPI: (*numbers, *(InstanceIdentifier(domain.npi_root, n) for n in numbers if isinstance(n, str))),
+    }
