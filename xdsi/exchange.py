@@ -16,14 +16,14 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts, Side
 from xdsi.domain.consent import Action, Decision, Resource
-from xdsi.domain.errors import MalformedMessage, SecurityFault, SoapFault, Unavailable
+from xdsi.domain.errors import MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
 from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, Decisions, RegistrySession
 from xdsi.domain.subject import Caller, Peer
@@ -137,7 +137,8 @@ class Actor:
     name: str
     path: str
     transactions: tuple[Transaction[Any, Any], ...]
-    ports: Any
+    ports: Mapping[str, Any]
+    """what each transaction works with, by its number"""
     access: Access
     decisions: Decisions
     unit_of_work: Callable[[bool], AbstractContextManager[Any]]
@@ -213,10 +214,11 @@ def run(
         request = transaction.request.decode(message)
         trace.note("decode")
         with actor.unit_of_work(transaction.writes) as session:
-            located = transaction.locate(request, actor.ports, session)
+            ports = actor.ports.get(transaction.number)
+            located = transaction.locate(request, ports, session)
             decisions = _decide(actor, transaction, caller, located, session, trace)
             response = transaction.handle(
-                Call(request, caller, actor.ports, session, located, decisions, trace),
+                Call(request, caller, ports, session, located, decisions, trace),
             )
             trace.note("handle")
             facts = _described(transaction, request, response, facts, located, decisions)
@@ -225,13 +227,15 @@ def run(
                 session.append_audit(events, trace.id)
         if not transaction.writes:
             actor.trail.append(events, trace=trace.id)
+    except Rejected as rejection:
+        response = _refuse(actor, transaction, request, facts, rejection.problems, trace)
     except MalformedMessage as error:
         problem = Problem(transaction.malformed_code, f"{error} [trace {trace.id}]", location=error.location)
-        response = _refuse(actor, transaction, request, facts, problem, trace)
+        response = _refuse(actor, transaction, request, facts, (problem,), trace)
     except Unavailable as error:
         log.warning("trace %s: %s", trace.id, error)
         problem = Problem(transaction.unavailable_code, f"not available at the moment [trace {trace.id}]")
-        response = _refuse(actor, transaction, request, facts, problem, trace)
+        response = _refuse(actor, transaction, request, facts, (problem,), trace)
     except SoapFault as fault:
         trace.note("fault", reason=fault.reason, detail=fault.detail)
         actor.trail.append(
@@ -274,15 +278,16 @@ def _refuse(
     transaction: Transaction[Any, Any],
     request: Any,
     facts: ExchangeFacts,
-    problem: Problem,
+    problems: Sequence[Problem],
     trace: Trace,
 ) -> Any:
-    trace.note("refused", code=problem.code, context=problem.context, location=problem.location)
-    response = transaction.refuse(request, (problem,))
+    for problem in problems:
+        trace.note("refused", code=problem.code, context=problem.context, location=problem.location, rule=problem.rule)
+    response = transaction.refuse(request, problems)
     if request is not None:
         facts = transaction.facts(request, response, facts)
     actor.trail.append(
-        audit_rules.events_for(replace(facts, outcome=8, outcome_description=problem.context)), trace=trace.id
+        audit_rules.events_for(replace(facts, outcome=8, outcome_description=problems[0].context)), trace=trace.id
     )
     return response
 

@@ -5,6 +5,7 @@
     ├── SoapFault            the exchange ends with a SOAP 1.2 fault
     │   └── SecurityFault    with a wsse fault code; the reason stays with the operator
     ├── Refused              a rule or a decision says no (REST paths)
+    ├── Rejected             problems found after a unit of work had begun to write: it is rolled back
     ├── Unavailable          a database, registry, repository or PACS cannot be reached
     ├── IntegrityLost        stored bytes are not the bytes that were acknowledged
     └── ConfigurationError   the settings cannot be used; names the key
@@ -84,6 +85,14 @@ class Refused(XdsiError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Rejected(XdsiError):
+    """Roll the unit of work back and answer with `problems` (a tuple of outcome.Problem)."""
+
+    def __init__(self, problems: tuple[object, ...]) -> None:
+        super().__init__("rejected")
+        self.problems = problems
 
 
 class Unavailable(XdsiError):

@@ -12,7 +12,7 @@ from xdsi.domain.consent import Action, Consent, Decision, Resource
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
-from xdsi.domain.outcome import Outcome
+from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.stored_query import FoundObject, StoredQuery
 from xdsi.domain.subject import Caller
 from xdsi.domain.submission import Document, Submission
@@ -83,6 +83,26 @@ class RegistrySession(Protocol):
         """Store audit records in this unit of work."""
 
 
+class SpoolPart(Protocol):
+    """One incoming part on its way to a private temporary place; hashed and counted while it arrives."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def finish(self) -> Document:
+        """No more bytes: where they lie, with size and hashes."""
+
+
+class Spool(Protocol):
+    """Keeps the parts of one request until it is answered."""
+
+    def part(self) -> SpoolPart:
+        """Begin a part."""
+
+    def close(self) -> None:
+        """Remove whatever nobody took over."""
+
+
 class Registry(Protocol):
     """The registry's storage."""
 
@@ -129,6 +149,13 @@ class StoredDocument(Protocol):
 
     def verify(self) -> bool:
         """Hash the whole document where that is due (small, or changed since last verified); False when rotten."""
+
+
+class ConsentIntake(Protocol):
+    """Reads and verifies consents and signatures as they are registered."""
+
+    def examine(self, submission: Submission, session: RegistrySession) -> tuple[Sequence[Problem], Sequence[Consent]]:
+        """Problems that refuse the submission, and the verified consents that its acceptance brings."""
 
 
 class RegistryClient(Protocol):

@@ -1,0 +1,135 @@
+"""ITI-43 Retrieve Document Set: a consumer fetches documents from the repository that holds them.
+
+ITI TF-2: 3.43. A document that may not be seen is answered as one that does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from xdsi.domain.audit import DocumentFacts, ExchangeFacts
+from xdsi.domain.consent import Action, Resource
+from xdsi.domain.outcome import Outcome, Problem
+from xdsi.domain.ports import DocumentStore, RegistrySession, StoredDocument
+from xdsi.domain.retrieval import DocumentRequest, RetrieveAnswer, RetrievedDocument, RetrieveRequest
+from xdsi.exchange import Call, Codec, Located, Transaction
+from xdsi.wire.ebxml import retrieve
+
+MAX_DOCUMENTS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievePorts:
+    """What retrieval works with."""
+
+    repository_unique_id: str
+    documents: DocumentStore
+    max_documents: int = MAX_DOCUMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    request: DocumentRequest
+    stored: StoredDocument | None
+
+
+def locate(request: RetrieveRequest, ports: RetrievePorts, session: RegistrySession) -> Located:
+    """The documents that are here, as consent sees them."""
+    found: list[_Found] = []
+    resources: list[Resource] = []
+    for item in request.documents[: ports.max_documents]:
+        here = item.repository_unique_id == ports.repository_unique_id
+        stored = ports.documents.find(item.document_unique_id) if here else None
+        found.append(_Found(item, stored))
+        if stored is not None:
+            resources.append(
+                Resource(unique_id=item.document_unique_id, repository_unique_id=item.repository_unique_id)
+            )
+    return Located(tuple(resources), tuple(found))
+
+
+def handle(call: Call[RetrieveRequest]) -> RetrieveAnswer:
+    """Give out what is here, permitted and whole; one error for each of the others (3.43.4.2)."""
+    ports: RetrievePorts = call.ports
+    if len(call.request.documents) > ports.max_documents:
+        problem = Problem("XDSTooManyResults", f"at most {ports.max_documents} documents may be asked for at once")
+        return RetrieveAnswer(Outcome.of((problem,)))
+    permitted = iter(call.decisions)
+    problems: list[Problem] = []
+    documents: list[RetrievedDocument] = []
+    for found in call.located.state:
+        item: DocumentRequest = found.request
+        stored: StoredDocument | None = found.stored
+        if stored is None:
+            problems.append(_unknown(item, ports.repository_unique_id))
+        elif not next(permitted).permit:
+            problems.append(_unknown(item, ports.repository_unique_id))
+        elif not stored.verify():
+            call.trace.note("integrity", document=item.document_unique_id)
+            problems.append(
+                Problem(
+                    "XDSRepositoryError",
+                    f"document {item.document_unique_id} failed its integrity check [trace {call.trace.id}]",
+                    location=item.document_unique_id,
+                    rule="DOC.integrity",
+                )
+            )
+        else:
+            documents.append(RetrievedDocument(item, stored.mime_type, stored.document))
+    return RetrieveAnswer(Outcome.of(problems, delivered=len(documents)), tuple(documents))
+
+
+def _unknown(item: DocumentRequest, repository_unique_id: str) -> Problem:
+    if item.repository_unique_id != repository_unique_id:
+        return Problem(
+            "XDSUnknownRepositoryId",
+            f"repository {item.repository_unique_id} is not this one",
+            location=item.document_unique_id,
+            rule="RETRIEVE.repository",
+        )
+    return Problem(
+        "XDSDocumentUniqueIdError",
+        "the document is not available",
+        location=item.document_unique_id,
+        rule="RETRIEVE.document",
+    )
+
+
+def refuse(request: RetrieveRequest | None, problems: Sequence[Problem]) -> RetrieveAnswer:
+    """Nothing is given out."""
+    return RetrieveAnswer(Outcome.of(problems, delivered=0))
+
+
+def facts(request: RetrieveRequest, answer: RetrieveAnswer | None, base: ExchangeFacts) -> ExchangeFacts:
+    """Each document asked for and whether it was given out (3.43.6)."""
+    delivered = {document.request for document in answer.documents} if answer else set()
+    return replace(
+        base,
+        documents=tuple(
+            DocumentFacts(
+                unique_id=item.document_unique_id,
+                repository_unique_id=item.repository_unique_id,
+                home_community_id=item.home_community_id,
+                outcome=0 if item in delivered else 8,
+            )
+            for item in request.documents
+        ),
+    )
+
+
+TRANSACTION = Transaction(
+    number="ITI-43",
+    name="Retrieve Document Set",
+    trigger="urn:ihe:iti:2007:RetrieveDocumentSet",
+    reply="urn:ihe:iti:2007:RetrieveDocumentSetResponse",
+    request=Codec(retrieve.decode_request, retrieve.encode_request),
+    response=Codec(retrieve.decode_answer, retrieve.encode_answer),
+    locate=locate,
+    handle=handle,
+    refuse=refuse,
+    facts=facts,
+    action=Action.RETRIEVE,
+    malformed_code="XDSRepositoryError",
+    unavailable_code="XDSRepositoryError",
+)

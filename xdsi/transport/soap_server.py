@@ -1,0 +1,404 @@
+"""The SOAP 1.2 service layer: spyne, boxed (ITI TF-2 Appendix V.3).
+
+spyne finds operations by the body element, which several IHE transactions share, reads whole requests into memory and
+cannot write MTOM. So its protocol is replaced here: requests are streamed and dispatched on wsa:Action, the body
+elements are handed through as they are, and the answer is bytes or a generator of bytes. Nothing else imports spyne.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from spyne import Application, ServiceBase, rpc
+from spyne.interface import InterfaceDocuments
+from spyne.model import Any as AnyType
+from spyne.model.fault import Fault
+from spyne.protocol.soap import Soap12
+from spyne.server.wsgi import WsgiApplication
+
+from xdsi.domain.errors import MalformedMessage, SoapFault
+from xdsi.domain.ports import Spool
+from xdsi.domain.subject import Caller, Peer
+from xdsi.domain.submission import Document
+from xdsi.exchange import Actor, Trace, Transaction, admit, run
+from xdsi.spec import namespaces as ns
+from xdsi.wire import mtom, soap
+from xdsi.wire.message import Message, Packaging, Payload
+from xdsi.wire.xml import LIMIT as ROOT_LIMIT
+
+log = logging.getLogger("xdsi.soap")
+
+READ_SIZE = 256 * 1024
+_TNS = "urn:xdsi:actors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoapLimits:
+    """What one request may carry."""
+
+    simple_bytes: int = 32 * 1024 * 1024
+    message_bytes: int = 4 * 1024**3
+    unverified_bytes: int = 64 * 1024 * 1024
+    """spooled before the root part was read and its sender verified"""
+    mtom: mtom.MultipartLimits = mtom.MultipartLimits()
+
+
+class Recording(Protocol):
+    """Keeps the bytes of one exchange, both ways, for people to look at."""
+
+    def request(self, data: bytes) -> None:
+        """Bytes as they came."""
+
+    def response(self, data: bytes) -> None:
+        """Bytes as they leave."""
+
+    def name(self, transaction: str, packaging: str) -> None:
+        """What the exchange turned out to be."""
+
+    def close(self) -> None:
+        """The exchange is over."""
+
+
+@dataclass(slots=True)
+class _Received:
+    """A request on its way through spyne."""
+
+    trace: Trace
+    spool: Spool
+    packaging: Packaging = Packaging.SIMPLE
+    envelope: soap.Envelope | None = None
+    transaction: Transaction[Any, Any] | None = None
+    caller: Caller | None = None
+    message: Message | None = None
+    recording: Recording | None = None
+
+
+class _FaultInside(Fault):  # type: ignore[misc]
+    """Carries our fault through spyne."""
+
+    def __init__(self, fault: SoapFault) -> None:
+        super().__init__("Server", fault.reason)
+        self.soap_fault = fault
+
+
+class _Protocol(Soap12):  # type: ignore[misc]
+    """spyne's SOAP 1.2 protocol with everything between HTTP and the transaction replaced."""
+
+    def __init__(self, endpoint: SoapEndpoint) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+
+    def create_in_document(self, ctx: Any, charset: str | None = None) -> None:
+        """Read, verify and take apart the request; raises a fault that spyne hands to `serialize`."""
+        received = self._endpoint.begin()
+        ctx.udc = received
+        ctx.transport.resp_headers["Xdsi-Trace"] = received.trace.id
+        try:
+            self._endpoint.receive(ctx.transport.req_env, received)
+        except Exception as error:
+            raise _FaultInside(_as_fault(error, received.trace)) from error
+
+    def decompose_incoming_envelope(self, ctx: Any, message: str = Soap12.REQUEST) -> None:
+        """Name the operation by wsa:Action."""
+        ctx.in_header_doc = None
+        ctx.in_body_doc = ctx.udc.message
+        ctx.method_request_string = f"{{{_TNS}}}{_operation(ctx.udc.transaction)}"
+
+    def deserialize(self, ctx: Any, message: str) -> None:
+        """Hand the request through."""
+        ctx.in_object = ctx.udc
+
+    def serialize(self, ctx: Any, message: str) -> None:
+        """Hand the answer through."""
+        ctx.out_document = ctx.out_object[0] if ctx.out_error is None else ctx.out_error
+
+    def create_out_string(self, ctx: Any, out_string_encoding: str = "utf8") -> None:
+        """The bytes of the answer, or of the fault."""
+        self._endpoint.send(ctx)
+
+    def fault_to_http_response_code(self, fault: Fault) -> str:
+        """400 for Sender faults, 500 for Receiver faults."""
+        status = fault.soap_fault.http_status if isinstance(fault, _FaultInside) else 500
+        return {400: "400 Bad Request", 415: "415 Unsupported Media Type", 408: "408 Request Timeout"}.get(
+            status, "500 Internal Server Error"
+        )
+
+
+def _operation(transaction: Transaction[Any, Any]) -> str:
+    return transaction.number.replace("-", "_")
+
+
+def _as_fault(error: BaseException, trace: Trace) -> SoapFault:
+    if isinstance(error, SoapFault):
+        return error
+    if isinstance(error, MalformedMessage):
+        return SoapFault("Sender", str(error))
+    if isinstance(error, TimeoutError):
+        return SoapFault("Sender", "the request took too long to arrive", detail=str(error), http_status=408)
+    if isinstance(error, OSError):
+        return SoapFault("Sender", "the request did not arrive whole", detail=str(error))
+    log.error("trace %s: unexpected failure", trace.id, exc_info=error)
+    return SoapFault("Receiver", "internal failure", detail=repr(error))
+
+
+class SoapEndpoint:
+    """One actor at one path, as a WSGI application."""
+
+    def __init__(
+        self,
+        actor: Actor,
+        *,
+        make_spool: Callable[[], Spool],
+        peer_of: Callable[[Mapping[str, Any]], Peer],
+        limits: SoapLimits | None = None,
+        record: Callable[[str], Recording] | None = None,
+    ) -> None:
+        self.actor = actor
+        self.make_spool = make_spool
+        self._peer_of = peer_of
+        self._limits = limits or SoapLimits()
+        self._record = record
+        protocol = _Protocol(self)
+        application = Application(
+            [_service(actor)],
+            tns=_TNS,
+            name=actor.name.replace(" ", ""),
+            in_protocol=protocol,
+            out_protocol=protocol,
+            documents_container=InterfaceDocuments,
+        )
+        self._wsgi = WsgiApplication(application, max_content_length=self._limits.message_bytes)
+        self._wsgi.doc.wsdl11 = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one HTTP request."""
+        result: Iterable[bytes] = self._wsgi(environ, start_response)
+        return result
+
+    # -- in
+
+    def begin(self) -> _Received:
+        """A request arrives: a trace, a spool, and a recording where the settings ask for one."""
+        trace = Trace()
+        return _Received(trace, self.make_spool(), recording=self._record(trace.id) if self._record else None)
+
+    def receive(self, environ: Mapping[str, Any], received: _Received) -> None:
+        """Fill `received` from the HTTP request, verifying the sender before attachments are taken."""
+        if environ["REQUEST_METHOD"] != "POST":
+            raise SoapFault("Sender", "only POST is served here; the WSDL is at ?wsdl")
+        if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+            raise SoapFault("Sender", "Content-Encoding is not accepted", http_status=415)
+        content_type = environ.get("CONTENT_TYPE", "")
+        media_type, parameters = mtom.parse_content_type(content_type)
+        chunks = self._chunks(environ, received)
+        if media_type == "multipart/related":
+            kind = parameters.get("type", "application/xop+xml").lower()
+            if kind not in ("application/xop+xml", "application/soap+xml"):
+                raise SoapFault("Sender", f"multipart of type {kind!r} is not accepted", http_status=415)
+            received.packaging = Packaging.MTOM
+            self._receive_mtom(content_type, chunks, environ, received)
+        elif media_type in ("application/soap+xml", "text/xml"):
+            raw = _whole(chunks, self._limits.simple_bytes)
+            self._open(raw, environ, received)
+            received.message = Message(received.envelope.body)  # type: ignore[union-attr]
+        else:
+            raise SoapFault(
+                "Sender",
+                f"Content-Type {media_type!r} is not accepted; expected application/soap+xml or multipart/related",
+                http_status=415,
+            )
+
+    def _open(self, raw: bytes, environ: Mapping[str, Any], received: _Received) -> None:
+        huge = len(raw) > ROOT_LIMIT
+        envelope = soap.read_envelope(raw, limit=self._limits.simple_bytes, huge=huge)
+        received.envelope = envelope
+        transaction = self.actor.find(envelope.action)
+        if transaction is None:
+            raise SoapFault(
+                "Sender",
+                f"action {envelope.action!r} is not served here",
+                subcode=(ns.WSA, "ActionNotSupported"),
+            )
+        received.transaction = transaction
+        if received.recording is not None:
+            received.recording.name(transaction.number, received.packaging)
+        peer = self._peer_of(environ)
+        received.caller = admit(self.actor, transaction, envelope, peer, received.trace)
+
+    def _receive_mtom(
+        self, content_type: str, chunks: Iterator[bytes], environ: Mapping[str, Any], received: _Received
+    ) -> None:
+        reader = mtom.MultipartReader(content_type, self._limits.mtom)
+        parts: dict[str, Document] = {}
+        root = bytearray()
+        unverified = 0
+        part: Any = None
+        name = ""
+
+        def take(events: Iterable[Any]) -> None:
+            nonlocal part, name, unverified
+            for event in events:
+                if isinstance(event, mtom.PartStart):
+                    name = event.content_id
+                    part = root if event.is_root else received.spool.part()
+                elif isinstance(event, mtom.PartData):
+                    if part is root:
+                        root.extend(event.data)
+                        if len(root) > ROOT_LIMIT:
+                            raise MalformedMessage("root part too large", expected=f"at most {ROOT_LIMIT} bytes")
+                    else:
+                        part.write(event.data)
+                        if received.caller is None:
+                            unverified += len(event.data)
+                            if unverified > self._limits.unverified_bytes:
+                                raise MalformedMessage("too many bytes before the root part", expected="root first")
+                elif isinstance(event, mtom.PartEnd):
+                    if part is root:
+                        self._open(bytes(root), environ, received)
+                    else:
+                        parts[name] = part.finish()
+
+        for chunk in chunks:
+            take(reader.feed(chunk))
+        take(reader.close())
+        envelope = received.envelope
+        if envelope is None:
+            raise MalformedMessage("the root part is missing", expected="the part named by start, or the first")
+        mtom.find_includes(envelope.root, parts)
+        received.message = Message(envelope.body, parts)
+
+    def _chunks(self, environ: Mapping[str, Any], received: _Received) -> Iterator[bytes]:
+        stream = environ["wsgi.input"]
+        declared = environ.get("CONTENT_LENGTH")
+        remaining = int(declared) if declared else None
+        total = 0
+        while remaining is None or remaining > 0:
+            wanted = READ_SIZE if remaining is None else min(READ_SIZE, remaining)
+            data = stream.read(wanted)
+            if not data:
+                if remaining:
+                    raise MalformedMessage("the request ended early", expected=f"{remaining} more bytes")
+                return
+            total += len(data)
+            if total > self._limits.message_bytes:
+                raise MalformedMessage("request too large", expected=f"at most {self._limits.message_bytes} bytes")
+            if remaining is not None:
+                remaining -= len(data)
+            if received.recording is not None:
+                received.recording.request(data)
+            yield data
+
+    # -- through
+
+    def answer(self, received: _Received) -> Payload:
+        """Run the exchange."""
+        assert received.transaction is not None
+        assert received.message is not None
+        assert received.caller is not None
+        assert received.envelope is not None
+        try:
+            return run(
+                self.actor,
+                received.transaction,
+                received.message,
+                received.caller,
+                packaging=received.packaging,
+                trace=received.trace,
+                reply_to=received.envelope.reply_to,
+            )
+        except Exception as error:
+            raise _FaultInside(_as_fault(error, received.trace)) from error
+
+    # -- out
+
+    def send(self, ctx: Any) -> None:
+        """Set the answer's headers and bytes."""
+        received: _Received = ctx.udc
+        headers = ctx.transport.resp_headers
+        relates_to = received.envelope.message_id if received.envelope else ""
+        if ctx.out_error is not None:
+            error = ctx.out_error
+            fault = error.soap_fault if isinstance(error, _FaultInside) else _as_fault(error, received.trace)
+            log.info("trace %s: fault %s: %s %s", received.trace.id, fault.code, fault.reason, fault.detail)
+            headers["Content-Type"] = "application/soap+xml; charset=UTF-8"
+            # The rest of the request is not read: the connection cannot be used again.
+            headers["Connection"] = "close"
+            ctx.out_string = [soap.write_fault(fault, relates_to=relates_to, trace=received.trace.id)]
+            received.spool.close()
+        else:
+            payload: Payload = ctx.out_document
+            assert received.transaction is not None
+            pieces = soap.write_envelope(received.transaction.reply, payload.body, relates_to=relates_to)
+            packaging = payload.packaging or received.packaging
+            if packaging is Packaging.MTOM:
+                writer = mtom.MultipartWriter()
+                headers["Content-Type"] = writer.content_type
+                stream = writer.message(pieces, payload.attachments)
+            else:
+                headers["Content-Type"] = "application/soap+xml; charset=UTF-8"
+                stream = pieces
+            ctx.out_string = _answer(stream, received, streaming=bool(payload.attachments))
+        if received.recording is not None:
+            ctx.out_string = _recorded(ctx.out_string, received.recording)
+
+
+def _whole(chunks: Iterator[bytes], limit: int) -> bytes:
+    raw = bytearray()
+    for chunk in chunks:
+        raw += chunk
+        if len(raw) > limit:
+            raise MalformedMessage("message too large for this packaging", expected=f"at most {limit} bytes, or MTOM")
+    return bytes(raw)
+
+
+def _answer(stream: Iterable[bytes], received: _Received, *, streaming: bool) -> Iterable[bytes]:
+    """Small answers as one piece with a Content-Length; large ones piece by piece."""
+    pieces = iter(stream)
+    if not streaming:
+        head: list[bytes] = []
+        size = 0
+        for piece in pieces:
+            head.append(piece)
+            size += len(piece)
+            if size > 1024 * 1024:
+                return _closing(head, pieces, received)
+        received.spool.close()
+        return [b"".join(head)]
+    return _closing((), pieces, received)
+
+
+def _closing(head: Iterable[bytes], rest: Iterator[bytes], received: _Received) -> Iterator[bytes]:
+    began = time.perf_counter()
+    try:
+        yield from head
+        yield from rest
+    finally:
+        received.spool.close()
+        log.debug("trace %s: streamed in %.1f ms", received.trace.id, (time.perf_counter() - began) * 1000)
+
+
+def _recorded(stream: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
+    try:
+        for piece in stream:
+            recording.response(piece)
+            yield piece
+    finally:
+        recording.close()
+
+
+def _service(actor: Actor) -> type[ServiceBase]:
+    """A spyne service with one operation per transaction; each hands its request to the endpoint."""
+
+    def operation(name: str) -> Any:
+        def call(ctx: Any, request: Any) -> Any:
+            return ctx.app.in_protocol._endpoint.answer(ctx.udc)
+
+        call.__name__ = name
+        return rpc(AnyType, _returns=AnyType, _body_style="bare")(call)
+
+    members = {_operation(t): operation(_operation(t)) for t in actor.transactions}
+    return type(ServiceBase)(actor.name.replace(" ", "") + "Service", (ServiceBase,), members)
