@@ -1,0 +1,246 @@
+"""The schema on one page; same tables on SQLite and PostgreSQL.
+
+Rows belong to an internal patient key that never changes: merges are resolved when reading. Primary keys begin with
+it, so that PostgreSQL can partition by it; only `patient` and `identifier` are not led by it, and `identifier` routes
+every query by id to the patient whose rows hold the answer.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.sql.type_api import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Compared byte by byte on both engines, whatever the locale of the server.
+Exact: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql")
+# SQLite numbers rows by itself only for a column of the type INTEGER.
+Key: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _text(name: str) -> Column[str]:
+    """Text that is never NULL; absent is empty, as in the domain."""
+    return Column(name, Exact, nullable=False, server_default="")
+
+
+def _owner() -> Column[int]:
+    return Column("patient_key", Key, ForeignKey("patient.key"), primary_key=True, autoincrement=False)
+
+
+def _fragment() -> Column[bytes]:
+    """The object's canonical ebRIM text with gaps; the last column, so that what lies before it is read without it."""
+    return Column("fragment", LargeBinary, nullable=False)
+
+
+# --- identities ------------------------------------------------------------------------------------------------------
+
+patient = Table(
+    "patient",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    Column("authority", Exact, nullable=False),
+    Column("id", Exact, nullable=False),
+    Column("status", Exact, nullable=False, server_default="active"),
+    Column("survivor_key", Key, ForeignKey("patient.key")),
+    Column("consent_epoch", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("authority", "id"),
+    Index("ix_patient_survivor_key", "survivor_key", sqlite_where=text("survivor_key IS NOT NULL"),
+          postgresql_where=text("survivor_key IS NOT NULL")),
+)  # fmt: skip
+"""Identifiers of patients; `survivor_key` is what it was merged into, one step."""
+
+# --- registry --------------------------------------------------------------------------------------------------------
+
+document_entry = Table(
+    "document_entry",
+    metadata,
+    _owner(),
+    Column("id", Exact, primary_key=True),
+    _text("unique_id"),
+    _text("repository_unique_id"),
+    _text("logical_id"),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("latest", Boolean, nullable=False, server_default=text("true")),
+    Column("status", Exact, nullable=False),
+    Column("on_demand", Boolean, nullable=False),
+    Column("availability", Exact, nullable=False),
+    _text("creation_time"),
+    _text("service_start_time"),
+    _text("service_stop_time"),
+    _text("class_code"),
+    _text("class_scheme"),
+    _text("type_code"),
+    _text("type_scheme"),
+    _text("format_code"),
+    _text("format_scheme"),
+    _text("practice_setting_code"),
+    _text("practice_setting_scheme"),
+    _text("facility_type_code"),
+    _text("facility_type_scheme"),
+    _text("home_community_id"),
+    Column("facts", Exact, nullable=False),
+    _fragment(),
+    Index("ix_document_entry_patient_newest", "patient_key", "creation_time", "id"),
+    Index("ix_document_entry_class_newest", "class_code", "class_scheme", "creation_time", "id"),
+    Index("ix_document_entry_facility_newest", "facility_type_code", "facility_type_scheme", "creation_time", "id"),
+)
+"""`facts` is compact JSON: what consent decides on and no column holds."""
+
+submission_set = Table(
+    "submission_set",
+    metadata,
+    _owner(),
+    Column("id", Exact, primary_key=True),
+    _text("unique_id"),
+    _text("source_id"),
+    _text("submission_time"),
+    Column("status", Exact, nullable=False),
+    _text("content_type_code"),
+    _text("content_type_scheme"),
+    _text("home_community_id"),
+    _fragment(),
+    Index("ix_submission_set_patient_newest", "patient_key", "submission_time", "id"),
+)
+
+folder = Table(
+    "folder",
+    metadata,
+    _owner(),
+    Column("id", Exact, primary_key=True),
+    _text("unique_id"),
+    _text("logical_id"),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("latest", Boolean, nullable=False, server_default=text("true")),
+    Column("status", Exact, nullable=False),
+    _text("last_update_time"),
+    _text("home_community_id"),
+    _fragment(),
+    Index("ix_folder_patient_newest", "patient_key", "last_update_time", "id"),
+)
+
+association = Table(
+    "association",
+    metadata,
+    _owner(),
+    Column("id", Exact, primary_key=True),
+    Column("type", Exact, nullable=False),
+    Column("source", Exact, nullable=False),
+    Column("target", Exact, nullable=False),
+    Column("source_kind", String(1), nullable=False),
+    Column("target_kind", String(1), nullable=False),
+    Column("target_patient_key", Key, nullable=False),
+    Column("status", Exact, nullable=False),
+    _text("home_community_id"),
+    _fragment(),
+    Index("ix_association_source", "patient_key", "source"),
+    Index("ix_association_target", "patient_key", "target"),
+)
+"""Lies with the patient of its source; the kinds of its ends are letters as in `identifier.object_kind`."""
+
+code = Table(
+    "code",
+    metadata,
+    Column("patient_key", Key, primary_key=True, autoincrement=False),
+    Column("object_id", Exact, primary_key=True),
+    Column("kind", Exact, primary_key=True),
+    Column("code", Exact, primary_key=True),
+    Column("scheme", Exact, primary_key=True),
+    Index("ix_code_everywhere", "code", "scheme", "kind", "patient_key", "object_id",
+          sqlite_where=text("kind <> 'confidentiality'"), postgresql_where=text("kind <> 'confidentiality'")),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+"""Codes of an attribute with several values; kind is `event`, `confidentiality` or `folder`."""
+
+author_person = Table(
+    "author_person",
+    metadata,
+    Column("patient_key", Key, primary_key=True, autoincrement=False),
+    Column("object_id", Exact, primary_key=True),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("person", Exact, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""authorPerson values of DocumentEntries and SubmissionSets, in normal form C."""
+
+reference_id = Table(
+    "reference_id",
+    metadata,
+    Column("patient_key", Key, primary_key=True, autoincrement=False),
+    Column("object_id", Exact, primary_key=True),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("value", Exact, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""referenceIdList values, in normal form C."""
+
+identifier = Table(
+    "identifier",
+    metadata,
+    Column("value", Exact, primary_key=True),
+    Column("kind", Exact, primary_key=True),
+    Column("object_id", Exact, primary_key=True),
+    Column("object_kind", String(1), nullable=False),
+    Column("patient_key", Key, nullable=False),
+    Column("sole", Boolean, nullable=False, server_default=text("false")),
+    Index("uq_identifier_sole", "value", unique=True, sqlite_where=text("sole"), postgresql_where=text("sole")),
+    sqlite_with_rowid=False,
+)
+"""Where to look for what has this id. Kinds: `uuid`; `unique` (uniqueId); `lid` (of later versions); `study` (Study
+Instance UID of a manifest); `target` (an object that an association of another patient points at).
+
+`sole`: the value may be taken once in the whole registry (uniqueId of a SubmissionSet or of a new Folder).
+"""
+
+consent = Table(
+    "consent",
+    metadata,
+    _owner(),
+    Column("entry_uuid", Exact, primary_key=True),
+    Column("unique_id", Exact, nullable=False),
+    Column("status", Exact, nullable=False),
+    _text("valid_from"),
+    _text("valid_until"),
+    _text("signer"),
+    _text("signed_at"),
+    _text("reason"),
+    Column("policy", Exact, nullable=False),
+)
+"""Consent documents in verified form; times are ISO 8601, `policy` is the policy tree as JSON."""
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+document = Table(
+    "document",
+    metadata,
+    Column("unique_id", Exact, primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("sha1", String(40), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mime_type", Exact, nullable=False),
+    Column("verified", Exact, nullable=False, server_default=""),
+    Column("quarantined", Boolean, nullable=False, server_default=text("false")),
+    Index("ix_document_sha256", "sha256"),
+)
+"""What the store of documents holds; `verified` is the state of the file when its hash was last found right."""
