@@ -1,0 +1,321 @@
+"""Audit messages in XML: written by the schema of DICOM PS3.15 A.5, read as others send them.
+
+Reading accepts what is seen in the field: `code` for `csd-code`, absent originalText or UserIsRequestor, times without
+a zone (taken as UTC), a namespace, details that are not base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from lxml import etree
+
+from xdsi.domain.audit import (
+    ActiveParticipant,
+    AuditAction,
+    AuditEvent,
+    AuditOutcome,
+    AuditSource,
+    ObjectDescription,
+    ObjectDetail,
+    ParticipantObject,
+    SopClassCount,
+)
+from xdsi.domain.codes import Code
+from xdsi.domain.errors import MalformedMessage
+from xdsi.wire import xml
+
+
+def encode(event: AuditEvent) -> bytes:
+    """One AuditMessage on one line, UTF-8, without XML declaration."""
+    pieces = [
+        _open(
+            "EventIdentification",
+            EventActionCode=event.action.value if event.action else "",
+            EventDateTime=_instant(event.time),
+            EventOutcomeIndicator=str(event.outcome.value),
+        ),
+        _code("EventID", event.event),
+        *(_code("EventTypeCode", code) for code in event.types),
+        _text("EventOutcomeDescription", event.outcome_description),
+        *(_code("PurposeOfUse", code) for code in event.purposes),
+        "</EventIdentification>",
+        *(_participant(who) for who in event.participants),
+        _open(
+            "AuditSourceIdentification",
+            AuditEnterpriseSiteID=event.source.enterprise_site_id,
+            AuditSourceID=_always(event.source.source_id),
+        ),
+        *(_code("AuditSourceTypeCode", code) for code in event.source.types),
+        "</AuditSourceIdentification>",
+        *(_object(thing) for thing in event.objects),
+    ]
+    return f"<AuditMessage>{''.join(pieces)}</AuditMessage>".encode()
+
+
+class _Always(str):
+    """Text of an attribute that is written even when it is empty."""
+
+    __slots__ = ()
+
+
+def _always(text: str) -> _Always:
+    return _Always(text)
+
+
+def _open(tag: str, *, closed: str = ">", **attributes: str) -> str:
+    written = "".join(
+        f' {name.replace("csd_", "csd-")}="{xml.attribute(value)}"'
+        for name, value in attributes.items()
+        if value or isinstance(value, _Always)
+    )
+    return f"<{tag}{written}{closed}"
+
+
+def _empty(tag: str, **attributes: str) -> str:
+    return _open(tag, closed="/>", **attributes)
+
+
+def _text(tag: str, text: str) -> str:
+    # The character reference keeps the message on one line and the text as it is.
+    return f"<{tag}>{xml.text(text).replace(chr(10), '&#10;')}</{tag}>" if text else ""
+
+
+def _instant(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _code(tag: str, code: Code) -> str:
+    # originalText is required; a code without a display name stands for itself.
+    return _empty(
+        tag,
+        csd_code=_always(code.code),
+        codeSystemName=_always(code.scheme),
+        originalText=_always(code.display or code.code),
+    )
+
+
+def _participant(who: ActiveParticipant) -> str:
+    start = _open(
+        "ActiveParticipant",
+        UserID=_always(who.user_id),
+        AlternativeUserID=who.alternative_user_id,
+        UserName=who.user_name,
+        UserIsRequestor="true" if who.requestor else "false",
+        NetworkAccessPointID=who.network_id,
+        NetworkAccessPointTypeCode=who.network_type,
+    )
+    media = f"<MediaIdentifier>{_code('MediaType', who.media_type)}</MediaIdentifier>" if who.media_type else ""
+    roles = "".join(_code("RoleIDCode", role) for role in who.roles)
+    return f"{start}{roles}{media}</ActiveParticipant>"
+
+
+def _object(thing: ParticipantObject) -> str:
+    pieces = [
+        _open(
+            "ParticipantObjectIdentification",
+            ParticipantObjectID=_always(thing.id),
+            ParticipantObjectTypeCode=thing.type_code,
+            ParticipantObjectTypeCodeRole=thing.role,
+            ParticipantObjectDataLifeCycle=thing.life_cycle,
+            ParticipantObjectSensitivity=thing.sensitivity,
+        ),
+        _code("ParticipantObjectIDTypeCode", thing.id_type),
+        _text("ParticipantObjectName", thing.name),
+    ]
+    if thing.query is not None:
+        pieces.append(f"<ParticipantObjectQuery>{_base64(thing.query)}</ParticipantObjectQuery>")
+    pieces += [
+        _empty("ParticipantObjectDetail", type=_always(detail.type), value=_always(_base64(detail.value)))
+        for detail in thing.details
+    ]
+    pieces += [_description(description) for description in thing.descriptions]
+    return "".join(pieces) + "</ParticipantObjectIdentification>"
+
+
+def _description(description: ObjectDescription) -> str:
+    pieces = [
+        *(_empty("MPPS", UID=_always(uid)) for uid in description.mpps),
+        *(_empty("Accession", Number=_always(number)) for number in description.accessions),
+        *(_sop_class(count) for count in description.sop_classes),
+    ]
+    if description.studies:
+        studies = "".join(_empty("StudyIDs", UID=_always(uid)) for uid in description.studies)
+        pieces.append(f"<ParticipantObjectContainsStudy>{studies}</ParticipantObjectContainsStudy>")
+    for tag, flag in (("Encrypted", description.encrypted), ("Anonymized", description.anonymized)):
+        if flag is not None:
+            pieces.append(f"<{tag}>{str(flag).lower()}</{tag}>")
+    return f"<ParticipantObjectDescription>{''.join(pieces)}</ParticipantObjectDescription>"
+
+
+def _sop_class(count: SopClassCount) -> str:
+    start = _open("SOPClass", UID=count.uid, NumberOfInstances=str(count.number))
+    return start + "".join(_empty("Instance", UID=_always(uid)) for uid in count.instances) + "</SOPClass>"
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def decode(raw: bytes) -> AuditEvent:
+    """Read an AuditMessage of any sender; MalformedMessage where what identifies the event is missing."""
+    root = xml.parse(raw)
+    if _local(root) != "AuditMessage":
+        raise MalformedMessage("not an audit message", location=f"/{_local(root)}", expected="AuditMessage")
+    identification = _required(root, "EventIdentification")
+    participants = tuple(_read_participant(element) for element in _children(root, "ActiveParticipant"))
+    if not participants:
+        raise MalformedMessage("no participant", location="/AuditMessage", expected="at least one ActiveParticipant")
+    action = identification.get("EventActionCode", "")
+    return AuditEvent(
+        event=_read_code(_required(identification, "EventID")),
+        action=_member(AuditAction, action, "EventActionCode") if action else None,
+        time=_read_instant(identification.get("EventDateTime", "")),
+        outcome=_read_outcome(identification.get("EventOutcomeIndicator", "")),
+        outcome_description=_content(identification, "EventOutcomeDescription"),
+        types=tuple(_read_code(element) for element in _children(identification, "EventTypeCode")),
+        purposes=tuple(_read_code(element) for element in _children(identification, "PurposeOfUse")),
+        participants=participants,
+        source=_read_source(_required(root, "AuditSourceIdentification")),
+        objects=tuple(_read_object(element) for element in _children(root, "ParticipantObjectIdentification")),
+    )
+
+
+def _member(kind: type[AuditAction], value: str, name: str) -> AuditAction:
+    try:
+        return kind(value)
+    except ValueError:
+        expected = ", ".join(member.value for member in kind)
+        raise MalformedMessage(f"unknown {name} {value!r}", location=name, expected=expected) from None
+
+
+def _read_outcome(text: str) -> AuditOutcome:
+    try:
+        return AuditOutcome(int(text))
+    except ValueError:
+        raise MalformedMessage(
+            f"unknown outcome {text!r}", location="EventOutcomeIndicator", expected="0, 4, 8 or 12"
+        ) from None
+
+
+def _read_instant(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text.strip())
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise MalformedMessage(
+            f"not a time: {text!r}", location="EventDateTime", expected="2026-02-03T10:11:12.345Z"
+        ) from None
+
+
+def _read_code(element: etree._Element) -> Code:
+    code = element.get("csd-code") or element.get("code") or ""
+    scheme = element.get("codeSystemName") or element.get("codeSystem") or ""
+    return Code(code, scheme, element.get("originalText") or element.get("displayName") or "")
+
+
+def _read_participant(element: etree._Element) -> ActiveParticipant:
+    media = [found for holder in _children(element, "MediaIdentifier") for found in _children(holder, "MediaType")]
+    media += _children(element, "MediaType")
+    return ActiveParticipant(
+        user_id=element.get("UserID", ""),
+        alternative_user_id=element.get("AlternativeUserID", ""),
+        user_name=element.get("UserName", ""),
+        requestor=element.get("UserIsRequestor", "").strip() in ("true", "1"),
+        roles=tuple(_read_code(role) for role in _children(element, "RoleIDCode")),
+        network_id=element.get("NetworkAccessPointID", ""),
+        network_type=element.get("NetworkAccessPointTypeCode", ""),
+        media_type=_read_code(media[0]) if media else None,
+    )
+
+
+def _read_source(element: etree._Element) -> AuditSource:
+    return AuditSource(
+        source_id=element.get("AuditSourceID", ""),
+        enterprise_site_id=element.get("AuditEnterpriseSiteID", ""),
+        types=tuple(_read_code(code) for code in _children(element, "AuditSourceTypeCode")),
+    )
+
+
+def _read_object(element: etree._Element) -> ParticipantObject:
+    id_types = _children(element, "ParticipantObjectIDTypeCode")
+    queries = _children(element, "ParticipantObjectQuery")
+    query = _binary(xml.content(queries[0])) if queries else None
+    return ParticipantObject(
+        id=element.get("ParticipantObjectID", ""),
+        id_type=_read_code(id_types[0]) if id_types else Code("", ""),
+        type_code=element.get("ParticipantObjectTypeCode", ""),
+        role=element.get("ParticipantObjectTypeCodeRole", ""),
+        life_cycle=element.get("ParticipantObjectDataLifeCycle", ""),
+        sensitivity=element.get("ParticipantObjectSensitivity", ""),
+        name="" if query is not None else _content(element, "ParticipantObjectName"),
+        query=query,
+        details=tuple(
+            ObjectDetail(detail.get("type", ""), _binary(detail.get("value", "")))
+            for detail in _children(element, "ParticipantObjectDetail")
+        ),
+        descriptions=tuple(
+            _read_description(description) for description in _children(element, "ParticipantObjectDescription")
+        ),
+    )
+
+
+def _read_description(element: etree._Element) -> ObjectDescription:
+    containers = _children(element, "ParticipantObjectContainsStudy")
+    return ObjectDescription(
+        mpps=tuple(found.get("UID", "") for found in _children(element, "MPPS")),
+        accessions=tuple(found.get("Number", "") for found in _children(element, "Accession")),
+        sop_classes=tuple(_read_sop_class(found) for found in _children(element, "SOPClass")),
+        studies=tuple(found.get("UID", "") for one in containers for found in _children(one, "StudyIDs")),
+        encrypted=_flag(element, "Encrypted"),
+        anonymized=_flag(element, "Anonymized"),
+    )
+
+
+def _read_sop_class(element: etree._Element) -> SopClassCount:
+    instances = tuple(found.get("UID", "") for found in _children(element, "Instance"))
+    number = element.get("NumberOfInstances", "").strip()
+    return SopClassCount(element.get("UID", ""), _count(number, len(instances)), instances)
+
+
+def _count(text: str, otherwise: int) -> int:
+    return int(text) if text.isdecimal() and len(text) < 10 else otherwise
+
+
+def _flag(element: etree._Element, local: str) -> bool | None:
+    text = _content(element, local)
+    return text in ("true", "1") if text else None
+
+
+def _binary(text: str) -> bytes:
+    compact = "".join(text.split())
+    try:
+        return base64.b64decode(compact, validate=True)
+    except (binascii.Error, ValueError):
+        # Senders that forget base64 are common; the text itself is what they meant.
+        return text.encode()
+
+
+def _local(element: etree._Element) -> str:
+    return etree.QName(element).localname
+
+
+def _named(elements: Iterable[etree._Element], local: str) -> Iterator[etree._Element]:
+    return (element for element in elements if isinstance(element.tag, str) and _local(element) == local)
+
+
+def _children(element: etree._Element, local: str) -> list[etree._Element]:
+    return list(_named(element, local))
+
+
+def _content(element: etree._Element, local: str) -> str:
+    return next((xml.content(found) for found in _named(element, local)), "")
+
+
+def _required(element: etree._Element, local: str) -> etree._Element:
+    for found in _named(element, local):
+        return found
+    raise MalformedMessage(f"no {local}", location=f"/{_local(element)}", expected=local)
