@@ -13,6 +13,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xdsi.domain.outcome import Problem
+
 
 class XdsiError(Exception):
     """Root of everything this package raises on purpose."""
@@ -88,9 +93,9 @@ class Refused(XdsiError):
 
 
 class Rejected(XdsiError):
-    """Roll the unit of work back and answer with `problems` (a tuple of outcome.Problem)."""
+    """Roll the unit of work back and answer with `problems`."""
 
-    def __init__(self, problems: tuple[object, ...]) -> None:
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("rejected")
         self.problems = problems
 

@@ -61,9 +61,7 @@ def handle(call: Call[RetrieveRequest]) -> RetrieveAnswer:
     for found in call.located.state:
         item: DocumentRequest = found.request
         stored: StoredDocument | None = found.stored
-        if stored is None:
-            problems.append(_unknown(item, ports.repository_unique_id))
-        elif not next(permitted).permit:
+        if stored is None or not next(permitted).permit:
             problems.append(_unknown(item, ports.repository_unique_id))
         elif not stored.verify():
             call.trace.note("integrity", document=item.document_unique_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from spyne import Application, ServiceBase, rpc
@@ -44,7 +44,7 @@ class SoapLimits:
     message_bytes: int = 4 * 1024**3
     unverified_bytes: int = 64 * 1024 * 1024
     """spooled before the root part was read and its sender verified"""
-    mtom: mtom.MultipartLimits = mtom.MultipartLimits()
+    multipart: mtom.MultipartLimits = field(default_factory=mtom.MultipartLimits)
 
 
 class Recording(Protocol):
@@ -202,8 +202,7 @@ class SoapEndpoint:
             received.packaging = Packaging.MTOM
             self._receive_mtom(content_type, chunks, environ, received)
         elif media_type in ("application/soap+xml", "text/xml"):
-            raw = _whole(chunks, self._limits.simple_bytes)
-            self._open(raw, environ, received)
+            self._open(_whole(chunks, self._limits.simple_bytes), environ, received)
             received.message = Message(received.envelope.body)  # type: ignore[union-attr]
         else:
             raise SoapFault(
@@ -232,7 +231,7 @@ class SoapEndpoint:
     def _receive_mtom(
         self, content_type: str, chunks: Iterator[bytes], environ: Mapping[str, Any], received: _Received
     ) -> None:
-        reader = mtom.MultipartReader(content_type, self._limits.mtom)
+        reader = mtom.MultipartReader(content_type, self._limits.multipart)
         parts: dict[str, Document] = {}
         root = bytearray()
         unverified = 0
@@ -248,8 +247,6 @@ class SoapEndpoint:
                 elif isinstance(event, mtom.PartData):
                     if part is root:
                         root.extend(event.data)
-                        if len(root) > ROOT_LIMIT:
-                            raise MalformedMessage("root part too large", expected=f"at most {ROOT_LIMIT} bytes")
                     else:
                         part.write(event.data)
                         if received.caller is None:
@@ -268,7 +265,7 @@ class SoapEndpoint:
         envelope = received.envelope
         if envelope is None:
             raise MalformedMessage("the root part is missing", expected="the part named by start, or the first")
-        mtom.find_includes(envelope.root, parts)
+        mtom.find_includes(envelope.body[0].getroottree().getroot(), parts)
         received.message = Message(envelope.body, parts)
 
     def _chunks(self, environ: Mapping[str, Any], received: _Received) -> Iterator[bytes]:
@@ -324,7 +321,7 @@ class SoapEndpoint:
             error = ctx.out_error
             fault = error.soap_fault if isinstance(error, _FaultInside) else _as_fault(error, received.trace)
             log.info("trace %s: fault %s: %s %s", received.trace.id, fault.code, fault.reason, fault.detail)
-            headers["Content-Type"] = "application/soap+xml; charset=UTF-8"
+            headers["Content-Type"] = soap.CONTENT_TYPE
             # The rest of the request is not read: the connection cannot be used again.
             headers["Connection"] = "close"
             ctx.out_string = [soap.write_fault(fault, relates_to=relates_to, trace=received.trace.id)]
@@ -337,9 +334,9 @@ class SoapEndpoint:
             if packaging is Packaging.MTOM:
                 writer = mtom.MultipartWriter()
                 headers["Content-Type"] = writer.content_type
-                stream = writer.message(pieces, payload.attachments)
+                stream = mtom.multipart(pieces, payload.attachments, writer=writer)
             else:
-                headers["Content-Type"] = "application/soap+xml; charset=UTF-8"
+                headers["Content-Type"] = soap.CONTENT_TYPE
                 stream = pieces
             ctx.out_string = _answer(stream, received, streaming=bool(payload.attachments))
         if received.recording is not None:
@@ -401,4 +398,5 @@ def _service(actor: Actor) -> type[ServiceBase]:
         return rpc(AnyType, _returns=AnyType, _body_style="bare")(call)
 
     members = {_operation(t): operation(_operation(t)) for t in actor.transactions}
-    return type(ServiceBase)(actor.name.replace(" ", "") + "Service", (ServiceBase,), members)
+    service: type[ServiceBase] = type(ServiceBase)(actor.name.replace(" ", "") + "Service", (ServiceBase,), members)
+    return service

@@ -1,0 +1,224 @@
+"""The SOAP 1.2 client: zeep, boxed.
+
+WSDL, operation, addressing headers and connections are zeep's; bodies are encoded by our codecs and handed through as
+bytes, and answers are taken apart while they arrive, because zeep can neither write MTOM nor stream. Nothing else
+imports zeep.
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import requests
+import requests.adapters
+from lxml import etree
+from zeep import Client, Settings
+from zeep.plugins import apply_egress
+from zeep.transports import Transport
+from zeep.wsa import WsAddressingPlugin
+
+from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
+from xdsi.domain.ports import Spool
+from xdsi.domain.submission import Document
+from xdsi.exchange import Reply, Transaction
+from xdsi.spec import namespaces as ns
+from xdsi.transport.wsdl import resources
+from xdsi.wire import mtom, soap
+from xdsi.wire.message import Message, Packaging, Payload
+from xdsi.wire.xml import E
+
+READ_SIZE = 256 * 1024
+REPLY_LIMIT = 256 * 1024 * 1024
+"""bytes of an answer's envelope: 10,000 DocumentEntries stay below it"""
+
+
+class _TlsAdapter(requests.adapters.HTTPAdapter):
+    """Connections with our own TLS context instead of the library's defaults."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(pool_connections=16, pool_maxsize=32)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Give the pool our context."""
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Our context verifies already; the library would load the public authorities."""
+
+
+class _NoNetwork(Transport):  # type: ignore[misc]
+    """WSDL and schemas are files of the package; nothing is fetched."""
+
+    def load(self, url: str) -> bytes:
+        """Read a local file."""
+        if url.startswith(("http://", "https://", "ftp://")):
+            raise OSError(f"{url}: descriptions are not fetched")
+        content: bytes = super().load(url)
+        return content
+
+
+@functools.cache
+def _described(wsdl: str) -> Client:
+    """zeep's client of one WSDL file; it takes 50 ms to make, so one serves all."""
+    settings = Settings(strict=False, forbid_dtd=True, forbid_entities=True, forbid_external=True)
+    path = resources("wsdl") / f"{wsdl}.wsdl"
+    return Client(str(path), transport=_NoNetwork(), settings=settings, plugins=[WsAddressingPlugin()])
+
+
+def _operation(client: Client, action: str) -> tuple[Any, Any]:
+    for binding in client.wsdl.bindings.values():
+        for operation in binding.all().values():
+            if operation.abstract.wsa_action == action or operation.soapaction == action:
+                return binding, operation
+    raise LookupError(f"no operation with action {action}")
+
+
+class SoapClient:
+    """Calls transactions at one endpoint. Threads may share it; connections are kept."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        make_spool: Callable[[], Spool],
+        tls: ssl.SSLContext | None = None,
+        connect_seconds: float = 5.0,
+        read_seconds: float = 60.0,
+    ) -> None:
+        self.url = url
+        self._make_spool = make_spool
+        self._timeout = (connect_seconds, read_seconds)
+        self._session = requests.Session()
+        # Proxies and authority bundles of the environment are for the world, not for nodes of the domain.
+        self._session.trust_env = False
+        if tls is not None:
+            self._session.mount("https://", _TlsAdapter(tls))
+
+    def send(
+        self, transaction: Transaction[Any, Any], payload: Payload, packaging: Packaging, security: bytes = b""
+    ) -> Reply:
+        """Send one request and return its answer.
+
+        Raises Unavailable when the endpoint cannot be reached, SoapFault for a fault, MalformedMessage for an answer
+        that is not one. The caller closes the reply's spool.
+        """
+        message_id = f"urn:uuid:{uuid.uuid4()}"
+        pieces = self._envelope(transaction, payload.body, message_id, security)
+        headers = {"Accept": "multipart/related, application/soap+xml"}
+        data: Iterable[bytes] | bytes
+        if (payload.packaging or packaging) is Packaging.MTOM:
+            writer = mtom.MultipartWriter(action=transaction.trigger)
+            headers["Content-Type"] = writer.content_type
+            data = mtom.multipart(pieces, payload.attachments, writer=writer)
+        else:
+            headers["Content-Type"] = f'{soap.CONTENT_TYPE}; action="{transaction.trigger}"'
+            data = b"".join(pieces)
+        try:
+            response = self._session.post(self.url, data=data, headers=headers, timeout=self._timeout, stream=True)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise Unavailable(f"{self.url} cannot be reached: {_reason(error)}") from error
+        spool = self._make_spool()
+        try:
+            with response:
+                reply = self._read(response, spool)
+        except (requests.RequestException, OSError) as error:
+            spool.close()
+            raise Unavailable(f"{self.url} broke off its answer: {_reason(error)}") from error
+        except BaseException:
+            spool.close()
+            raise
+        return reply
+
+    def _envelope(
+        self, transaction: Transaction[Any, Any], body: Iterable[bytes], message_id: str, security: bytes
+    ) -> Iterator[bytes]:
+        """zeep makes the header from the WSDL; the security header and the body go in as bytes, untouched."""
+        client = _described(_wsdl_name(transaction))
+        _, operation = _operation(client, transaction.trigger)
+        envelope = etree.Element(E(ns.SOAP, "Envelope"), nsmap={"soap": ns.SOAP, "wsa": ns.WSA})
+        etree.SubElement(envelope, E(ns.SOAP, "Header"))
+        envelope, _ = apply_egress(client, envelope, {}, operation, {"address": self.url})
+        header = envelope[0]
+        for block in header:
+            if block.tag == E(ns.WSA, "Action"):
+                block.set(E(ns.SOAP, "mustUnderstand"), "1")
+            elif block.tag == E(ns.WSA, "MessageID"):
+                block.text = message_id
+        reply_to = etree.SubElement(header, E(ns.WSA, "ReplyTo"))
+        etree.SubElement(reply_to, E(ns.WSA, "Address")).text = ns.WSA_ANONYMOUS
+        written = etree.tostring(envelope, encoding="UTF-8")
+        opening, closing_header, rest = written.partition(b"</soap:Header>")
+        yield opening + security + closing_header + b"<soap:Body>"
+        yield from body
+        yield b"</soap:Body>" + rest
+
+    def _read(self, response: requests.Response, spool: Spool) -> Reply:
+        content_type = response.headers.get("Content-Type", "")
+        media_type, _ = mtom.parse_content_type(content_type)
+        trace = response.headers.get("Xdsi-Trace", "")
+        chunks = _chunks(response)
+        if media_type == "multipart/related":
+            raw, parts = _multipart(content_type, chunks, spool)
+        elif media_type in ("application/soap+xml", "text/xml"):
+            raw, parts = b"".join(chunks), {}
+        else:
+            raise MalformedMessage(
+                f"answer with HTTP status {response.status_code} and Content-Type {media_type!r}",
+                location=self.url,
+                expected="application/soap+xml or multipart/related",
+            )
+        envelope = soap.read_reply(raw, limit=REPLY_LIMIT, huge=True)
+        if response.status_code >= 400:
+            raise SoapFault("Receiver", f"HTTP status {response.status_code} without a fault")
+        return Reply(Message(envelope.body, parts), spool, trace)
+
+
+def _multipart(content_type: str, chunks: Iterable[bytes], spool: Spool) -> tuple[bytes, dict[str, Document]]:
+    limits = mtom.MultipartLimits(parts=20_000, root=64 * 1024 * 1024, part=16 * 1024**3, message=64 * 1024**3)
+    reader = mtom.MultipartReader(content_type, limits)
+    root = bytearray()
+    parts: dict[str, Document] = {}
+    part: Any = None
+    name = ""
+
+    def take(events: Iterable[Any]) -> None:
+        nonlocal part, name
+        for event in events:
+            if isinstance(event, mtom.PartStart):
+                name = event.content_id
+                part = root if event.is_root else spool.part()
+            elif isinstance(event, mtom.PartData):
+                if part is root:
+                    root.extend(event.data)
+                else:
+                    part.write(event.data)
+            elif part is not root:
+                parts[name] = part.finish()
+
+    for chunk in chunks:
+        take(reader.feed(chunk))
+    take(reader.close())
+    return bytes(root), parts
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    # `stream` of urllib3 gives whole reads for bodies with a length and chunk by chunk without.
+    yield from response.raw.stream(READ_SIZE, decode_content=False)
+
+
+def _wsdl_name(transaction: Transaction[Any, Any]) -> str:
+    number = {"RAD-68": "ITI-41"}.get(transaction.number, transaction.number)
+    return number.replace("-", "").lower()
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, without the library's nesting."""
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
+    return str(cause) or type(cause).__name__
