@@ -37,7 +37,6 @@ __all__ = [
     "PartStart",
     "find_includes",
     "include",
-    "multipart",
     "new_content_id",
     "parse_content_type",
     "part_of",
@@ -181,12 +180,11 @@ class MultipartWriter:
             total += len(header) + attachment.size + len(self.part_end)
         return total
 
-
-def multipart(root: Iterable[bytes], attachments: Iterable[Attachment], *, writer: MultipartWriter) -> Iterator[bytes]:
-    """The message as pieces: the envelope, then each part, opened in its turn and closed before the next."""
-    yield writer.root_header()
-    yield from root
-    for attachment in attachments:
-        yield writer.part_end + writer.part_header(attachment.content_id, attachment.content_type)
-        yield from attachment.open()
-    yield writer.part_end + writer.closing()
+    def message(self, root: Iterable[bytes], attachments: Iterable[Attachment]) -> Iterator[bytes]:
+        """The message as pieces: the envelope, then each part, opened in its turn and closed before the next."""
+        yield self.root_header()
+        yield from root
+        for attachment in attachments:
+            yield self.part_end + self.part_header(attachment.content_id, attachment.content_type)
+            yield from attachment.open()
+        yield self.part_end + self.closing()

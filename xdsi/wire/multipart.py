@@ -144,7 +144,7 @@ class MultipartReader:
     def _preamble(self, events: list[Event]) -> bool:
         end, line = self._next_boundary()
         if end > self.limits.preamble:
-            raise MalformedMessage("no boundary line", location="preamble", expected=f"{self._delimiter[2:]!r}")
+            raise MalformedMessage("no boundary line", location="preamble", expected=self._delimiter[2:].decode())
         return line is not None and self._turn(line)
 
     def _headers(self, events: list[Event]) -> bool:

@@ -46,6 +46,7 @@ class Envelope:
     """all header blocks, in order"""
     body: tuple[etree._Element, ...]
     """the child elements of the Body"""
+    root: etree._Element
 
 
 def read_envelope(raw: bytes, *, limit: int = xml.LIMIT, huge: bool = False) -> Envelope:
@@ -106,6 +107,7 @@ def _read(root: etree._Element) -> tuple[Envelope, list[etree._Element]]:
         security=tuple(block for block in ours if block.tag == _SECURITY),
         headers=tuple(headers),
         body=tuple(_elements(parts[-1])),
+        root=root,
     )
     return envelope, ours
 
