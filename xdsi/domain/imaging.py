@@ -114,7 +114,7 @@ def merge(parts: Iterable[Study]) -> Study:
     instances come out by number, then by UID. Raises ValueError for parts of different studies, or for no part.
     """
     merged: Study | None = None
-    accessions: dict[tuple[str, str], Accession] = {}
+    accessions: dict[Accession, None] = {}
     procedures: dict[Code, None] = {}
     series: dict[str, Series] = {}
     instances: dict[str, dict[str, Instance]] = {}
@@ -125,8 +125,7 @@ def merge(parts: Iterable[Study]) -> Study:
             raise ValueError(f"{part.study_instance_uid} is another study than {merged.study_instance_uid}")
         else:
             merged = _filled(merged, part)
-        for accession in part.accessions:
-            accessions.setdefault((accession.number, accession.issuer), accession)
+        accessions.update(dict.fromkeys(part.accessions))
         procedures.update(dict.fromkeys(part.procedure_codes))
         for one in part.series:
             uid = one.series_instance_uid
@@ -138,13 +137,28 @@ def merge(parts: Iterable[Study]) -> Study:
         raise ValueError("a study has at least one part")
     return replace(
         merged,
-        accessions=tuple(accessions.values()),
+        accessions=merge_accessions(accessions),
         procedure_codes=tuple(procedures),
         series=tuple(
             replace(one, instances=tuple(sorted(instances[uid].values(), key=_instance_order)))
             for uid, one in sorted(series.items(), key=lambda item: (_number(item[1].number), item[0]))
         ),
     )
+
+
+def merge_accessions(accessions: Iterable[Accession]) -> tuple[Accession, ...]:
+    """Orders named several times, each once; one without an issuer is taken for its namesake that has one."""
+    merged: list[Accession] = []
+    for accession in accessions:
+        for index, known in enumerate(merged):
+            if known.number == accession.number and not (known.issuer and accession.issuer not in ("", known.issuer)):
+                merged[index] = Accession(
+                    **{name: getattr(known, name) or getattr(accession, name) for name in Accession.__slots__}
+                )
+                break
+        else:
+            merged.append(accession)
+    return tuple(merged)
 
 
 _STUDY_TEXT = (

@@ -1,0 +1,196 @@
+"""The embedded PACS: studies read from a folder of DICOM files, which stay as they are.
+
+RAD TF-2 4.69 (an instance is found only within its own series and study). The folder is somebody else's: files come,
+grow and go while it is read, and some of them are not DICOM.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from xdsi.domain.errors import MalformedMessage, Unavailable
+from xdsi.domain.imaging import Instance, Study, merge
+from xdsi.wire.dicom_header import read_header
+
+CHUNK = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    """What tells that a file is still the one that was read."""
+
+    size: int
+    modified: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Signature:
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of the folder: what part of a study it is, or why it is none."""
+
+    signature: _Signature
+    part: Study | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """One state of the folder; never changed once made, so that readers need no lock."""
+
+    files: dict[str, _File] = field(default_factory=dict)
+    parts: dict[str, list[Study]] = field(default_factory=dict)
+    """Study Instance UID -> one part per file"""
+    studies: dict[str, Study] = field(default_factory=dict)
+    places: dict[str, tuple[str, str, Instance]] = field(default_factory=dict)
+    """SOP Instance UID -> study, series, instance"""
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+class FolderPacs:
+    """Serves the studies found under a folder; `refresh` notices what has changed since."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._root = Path(path)
+        self._refreshing = threading.Lock()
+        self._index = _Index()
+        self.refresh()
+
+    def studies(self) -> tuple[Study, ...]:
+        """All studies, by UID."""
+        return tuple(self._index.studies.values())
+
+    def study(self, study_instance_uid: str) -> Study | None:
+        """One study with its series and instances."""
+        return self._index.studies.get(study_instance_uid)
+
+    def locate(self, study_uid: str, series_uid: str, sop_uid: str) -> Instance | None:
+        """The instance, only if it lies in that series of that study."""
+        place = self._index.places.get(sop_uid)
+        return place[2] if place is not None and place[:2] == (study_uid, series_uid) else None
+
+    def path(self, instance: Instance) -> Path:
+        """The instance's file, for those who send files; raises Unavailable if it has changed since it was read."""
+        path = self._root / instance.locator
+        try:
+            if instance.locator in self._index.files:
+                self._check(instance, path.stat())
+                return path
+        except OSError as error:
+            raise Unavailable(f"{instance.locator} cannot be read: {error.strerror}") from error
+        raise Unavailable(f"{instance.locator!r} is not a file of this folder")
+
+    def open(self, instance: Instance) -> Iterator[bytes]:
+        """The Part-10 file in chunks; raises Unavailable at once, or before the first chunk, if it has changed."""
+        return self._chunks(instance, self.path(instance))
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """Files that are not served, each with the reason, by path."""
+        return list(self._index.skipped)
+
+    def refresh(self) -> frozenset[str]:
+        """Read new and changed files, forget those that are gone; the UIDs of studies that are not what they were."""
+        with self._refreshing:
+            before = self._index
+            files = {name: self._read(name, before.files.get(name)) for name in sorted(self._names())}
+            if files == before.files:
+                return frozenset()
+            self._index = after = _indexed(files, before)
+            uids = before.studies.keys() | after.studies.keys()
+            return frozenset(uid for uid in uids if before.studies.get(uid) is not after.studies.get(uid))
+
+    def _names(self) -> Iterator[str]:
+        """Paths of all files, relative to the folder; a directory that cannot be listed is not an empty one."""
+        waiting = [""]
+        while waiting:
+            prefix = waiting.pop()
+            try:
+                with os.scandir(self._root / prefix) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(f"{prefix}{entry.name}/")
+                        else:
+                            yield prefix + entry.name
+            except OSError as error:
+                raise Unavailable(f"the folder {self._root / prefix} cannot be read: {error.strerror}") from error
+
+    def _read(self, name: str, known: _File | None) -> _File:
+        path = self._root / name
+        try:
+            if not path.is_file():
+                return _File(_Signature(0, 0, 0), None, "not a regular file")
+            signature = _Signature.of(path.stat())
+            if known is not None and known.signature == signature:
+                return known
+            if signature.size == 0:
+                return _File(signature, None, "the file is empty")
+            with path.open("rb") as file:
+                part = read_header(file)
+        except MalformedMessage as error:
+            return _File(signature, None, str(error))
+        except OSError as error:
+            return _File(_Signature(0, 0, 0), None, f"cannot be read: {error.strerror}")
+        return _File(signature, _placed(part, name))
+
+    def _check(self, instance: Instance, status: os.stat_result) -> None:
+        known = self._index.files.get(instance.locator)
+        if known is None or known.signature != _Signature.of(status):
+            raise Unavailable(f"{instance.locator} has changed since it was read")
+
+    def _chunks(self, instance: Instance, path: Path) -> Iterator[bytes]:
+        try:
+            with path.open("rb", buffering=0) as file:
+                self._check(instance, os.fstat(file.fileno()))
+                while chunk := file.read(CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise Unavailable(f"{instance.locator} cannot be read: {error.strerror}") from error
+
+
+def _placed(part: Study, locator: str) -> Study:
+    (series,) = part.series
+    (instance,) = series.instances
+    return replace(part, series=(replace(series, instances=(replace(instance, locator=locator),)),))
+
+
+def _indexed(files: dict[str, _File], before: _Index) -> _Index:
+    """Group the files; a SOP Instance UID counts once, and a study whose files disagree on the patient is withheld."""
+    skipped = {name: file.reason for name, file in files.items() if file.part is None}
+    parts: dict[str, list[Study]] = {}
+    places: dict[str, tuple[str, str, Instance]] = {}
+    for name, file in files.items():
+        part = file.part
+        if part is None:
+            continue
+        (series,) = part.series
+        (instance,) = series.instances
+        first = places.get(instance.sop_instance_uid)
+        if first is not None:
+            skipped[name] = f"the same SOP Instance UID as {first[2].locator}"
+            continue
+        places[instance.sop_instance_uid] = (part.study_instance_uid, series.series_instance_uid, instance)
+        parts.setdefault(part.study_instance_uid, []).append(part)
+    studies: dict[str, Study] = {}
+    for uid in sorted(parts):
+        if _several_patients(parts[uid]):
+            for part in parts[uid]:
+                (instance,) = part.instances
+                skipped[instance.locator] = f"files of study {uid} name different patients"
+                del places[instance.sop_instance_uid]
+            continue
+        unchanged = uid in before.studies and before.parts[uid] == parts[uid]
+        studies[uid] = before.studies[uid] if unchanged else merge(parts[uid])
+    return _Index(files, parts, studies, places, tuple(sorted(skipped.items())))
+
+
+def _several_patients(parts: list[Study]) -> bool:
+    ids = {part.patient.id for part in parts}
+    issuers = {part.patient.issuer for part in parts if part.patient.issuer}
+    return len(ids) > 1 or len(issuers) > 1

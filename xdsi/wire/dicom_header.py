@@ -1,0 +1,132 @@
+"""The header of a DICOM file as the part of a study that it is: patient, study, series and one instance.
+
+DICOM PS3.3 C.7.1 to C.7.3, C.12.1 (SOP Common), C.17 (titles of Key Object Selections and reports).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import BinaryIO
+
+from xdsi.domain.codes import Code
+from xdsi.domain.identifiers import is_oid
+from xdsi.domain.imaging import Accession, ImagedPatient, Instance, Series, Study, merge_accessions
+from xdsi.spec import tags
+from xdsi.wire.dicom_reader import read
+from xdsi.wire.dicom_text import CharacterSet, DataSet
+
+_WANTED = frozenset(
+    {
+        tags.SPECIFIC_CHARACTER_SET, tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID,
+        tags.STUDY_INSTANCE_UID, tags.STUDY_DATE, tags.STUDY_TIME, tags.STUDY_ID, tags.STUDY_DESCRIPTION,
+        tags.TIMEZONE_OFFSET_FROM_UTC, tags.REFERRING_PHYSICIAN_NAME, tags.INSTITUTION_NAME,
+        tags.PROCEDURE_CODE_SEQUENCE, tags.ACCESSION_NUMBER, tags.ISSUER_OF_ACCESSION_NUMBER_SEQUENCE,
+        tags.PATIENT_ID, tags.ISSUER_OF_PATIENT_ID, tags.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE,
+        tags.PATIENT_NAME, tags.PATIENT_BIRTH_DATE, tags.PATIENT_SEX,
+        tags.SERIES_INSTANCE_UID, tags.MODALITY, tags.SERIES_NUMBER, tags.SERIES_DESCRIPTION, tags.SERIES_DATE,
+        tags.SERIES_TIME, tags.BODY_PART_EXAMINED, tags.ANATOMIC_REGION_SEQUENCE, tags.PERFORMING_PHYSICIAN_NAME,
+        tags.REQUEST_ATTRIBUTES_SEQUENCE, tags.REFERENCED_REQUEST_SEQUENCE, tags.REQUESTED_PROCEDURE_ID,
+        tags.REQUESTED_PROCEDURE_DESCRIPTION, tags.PLACER_ORDER_NUMBER, tags.FILLER_ORDER_NUMBER,
+        tags.INSTANCE_NUMBER, tags.NUMBER_OF_FRAMES, tags.CONCEPT_NAME_CODE_SEQUENCE,
+        tags.CODE_VALUE, tags.CODING_SCHEME_DESIGNATOR, tags.CODE_MEANING,
+        tags.UNIVERSAL_ENTITY_ID, tags.UNIVERSAL_ENTITY_ID_TYPE,
+    }
+)  # fmt: skip
+_HD = re.compile(r".*&([0-2][0-9.]+)&ISO")
+
+
+def read_header(file: BinaryIO) -> Study:
+    """A study that holds just this file's instance; its locator is left to the caller.
+
+    Raises MalformedMessage for a file that is not a complete DICOM file, or does not say which instance, series and
+    study it is.
+    """
+    part10 = read(file, _WANTED)
+    dataset = part10.dataset
+    charset = CharacterSet(dataset)
+    instance = Instance(
+        sop_class_uid=dataset.uid(tags.SOP_CLASS_UID, "SOP Class UID"),
+        sop_instance_uid=dataset.uid(tags.SOP_INSTANCE_UID, "SOP Instance UID"),
+        transfer_syntax_uid=part10.transfer_syntax,
+        instance_number=dataset.number(tags.INSTANCE_NUMBER),
+        number_of_frames=max(1, dataset.number(tags.NUMBER_OF_FRAMES) or 1),
+        title=code(dataset.item(tags.CONCEPT_NAME_CODE_SEQUENCE), charset),
+        size=file.seek(0, 2),
+    )
+    regions = (code(item, charset) for item in dataset.items_of(tags.ANATOMIC_REGION_SEQUENCE))
+    performers = charset.text(dataset, tags.PERFORMING_PHYSICIAN_NAME).split("\\")
+    series = Series(
+        series_instance_uid=dataset.uid(tags.SERIES_INSTANCE_UID, "Series Instance UID"),
+        modality=dataset.code(tags.MODALITY),
+        description=charset.text(dataset, tags.SERIES_DESCRIPTION),
+        number=dataset.number(tags.SERIES_NUMBER),
+        body_part=dataset.code(tags.BODY_PART_EXAMINED),
+        anatomic_regions=tuple(region for region in regions if region),
+        date=dataset.code(tags.SERIES_DATE),
+        time=dataset.code(tags.SERIES_TIME),
+        performing_physicians=tuple(dict.fromkeys(name for one in performers if (name := one.strip(" ^")))),
+        instances=(instance,),
+    )
+    procedures = (code(item, charset) for item in dataset.items_of(tags.PROCEDURE_CODE_SEQUENCE))
+    return Study(
+        study_instance_uid=dataset.uid(tags.STUDY_INSTANCE_UID, "Study Instance UID"),
+        patient=patient(dataset, charset),
+        accessions=accessions(dataset, charset),
+        date=dataset.code(tags.STUDY_DATE),
+        time=dataset.code(tags.STUDY_TIME),
+        timezone_offset=dataset.code(tags.TIMEZONE_OFFSET_FROM_UTC),
+        description=charset.text(dataset, tags.STUDY_DESCRIPTION),
+        study_id=charset.text(dataset, tags.STUDY_ID),
+        referring_physician=charset.text(dataset, tags.REFERRING_PHYSICIAN_NAME).split("\\")[0].strip(" ^"),
+        institution=charset.text(dataset, tags.INSTITUTION_NAME),
+        procedure_codes=tuple(procedure for procedure in procedures if procedure),
+        series=(series,),
+    )
+
+
+def patient(dataset: DataSet, charset: CharacterSet) -> ImagedPatient:
+    """The Patient module; the issuer is its OID, wherever a producer put it."""
+    issuer_name = charset.text(dataset, tags.ISSUER_OF_PATIENT_ID)
+    written = _HD.fullmatch(issuer_name)
+    candidates = (
+        _issuer(dataset.item(tags.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)),
+        written[1] if written else issuer_name,
+    )
+    return ImagedPatient(
+        id=charset.text(dataset, tags.PATIENT_ID),
+        issuer=next((oid for oid in candidates if is_oid(oid)), ""),
+        issuer_name=issuer_name,
+        name=charset.text(dataset, tags.PATIENT_NAME),
+        birth_date=dataset.code(tags.PATIENT_BIRTH_DATE),
+        sex=dataset.code(tags.PATIENT_SEX),
+    )
+
+
+def accessions(dataset: DataSet, charset: CharacterSet) -> tuple[Accession, ...]:
+    """The orders a data set names: in its Request Attributes, its Referenced Requests, and at study level."""
+    attributes, requests = tags.REQUEST_ATTRIBUTES_SEQUENCE, tags.REFERENCED_REQUEST_SEQUENCE
+    named = (*dataset.items_of(attributes), *dataset.items_of(requests), dataset)
+    return merge_accessions(
+        Accession(
+            number=number,
+            issuer=_issuer(item.item(tags.ISSUER_OF_ACCESSION_NUMBER_SEQUENCE)),
+            placer_order_number=charset.text(item, tags.PLACER_ORDER_NUMBER),
+            filler_order_number=charset.text(item, tags.FILLER_ORDER_NUMBER),
+            requested_procedure_id=charset.text(item, tags.REQUESTED_PROCEDURE_ID),
+            requested_procedure_description=charset.text(item, tags.REQUESTED_PROCEDURE_DESCRIPTION),
+        )
+        for item in named
+        if (number := charset.text(item, tags.ACCESSION_NUMBER))
+    )
+
+
+def code(item: DataSet, charset: CharacterSet) -> Code | None:
+    """A code sequence item; its scheme is the Coding Scheme Designator. None without a value or a scheme."""
+    value, scheme = charset.text(item, tags.CODE_VALUE), charset.text(item, tags.CODING_SCHEME_DESIGNATOR)
+    return Code(value, scheme, charset.text(item, tags.CODE_MEANING)) if value and scheme else None
+
+
+def _issuer(item: DataSet) -> str:
+    """The OID of an HL7v2 Hierarchic Designator macro (PS3.3 10.14), empty for another kind of identifier."""
+    oid = item.code(tags.UNIVERSAL_ENTITY_ID)
+    return oid if item.code(tags.UNIVERSAL_ENTITY_ID_TYPE) in ("ISO", "") and is_oid(oid) else ""

@@ -1,0 +1,103 @@
+"""Values of DICOM data elements as text: padding, code strings, numbers and the Specific Character Set.
+
+DICOM PS3.5 section 6 (value encoding), PS3.3 C.12.1.1.2 (Specific Character Set).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+from pydicom.charset import CODES_TO_ENCODINGS, default_encoding, handled_encodings, python_encoding
+
+from xdsi.domain.errors import MalformedMessage
+
+_SPECIFIC_CHARACTER_SET = 0x00080005
+_FRAGMENT = re.compile(rb"[^\x1b]+|\x1b[^\x1b]*")
+_RESET = re.compile(rb"[\\^=\t\n\f\r]")
+_UNPRINTABLE = dict.fromkeys([*range(0x20), 0x7F, 0xFFFE, 0xFFFF])
+_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+
+
+def is_uid(text: str) -> bool:
+    """True for what is in use as a UID: up to 64 characters, and a leading zero in a component is let pass."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+class DataSet(dict[int, "Value"]):
+    """Elements by tag: the bytes of a value, or the items of a sequence."""
+
+    __slots__ = ()
+
+    def value(self, tag: int) -> bytes:
+        """The bytes of an element, none where it is absent or a sequence."""
+        value = self.get(tag, b"")
+        return value if isinstance(value, bytes) else b""
+
+    def items_of(self, tag: int) -> list[DataSet]:
+        """The items of a sequence, none where it is absent."""
+        value = self.get(tag)
+        return value if isinstance(value, list) else []
+
+    def item(self, tag: int) -> DataSet:
+        """The first item of a sequence, or an empty one."""
+        items = self.items_of(tag)
+        return items[0] if items else DataSet()
+
+    def code(self, tag: int) -> str:
+        """A value that the character set does not touch (AE, CS, DA, DS, IS, TM, UI, UR), without padding."""
+        return self.value(tag).decode("ascii", "replace").strip(" \0")
+
+    def codes(self, tag: int) -> tuple[str, ...]:
+        """The values of such an element, empty ones left out."""
+        return tuple(text for part in self.code(tag).split("\\") if (text := part.strip(" \0")))
+
+    def uid(self, tag: int, name: str) -> str:
+        """A UID that has to be there; MalformedMessage without it."""
+        uid = self.code(tag)
+        if not is_uid(uid):
+            raise MalformedMessage(
+                f"{name} is {uid!r}" if uid else f"{name} is missing",
+                location=f"({tag >> 16:04X},{tag & 0xFFFF:04X})",
+                expected="a UID",
+            )
+        return uid
+
+    def number(self, tag: int) -> int | None:
+        """The first value of an IS, None where it is no number."""
+        text = next(iter(self.codes(tag)), "")
+        return int(text) if _INTEGER.fullmatch(text) else None
+
+
+Value: TypeAlias = bytes | list[DataSet]
+
+
+class CharacterSet:
+    """Reads text by a data set's Specific Character Set; what cannot be decoded is replaced, never an error."""
+
+    def __init__(self, dataset: DataSet) -> None:
+        terms = dataset.code(_SPECIFIC_CHARACTER_SET).split("\\")
+        self._first = python_encoding.get(terms[0].strip(), default_encoding)
+
+    def text(self, dataset: DataSet, tag: int) -> str:
+        """A value of LO, SH, ST, UT or PN, without padding and control characters."""
+        value = dataset.value(tag)
+        if b"\x1b" in value:
+            decoded = "".join(self._fragment(part) for part in _FRAGMENT.findall(value))
+        else:
+            decoded = value.decode(self._first, "replace")
+        return decoded.translate(_UNPRINTABLE).strip()
+
+    def _fragment(self, part: bytes) -> str:
+        if not part.startswith(b"\x1b"):
+            return part.decode(self._first, "replace")
+        width = 4 if part.startswith((b"\x1b$(", b"\x1b$)")) else 3
+        encoding = CODES_TO_ENCODINGS.get(part[:width], self._first)
+        if encoding in handled_encodings:
+            return part.decode(encoding, "replace")
+        body = part[width:]
+        reset = _RESET.search(body)
+        if reset is None:
+            return body.decode(encoding, "replace")
+        return body[: reset.start()].decode(encoding, "replace") + body[reset.start() :].decode(self._first, "replace")
