@@ -253,5 +253,3 @@ def _addressing_headers(action: str, **optional: str | None) -> str:
 def _opening(prefixes: Mapping[str, str], headers: bytes) -> bytes:
     declared = "".join(f' xmlns:{prefix}="{xml.attribute(uri)}"' for uri, prefix in prefixes.items())
     return f"<soap:Envelope{declared}><soap:Header>".encode() + headers + b"</soap:Header><soap:Body>"
-
-
