@@ -28,7 +28,15 @@ from xdsi.domain.identifiers import InstanceIdentifier, PatientId
 from xdsi.domain.subject import Subject
 from xdsi.rules.policy_attributes import attributes_of, attributes_of_resource, patient_asked_for
 from xdsi.rules.policy_conditions import Request, zone_of
-from xdsi.rules.policy_evaluation import INDETERMINATE_RULE, Evaluation, evaluate
+from xdsi.rules.policy_evaluation import (
+    INDETERMINATE_RULE,
+    NOT_APPLICABLE,
+    Evaluation,
+    Reduced,
+    evaluate,
+    outcome,
+    reduce,
+)
 from xdsi.spec import xacml
 
 __all__ = ["attributes_of", "attributes_of_resource", "decide", "evaluate"]
@@ -63,37 +71,62 @@ def decide(
     asked_for = patient_asked_for(who)
     if asked_for is not None and any(asked_for not in person for person in people.values()):
         return [Decision(permit=False, policy=domain.id, rule=OTHER_PATIENT) for _ in resources]
-    question = _Question(
-        request=Request.of(_with_npi(who, domain), action, now, zone=zone_of(domain.time_zone)),
+    who = _with_npi(who, domain)
+    questions = {patient: _question(who, action, person, consents, domain, now) for patient, person in people.items()}
+    return [questions[resource.patient].about(resource) for resource in resources]
+
+
+def _question(
+    who: Attributes,
+    action: Action,
+    person: Collection[PatientId],
+    consents: Sequence[Consent],
+    domain: DomainPolicy,
+    now: datetime,
+) -> _Question:
+    request = Request.of(who, action, person, now, zone=zone_of(domain.time_zone))
+    active = [consent for consent in consents if consent.patient in person and consent.active_at(now)]
+    newest = max((_time(consent) for consent in active), default=None)
+    return _Question(
+        request=request,
         action=action,
         domain=domain,
-        own=asked_for is not None and _holds_any(who, xacml.ROLE, domain.patient_roles),
+        own=patient_asked_for(who) is not None and _holds_any(who, xacml.ROLE, domain.patient_roles),
         emergency=action in READING
         and _holds_any(who, xacml.PURPOSE_OF_USE, domain.emergency_purposes)
         and _holds_any(who, xacml.ROLE, domain.emergency_roles),
+        floor=_reduce_all(domain.floor, request, domain),
+        organizations=_reduce_all(domain.organizations, request, domain),
         consents=[
-            (consent, _refers_to(consent.policy, domain.exclusions)) for consent in consents if consent.active_at(now)
+            _Voice(
+                consent.unique_id,
+                policy,
+                counts=domain.combine is Combine.DENY_OVERRIDES or _time(consent) == newest,
+                exclusion=_refers_to(consent.policy, domain),
+            )
+            for consent in active
+            if (policy := reduce(consent.policy, request, domain.library)) is not NOT_APPLICABLE
         ],
     )
-    return [question.about(resource, people[resource.patient]) for resource in resources]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What is the same for all resources of one call."""
+    """What is the same for all documents of one patient."""
 
     request: Request
     action: Action
     domain: DomainPolicy
     own: bool
     emergency: bool
-    consents: list[tuple[Consent, bool]]
-    """the active ones, and whether each refers to an exclusion list"""
+    floor: list[Reduced]
+    organizations: list[Reduced]
+    consents: list[_Voice]
 
-    def about(self, resource: Resource, person: Collection[PatientId]) -> Decision:
+    def about(self, resource: Resource) -> Decision:
         """The order of docs/policy.md section 2."""
         domain = self.domain
-        request = self.request.about(resource, person)
+        request = self.request.about(resource)
         refusal, organization = self._domain_says(request)
         if refusal is not None:
             return _decision(refusal)
@@ -102,7 +135,7 @@ class _Question:
         if self.own and self.action in READING and _is_consent(resource):
             return Decision(permit=True, policy=domain.id, rule=OWN_CONSENT)
         opens = self.emergency and domain.emergency_hidden.isdisjoint(resource.confidentiality_codes)
-        patient = self._patient_says(request, person)
+        patient = self._patient_says(request)
         if patient is not None:
             if patient.liftable and opens and domain.emergency_overrides_patient:
                 return Decision(permit=True, policy=domain.id, rule=BREAK_GLASS)
@@ -116,37 +149,46 @@ class _Question:
     def _domain_says(self, request: Request) -> tuple[Evaluation | None, Evaluation | None]:
         """The final refusal (a Deny or an error of the floor or an organisation), and the organisations' Permit."""
         permit: Evaluation | None = None
-        for policy in self.domain.floor:
-            evaluation = evaluate(policy, request, self.domain.library)
+        for policy in self.floor:
+            evaluation = outcome(policy, request)
             if evaluation.verdict in _REFUSALS:
                 return evaluation, None
-        for policy in self.domain.organizations:
-            evaluation = evaluate(policy, request, self.domain.library)
+        for policy in self.organizations:
+            evaluation = outcome(policy, request)
             if evaluation.verdict in _REFUSALS:
                 return evaluation, None
             if evaluation.verdict is Verdict.PERMIT and permit is None:
                 permit = evaluation
         return None, permit
 
-    def _patient_says(self, request: Request, person: Collection[PatientId]) -> _Said | None:
+    def _patient_says(self, request: Request) -> _Said | None:
         """What the patient's consents add up to, None where none applies; a refusal that stands goes first."""
-        own = [(consent, exclusion) for consent, exclusion in self.consents if consent.patient in person]
-        newest = None if self.domain.combine is Combine.DENY_OVERRIDES or not own else max(_time(c) for c, _ in own)
         permit: _Said | None = None
         deny: _Said | None = None
-        for consent, exclusion in own:
-            counts = newest is None or _time(consent) == newest
-            if not counts and not exclusion:
+        for voice in self.consents:
+            if not voice.counts and not voice.exclusion:
                 continue
-            evaluation = evaluate(consent.policy, request, self.domain.library)
+            evaluation = outcome(voice.policy, request)
             if evaluation.verdict in _REFUSALS:
                 explicit = evaluation.verdict is Verdict.DENY and evaluation.rule != INDETERMINATE_RULE
-                said = _Said(_decision(evaluation, consent.unique_id), liftable=explicit and not exclusion)
+                decision = _decision(evaluation, voice.document)
+                said = _Said(decision, liftable=explicit and not voice.exclusion)
                 if deny is None or (deny.liftable and not said.liftable):
                     deny = said
-            elif evaluation.verdict is Verdict.PERMIT and permit is None and counts:
-                permit = _Said(_decision(evaluation, consent.unique_id), liftable=False)
+            elif evaluation.verdict is Verdict.PERMIT and permit is None and voice.counts:
+                permit = _Said(_decision(evaluation, voice.document), liftable=False)
         return deny or permit
+
+
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """An active consent, reduced to the question."""
+
+    document: str
+    policy: Reduced
+    counts: bool
+    exclusion: bool
+    """refers to an exclusion list of the domain: refuses even where it does not count"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +223,17 @@ def _is_consent(resource: Resource) -> bool:
     return code is not None and code.scheme == xacml.FORMAT_SCHEME and code.code in xacml.CONSENT_FORMATS
 
 
-def _refers_to(policy: Policy, wanted: frozenset[str]) -> bool:
-    return bool(wanted) and not wanted.isdisjoint(policy.references)
-
-
 def _time(consent: Consent) -> datetime:
     return consent.signed_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _refers_to(policy: Policy, domain: DomainPolicy) -> bool:
+    return bool(domain.exclusions) and not domain.exclusions.isdisjoint(policy.references)
+
+
+def _reduce_all(policies: Sequence[Policy], request: Request, domain: DomainPolicy) -> list[Reduced]:
+    reduced = (reduce(policy, request, domain.library) for policy in policies)
+    return [policy for policy in reduced if policy is not NOT_APPLICABLE]
 
 
 def _with_npi(who: Attributes, domain: DomainPolicy) -> Attributes:

@@ -75,33 +75,33 @@ def attributes_of_resource(
 
     `patients` are all identifiers of its patient (the resource's own where None).
     """
-    bag = ResourceBag(resource, _own(resource) if patients is None else patients)
-    return {name: values for name in RESOURCE_ATTRIBUTES if (values := bag[name])}
+    own = () if resource.patient is None else (resource.patient,)
+    bag = ResourceBag(resource, patient_values(own if patients is None else patients))
+    return {name: values for name in (xacml.PATIENT_ID, *RESOURCE_ATTRIBUTES) if (values := bag[name])}
+
+
+PATIENT_ATTRIBUTES = frozenset({xacml.PATIENT_ID, xacml.PATIENT_ID_CH})
+
+
+def patient_values(patients: Collection[PatientId]) -> tuple[Value, ...]:
+    """Patient identifiers as policies compare them."""
+    return tuple(InstanceIdentifier(patient.authority, patient.id) for patient in patients)
 
 
 class ResourceBag(dict[str, tuple[Value, ...]]):
     """The attributes of a resource, each worked out when a policy first asks for it; unknown ones are empty."""
 
-    __slots__ = ("_patients", "_resource")
+    __slots__ = ("_resource",)
 
-    def __init__(self, resource: Resource, patients: Collection[PatientId]) -> None:
+    def __init__(self, resource: Resource, patients: tuple[Value, ...]) -> None:
         super().__init__()
         self._resource = resource
-        self._patients = patients
+        self[xacml.PATIENT_ID] = self[xacml.PATIENT_ID_CH] = patients
 
     def __missing__(self, attribute: str) -> tuple[Value, ...]:
-        values: tuple[Value, ...]
-        if attribute == xacml.PATIENT_ID or attribute == xacml.PATIENT_ID_CH:
-            values = tuple(InstanceIdentifier(patient.authority, patient.id) for patient in self._patients)
-        else:
-            extract = RESOURCE_ATTRIBUTES.get(attribute)
-            values = extract(self._resource) if extract is not None else ()
-        self[attribute] = values
+        extract = RESOURCE_ATTRIBUTES.get(attribute)
+        values = self[attribute] = extract(self._resource) if extract is not None else ()
         return values
-
-
-def _own(resource: Resource) -> tuple[PatientId, ...]:
-    return () if resource.patient is None else (resource.patient,)
 
 
 def _text(value: str) -> tuple[Value, ...]:
@@ -136,7 +136,6 @@ def _source(value: str) -> tuple[Value, ...]:
 
 RESOURCE_ATTRIBUTES: MappingProxyType[str, Callable[[Resource], tuple[Value, ...]]] = MappingProxyType(
     {
-        xacml.PATIENT_ID: lambda r: tuple(InstanceIdentifier(p.authority, p.id) for p in _own(r)),
         xacml.DOCUMENT_ID: lambda r: _text(r.unique_id),
         xacml.REPOSITORY_UNIQUE_ID: lambda r: _text(r.repository_unique_id),
         xacml.REPOSITORY_UNIQUE_ID_2007: lambda r: _text(r.repository_unique_id),
@@ -163,4 +162,4 @@ RESOURCE_ATTRIBUTES: MappingProxyType[str, Callable[[Resource], tuple[Value, ...
         xacml.SOURCE_SYSTEM_ID: lambda r: _source(r.source_id),
     }
 )
-"""Attribute id to what it is taken from (APPC 5.6, table of resource attributes)"""
+"""Attribute id to what it is taken from (APPC 5.6, table of resource attributes); the patient is known apart"""

@@ -29,7 +29,7 @@ from xdsi.domain.consent import (
 )
 from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId
-from xdsi.rules.policy_attributes import ResourceBag, canonical
+from xdsi.rules.policy_attributes import PATIENT_ATTRIBUTES, ResourceBag, canonical, patient_values
 from xdsi.spec import xacml
 
 _OPERATORS: dict[str, Callable[[datetime, datetime], bool]] = {
@@ -49,9 +49,9 @@ class _Bag(dict[str, tuple[Value, ...]]):
         return ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
-    """The attributes of one question: who, what, which action, when."""
+    """The attributes of one question: who, what, which action, when; attributes that are absent are empty."""
 
     subject: Mapping[str, tuple[Value, ...]]
     resource: Mapping[str, tuple[Value, ...]]
@@ -60,12 +60,14 @@ class Request:
     zone: tzinfo = UTC
 
     @classmethod
-    def of(cls, subject: Attributes, action: Action, now: datetime, *, zone: tzinfo = UTC) -> Request:
-        """A request without a resource yet; see `about`."""
+    def of(
+        cls, subject: Attributes, action: Action, patients: Collection[PatientId], now: datetime, *, zone: tzinfo = UTC
+    ) -> Request:
+        """A question about documents of the patient with the identifiers `patients`; `about` adds the document."""
         local = now.astimezone(zone)
         return cls(
             _Bag((name, _canonical_values(values)) for name, values in subject.items()),
-            _Bag(),
+            _Bag(dict.fromkeys(PATIENT_ATTRIBUTES, patient_values(patients))),
             _Bag({xacml.ACTION_ID: (action.value,)}),
             _Bag(
                 {
@@ -76,9 +78,10 @@ class Request:
             zone,
         )
 
-    def about(self, resource: Resource, patients: Collection[PatientId]) -> Request:
-        """The same question about a resource whose patient has the identifiers `patients`."""
-        return Request(self.subject, ResourceBag(resource, patients), self.action, self.environment, self.zone)
+    def about(self, resource: Resource) -> Request:
+        """The same question about one document of that patient."""
+        bag = ResourceBag(resource, self.resource[xacml.PATIENT_ID])
+        return Request(self.subject, bag, self.action, self.environment, self.zone)
 
     def section(self, section: Section) -> Mapping[str, tuple[Value, ...]]:
         """The attributes of one section."""
