@@ -70,14 +70,14 @@ class Query:
     """pairs of which at most one may be sent"""
     single_patient: tuple[str, ...] = ()
     """for LeafClass, the returned objects of these classes must all be of one patient (3.18.4.1.2.3.1)"""
-    patient: str = ""
+    patient_parameter: str = ""
     """the parameter that carries the patient id"""
     source: str = "ITI TF-2 3.18"
 
     @property
     def needs_home(self) -> bool:
         """True for queries by identifier, which a gateway routes by AdhocQuery/@home (ITI TF-2 3.38.4.1.2.1)."""
-        return not self.patient
+        return not self.patient_parameter
 
 
 DE: Final = "DocumentEntry"
@@ -184,8 +184,8 @@ def _by_id(rows: Iterable[Query]) -> Mapping[str, Query]:
     found = {row.id: row for row in rows}
     for row in found.values():
         named = {*row.one_of, *row.any_of, *(name for pair in row.not_both for name in pair)}
-        if row.patient:
-            named.add(row.patient)
+        if row.patient_parameter:
+            named.add(row.patient_parameter)
         if named - row.parameters.keys():
             raise ValueError(f"{row.name}: unknown parameter {named - row.parameters.keys()}")
     return found
@@ -194,14 +194,15 @@ def _by_id(rows: Iterable[Query]) -> Mapping[str, Query]:
 ITI18: Final = _by_id((
     Query(
         id=uuids.FIND_DOCUMENTS, name="FindDocuments", parameters=_FIND_DOCUMENTS, results=(DE,),
-        patient="$XDSDocumentEntryPatientId",
+        patient_parameter="$XDSDocumentEntryPatientId",
     ),
     Query(
         id=uuids.FIND_DOCUMENTS_BY_REFERENCE_ID, name="FindDocumentsByReferenceId",
-        parameters=_with(_FIND_DOCUMENTS, _REFERENCE_ID), results=(DE,), patient="$XDSDocumentEntryPatientId",
+        parameters=_with(_FIND_DOCUMENTS, _REFERENCE_ID), results=(DE,), patient_parameter="$XDSDocumentEntryPatientId",
     ),
     Query(
-        id=uuids.FIND_SUBMISSION_SETS, name="FindSubmissionSets", results=(SS,), patient="$XDSSubmissionSetPatientId",
+        id=uuids.FIND_SUBMISSION_SETS, name="FindSubmissionSets", results=(SS,),
+        patient_parameter="$XDSSubmissionSetPatientId",
         parameters=_parameters("""
             $XDSSubmissionSetPatientId           patient R
             $XDSSubmissionSetStatus              status  R M
@@ -214,10 +215,10 @@ ITI18: Final = _by_id((
     ),
     Query(
         id=uuids.FIND_FOLDERS, name="FindFolders", parameters=_FIND_FOLDERS, results=(FD,),
-        patient="$XDSFolderPatientId",
+        patient_parameter="$XDSFolderPatientId",
     ),
     Query(
-        id=uuids.GET_ALL, name="GetAll", results=(SS, DE, FD, AS), patient="$patientId",
+        id=uuids.GET_ALL, name="GetAll", results=(SS, DE, FD, AS), patient_parameter="$patientId",
         parameters=_with(_DOCUMENT_FILTERS, """
             $patientId               patient R
             $XDSDocumentEntryStatus  status  R M
@@ -321,7 +322,8 @@ ITI18: Final = _by_id((
 ITI51: Final = _by_id((
     Query(
         id=uuids.FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS, name="FindDocumentsForMultiplePatients", results=(DE,),
-        parameters=_optional(_FIND_DOCUMENTS, "$XDSDocumentEntryPatientId"), patient="$XDSDocumentEntryPatientId",
+        parameters=_optional(_FIND_DOCUMENTS, "$XDSDocumentEntryPatientId"),
+        patient_parameter="$XDSDocumentEntryPatientId",
         any_of=(
             "$XDSDocumentEntryPatientId", "$XDSDocumentEntryClassCode", "$XDSDocumentEntryEventCodeList",
             "$XDSDocumentEntryHealthcareFacilityTypeCode",
@@ -330,7 +332,7 @@ ITI51: Final = _by_id((
     ),
     Query(
         id=uuids.FIND_FOLDERS_FOR_MULTIPLE_PATIENTS, name="FindFoldersForMultiplePatients", results=(FD,),
-        parameters=_optional(_FIND_FOLDERS, "$XDSFolderPatientId"), patient="$XDSFolderPatientId",
+        parameters=_optional(_FIND_FOLDERS, "$XDSFolderPatientId"), patient_parameter="$XDSFolderPatientId",
         any_of=("$XDSFolderPatientId", "$XDSFolderCodeList"),
         source="ITI TF-2 3.51",
     ),
@@ -340,7 +342,7 @@ ITI51: Final = _by_id((
 ITI63: Final = _by_id((
     Query(
         id="urn:uuid:f2072993-9478-41df-a603-8f016706efe8", name="Fetch", parameters=_FIND_DOCUMENTS, results=(DE,),
-        patient="$XDSDocumentEntryPatientId", source="Cross-Community Fetch supplement",
+        patient_parameter="$XDSDocumentEntryPatientId", source="Cross-Community Fetch supplement",
     ),
 ))  # fmt: skip
 """The query of Cross Gateway Fetch"""
@@ -348,13 +350,13 @@ ITI63: Final = _by_id((
 EXTENSIONS: Final = _by_id((
     Query(
         id="urn:uuid:4308b1df-36de-4bef-8e2e-ba91f593c435", name="FindDocumentsExclude", results=(DE,),
-        parameters=_EXCLUDE_PARAMETERS, not_both=_EXCLUDE_PAIRS, patient="$XDSDocumentEntryPatientId",
+        parameters=_EXCLUDE_PARAMETERS, not_both=_EXCLUDE_PAIRS, patient_parameter="$XDSDocumentEntryPatientId",
         source="CP-ITI-1323",
     ),
     Query(
         id="urn:uuid:1191642d-86c4-42d8-b784-f95445f9f0d5", name="FindDocumentsByReferenceIdForMultiplePatients",
         parameters=_with(_optional(_FIND_DOCUMENTS, "$XDSDocumentEntryPatientId"), _REFERENCE_ID), results=(DE,),
-        patient="$XDSDocumentEntryPatientId", source="Open eHealth Integration Platform",
+        patient_parameter="$XDSDocumentEntryPatientId", source="Open eHealth Integration Platform",
     ),
     Query(
         id="urn:uuid:ab474085-82b5-402d-8115-3f37cb1e2405", name="FindDocumentsByTitle", results=(DE,),
@@ -362,7 +364,7 @@ EXTENSIONS: Final = _by_id((
             $XDSDocumentEntryTitle              string R M L
             $XDSDocumentEntryAuthorInstitution  string M L
         """),
-        patient="$XDSDocumentEntryPatientId", source="gematik",
+        patient_parameter="$XDSDocumentEntryPatientId", source="gematik",
     ),
     Query(
         id="urn:uuid:2609dda5-2b97-44d5-a795-3e999c24ca99", name="FindDocumentsByComment", results=(DE,),
@@ -370,7 +372,7 @@ EXTENSIONS: Final = _by_id((
             $XDSDocumentEntryComment            string R M L
             $XDSDocumentEntryAuthorInstitution  string M L
         """),
-        patient="$XDSDocumentEntryPatientId", source="gematik",
+        patient_parameter="$XDSDocumentEntryPatientId", source="gematik",
     ),
     Query(
         id="urn:uuid:1c1f1cea-ad3a-11ed-afa1-0242ac120002", name="GetRelatedApprovedDocuments", results=(DE, AS),
@@ -380,4 +382,4 @@ EXTENSIONS: Final = _by_id((
 ))  # fmt: skip
 """Queries that others have added; a registry offers them only where its storage answers them"""
 
-ALL: Final[Mapping[str, Query]] = {**ITI18, **ITI51, **ITI63, **EXTENSIONS}
+STORED_QUERIES: Final[Mapping[str, Query]] = {**ITI18, **ITI51, **ITI63, **EXTENSIONS}
