@@ -244,3 +244,50 @@ document = Table(
     Index("ix_document_sha256", "sha256"),
 )
 """What the store of documents holds; `verified` is the state of the file when its hash was last found right."""
+
+# --- audit -----------------------------------------------------------------------------------------------------------
+
+audit_record = Table(
+    "audit_record",
+    metadata,
+    Column("id", Key, primary_key=True, autoincrement=True),
+    Column("chain", Exact, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("time", String(27), nullable=False),
+    _text("trace"),
+    Column("transaction", Exact, nullable=False),
+    _text("patient"),
+    _text("user_id"),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("direction", Exact, nullable=False),
+    _text("peer"),
+    Column("previous_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("digest", String(64)),
+    Column("forwarded_at", String(27)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("xml", LargeBinary, nullable=False),
+    UniqueConstraint("chain", "sequence"),
+    Index("ix_audit_record_patient_time", "patient", "time"),
+    Index("ix_audit_record_user_id_time", "user_id", "time"),
+    Index("ix_audit_record_time", "time"),
+    Index("ix_audit_record_trace", "trace"),
+    Index("ix_audit_record_digest", "digest", sqlite_where=text("digest IS NOT NULL"),
+          postgresql_where=text("digest IS NOT NULL")),
+    Index("ix_audit_record_pending", "id", sqlite_where=text("forwarded_at IS NULL AND direction = 'sent'"),
+          postgresql_where=text("forwarded_at IS NULL AND direction = 'sent'")),
+)  # fmt: skip
+"""Append-only but for `forwarded_at` and `attempts`, which the hash does not cover. Times are ISO 8601, UTC; `digest`
+(SHA-256 of `xml`) is set where a record was received, to know it when it comes again."""
+
+audit_chain_head = Table(
+    "audit_chain_head",
+    metadata,
+    Column("chain", Exact, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("time", String(27), nullable=False),
+    Column("linked", Boolean, nullable=False, server_default=text("false")),
+    Column("closed", Boolean, nullable=False, server_default=text("false")),
+)
+"""Every chain of audit records, and its head when last looked at; `linked` when a record of another chain names it."""
