@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -166,7 +166,6 @@ def test_ebrim_that_xds_has_no_use_for_is_not_ours(content: str) -> None:
 
 
 @pytest.mark.oracle
-@settings(deadline=None)
 @given(st.data())
 def test_any_small_damage_is_judged_alike(data: st.DataObject) -> None:
     body = etree.fromstring(BODIES[data.draw(st.sampled_from(sorted(BODIES)))])
