@@ -37,6 +37,8 @@ class TrailRecord:
     user_id: str
     outcome: int
     direction: Direction
+    peer: str = ""
+    """who sent it, where it was received"""
     xml: bytes = field(repr=False)
     forwarded_at: datetime | None = None
 
