@@ -1,0 +1,41 @@
+# `make demo` and `make test` are all a newcomer needs; everything happens inside this folder.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= demo-out
+export PYTHONDONTWRITEBYTECODE = 1
+
+.PHONY: demo test check bench long serve lock docs clean
+
+.venv: .venv/installed
+.venv/installed: requirements-dev.lock pyproject.toml setup.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "xdsi needs Python 3.11 (spyne 2.14 imports on no other); try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-binary spyne -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: .venv
+	$(BIN)/xdsi demo --out $(OUT) $(if $(KEEP),--keep)
+
+test: .venv
+	$(BIN)/python -m pytest
+
+check: .venv
+	$(BIN)/ruff check xdsi tests
+	$(BIN)/ruff format --check xdsi tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: .venv
+	$(BIN)/python -m tests.bench
+
+serve: .venv
+	$(BIN)/xdsi serve
+
+lock: .venv
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf .venv demo-out xdsi-data bench-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
