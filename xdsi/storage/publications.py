@@ -1,0 +1,87 @@
+"""What a hospital has published: each study's manifests, so that images are tied to them and changes replace them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from xdsi.domain.consent import Resource
+from xdsi.domain.identifiers import PatientId
+from xdsi.storage.database import reading, writing
+from xdsi.storage.tables import publication
+
+STUDY_REFERENCE = "^^^^urn:ihe:iti:xds:2016:studyInstanceUID"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One attempt to publish the manifest of a study."""
+
+    study_instance_uid: str
+    content: str
+    state: str
+    unique_id: str
+    entry_uuid: str
+    submission_set: str
+    repository_unique_id: str
+    patient: str
+    source_patient: str
+    replaces: str = ""
+    reason: str = ""
+
+
+class SqlPublications:
+    """The hospital's own record of its manifests."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def newest(self, study_instance_uid: str, *, state: str = "published") -> Publication | None:
+        """The newest publication of a study in a state, or None."""
+        query = (
+            sa.select(publication)
+            .where(publication.c.study_instance_uid == study_instance_uid, publication.c.state == state)
+            .order_by(publication.c.number.desc())
+            .limit(1)
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        fields = {name: row._mapping[name] for name in Publication.__dataclass_fields__}
+        return Publication(**fields)
+
+    def record(self, entry: Publication) -> None:
+        """Store an attempt, or the new state of one (its uniqueId identifies it)."""
+        values = {name: getattr(entry, name) for name in Publication.__dataclass_fields__}
+        values["at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        with writing(self._engine) as connection:
+            known = connection.execute(
+                sa.update(publication).where(publication.c.unique_id == entry.unique_id).values(**values)
+            )
+            if known.rowcount == 0:
+                connection.execute(sa.insert(publication).values(**values))
+
+    def all(self) -> list[Publication]:
+        """Every attempt, oldest first."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(sa.select(publication).order_by(publication.c.number)).all()
+        return [
+            Publication(**{name: row._mapping[name] for name in Publication.__dataclass_fields__}) for row in rows
+        ]
+
+    def manifest_of(self, study_instance_uid: str) -> Resource | None:
+        """The newest published manifest of a study as a resource to decide on, or None when it was never published."""
+        entry = self.newest(study_instance_uid)
+        if entry is None:
+            return None
+        return Resource(
+            unique_id=entry.unique_id,
+            repository_unique_id=entry.repository_unique_id,
+            patient=PatientId.parse(entry.patient),
+            source_patient_id=entry.source_patient,
+            reference_ids=(study_instance_uid + STUDY_REFERENCE,),
+        )

@@ -1,0 +1,227 @@
+"""ITI-79 Authorization Decisions Query: another node asks the hub whether a subject may see a document or its images.
+
+ITI SeR: 3.79. `PolicyDecisions` is the deciding itself, used by the hub's own actors as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from xdsi.domain.audit import ExchangeFacts, QueryFacts
+from xdsi.domain.consent import (
+    Action,
+    Attributes,
+    Decision,
+    DecisionAnswer,
+    DecisionRequest,
+    DomainPolicy,
+    Resource,
+)
+from xdsi.domain.errors import SoapFault
+from xdsi.domain.identity import PatientIdentities
+from xdsi.domain.outcome import Problem
+from xdsi.domain.ports import Clock, Registry, RegistrySession
+from xdsi.domain.subject import Caller, Subject
+from xdsi.exchange import Call, Codec, Transaction
+from xdsi.rules import consent as rules
+from xdsi.wire import authorization
+from xdsi.wire.message import Message, Packaging, Payload
+
+STUDY_REFERENCE = "^^^^urn:ihe:iti:xds:2016:studyInstanceUID"
+
+_NOT_REGISTERED = Decision(permit=False, policy="registry", rule="not-registered")
+_NO_SUBJECT = Decision(permit=False, policy="access", rule="no-assertion")
+_OTHER_PATIENT = Decision(permit=False, policy="registry", rule="patient-differs")
+_OTHER_STUDY = Decision(permit=False, policy="registry", rule="study-differs")
+
+
+class PolicyDecisions:
+    """Decides by the consents in the registry and the domain's policy (docs/policy.md)."""
+
+    def __init__(self, policy: DomainPolicy, registry: Registry, identities: PatientIdentities) -> None:
+        self._policy = policy
+        self._registry = registry
+        self._identities = identities
+
+    def decide(
+        self,
+        caller: Caller,
+        action: Action,
+        resources: Sequence[Resource],
+        now: datetime,
+        session: RegistrySession | None,
+    ) -> Sequence[Decision]:
+        """One decision per resource, in order."""
+        if caller.subject is None:
+            return [_NO_SUBJECT] * len(resources)
+        return self.decide_for(caller.subject, action, resources, now, session)
+
+    def decide_for(
+        self,
+        subject: Subject | Attributes,
+        action: Action,
+        resources: Sequence[Resource],
+        now: datetime,
+        session: RegistrySession | None,
+    ) -> Sequence[Decision]:
+        """The same for a subject whose attributes another node verified."""
+        if not resources:
+            return []
+        if session is None:
+            with self._registry.reading() as reading:
+                return self._decide(subject, action, resources, now, reading)
+        return self._decide(subject, action, resources, now, session)
+
+    def _decide(
+        self,
+        subject: Subject | Attributes,
+        action: Action,
+        resources: Sequence[Resource],
+        now: datetime,
+        session: RegistrySession,
+    ) -> Sequence[Decision]:
+        entries: list[Resource] = []
+        owners: list[int] = []
+        decisions: list[Decision] = [_NOT_REGISTERED] * len(resources)
+        for index, resource in enumerate(resources):
+            for entry in _entries(resource, session):
+                refusal = _contradiction(resource, entry, session)
+                if refusal is None:
+                    entries.append(entry)
+                    owners.append(index)
+                else:
+                    decisions[index] = refusal
+        patients = {entry.patient for entry in entries if entry.patient is not None}
+        consents = [consent for patient in patients for consent in session.consents(patient)]
+        answers = rules.decide(
+            subject, action, entries, consents, self._policy, now, linked=self._identities.aliases
+        )
+        for index, answer in zip(owners, answers, strict=True):
+            # One uniqueId may have several entries: what any of them hides is hidden.
+            if decisions[index] is _NOT_REGISTERED or (decisions[index].permit and not answer.permit):
+                decisions[index] = answer
+        return decisions
+
+
+def _entries(resource: Resource, session: RegistrySession) -> Sequence[Resource]:
+    if resource.entry_uuid:
+        return (resource,)
+    return session.resources_by_unique_id([(resource.repository_unique_id, resource.unique_id)])
+
+
+def _contradiction(asked: Resource, entry: Resource, session: RegistrySession) -> Decision | None:
+    """What the asker says of the document must be true of its entry."""
+    if asked is entry:
+        return None
+    if asked.patient is not None and entry.patient is not None:
+        asked_key, entry_key = session.patient_key(asked.patient), session.patient_key(entry.patient)
+        if asked_key is None or asked_key != entry_key:
+            return _OTHER_PATIENT
+    studies = {value for value in asked.reference_ids if value.endswith(STUDY_REFERENCE)}
+    if not studies <= set(entry.reference_ids):
+        return _OTHER_STUDY
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionPorts:
+    """What the Authorization Decisions Manager works with."""
+
+    decisions: PolicyDecisions
+    clock: Clock
+    signer: authorization.AnswerSigner
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAnswer:
+    """An answer on its way out, with the question it belongs to and who signs it."""
+
+    answer: DecisionAnswer
+    request: DecisionRequest | None = None
+    signer: authorization.AnswerSigner | None = None
+    at: datetime | None = None
+
+
+def handle(call: Call[DecisionRequest]) -> SignedAnswer:
+    """Decide on each resource; what is not known is denied."""
+    ports: DecisionPorts = call.ports
+    request = call.request
+    now = ports.clock()
+    decisions = ports.decisions.decide_for(
+        request.subject_attributes, request.action, request.resources, now, call.session
+    )
+    for resource, decision in zip(request.resources, decisions, strict=True):
+        call.trace.note(
+            "decide",
+            resource=resource.unique_id,
+            permit=decision.permit,
+            policy=decision.policy,
+            rule=decision.rule,
+            document=decision.document,
+        )
+    answer = DecisionAnswer({r.unique_id: d for r, d in zip(request.resources, decisions, strict=True)})
+    return SignedAnswer(answer, request, ports.signer, now)
+
+
+def refuse(request: DecisionRequest | None, problems: Sequence[Problem]) -> SignedAnswer:
+    """A question that cannot be read or decided is a fault: there is no answer that could be mistaken for one."""
+    raise SoapFault("Sender" if request is None else "Receiver", problems[0].context)
+
+
+def facts(request: DecisionRequest, answer: SignedAnswer | None, base: ExchangeFacts) -> ExchangeFacts:
+    """Who was asked about, what, and the decisions (SeR 3.79.5)."""
+    patients = {r.patient.cx for r in request.resources if r.patient is not None}
+    results: tuple[tuple[str, str], ...] = ()
+    if answer is not None:
+        results = tuple(
+            (unique_id, "Permit" if decision.permit else "Deny")
+            for unique_id, decision in answer.answer.decisions.items()
+        )
+    return replace(
+        base,
+        patients=tuple(sorted(patients)) if len(patients) == 1 else (),
+        query=QueryFacts(id=request.query_id, request=authorization.encode_query(request)),
+        results=results,
+        outcome=0 if answer is not None else 8,
+    )
+
+
+def _decode_query(message: Message) -> DecisionRequest:
+    return authorization.decode_query(message.body)
+
+
+def _encode_query(request: DecisionRequest, packaging: Packaging) -> Payload:
+    return Payload((authorization.encode_query(request),))
+
+
+def _encode_answer(answer: SignedAnswer, packaging: Packaging) -> Payload:
+    if answer.request is None or answer.signer is None or answer.at is None:
+        raise SoapFault("Receiver", "no decision")
+    return Payload((authorization.encode_answer(answer.answer, answer.request, answer.signer, now=answer.at),))
+
+
+def transaction(decode_answer: authorization.AnswerReader | None = None) -> Transaction[DecisionRequest, SignedAnswer]:
+    """The row; a client brings its own reader of answers, which holds whose signature it believes."""
+
+    def decode(message: Message) -> SignedAnswer:
+        if decode_answer is None:
+            raise SoapFault("Receiver", "this end does not read answers")
+        return SignedAnswer(decode_answer(message.body))
+
+    return Transaction(
+        number="ITI-79",
+        name="Authorization Decisions Query",
+        trigger="urn:ihe:iti:2014:ser:XACMLAuthorizationDecisionQueryRequest",
+        reply="urn:ihe:iti:2014:ser:XACMLAuthorizationDecisionQueryResponse",
+        request=Codec(_decode_query, _encode_query),
+        response=Codec(decode, _encode_answer),
+        handle=handle,
+        refuse=refuse,
+        facts=facts,
+        assertion_required=False,
+    )
+
+
+TRANSACTION = transaction()
