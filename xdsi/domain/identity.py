@@ -144,8 +144,9 @@ class KnownPatient:
     """what it was merged into, one step"""
     demographics: Demographics
     source: str
-    created: datetime
-    updated: datetime
+    """the application that told of it last; empty where no feed did"""
+    created: datetime | None
+    updated: datetime | None
 
 
 class PatientIdentities(Protocol):

@@ -200,12 +200,13 @@ class MllpServer:
                 if was_inside:
                     log.warning("%s: connection ended inside a message", peer.address)
                 return
-            messages = deframer.feed(chunk)
-            for message in messages:
+            answered = False
+            for message in deframer.feed(chunk):
                 answer = self._handler(message, peer)
                 connection.settimeout(self._limits.message)
                 connection.sendall(mllp.frame(answer))
-            if messages or (deframer.inside and not was_inside):
+                answered = True
+            if answered or (deframer.inside and not was_inside):
                 wait = self._limits.message if deframer.inside else self._limits.idle
                 deadline = time.monotonic() + wait
 
@@ -252,9 +253,8 @@ def send(
                 chunk = _receive(connection, deadline)
                 if not chunk:
                     raise Unavailable(f"{address}:{port} closed the connection without an answer")
-                answers = deframer.feed(chunk)
-                if answers:
-                    return answers[0]
+                for answer in deframer.feed(chunk):
+                    return answer
     except OSError as error:
         raise Unavailable(f"{address}:{port}: {error}") from error
 

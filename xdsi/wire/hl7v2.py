@@ -280,7 +280,7 @@ def _error(problem: FeedProblem) -> str:
         segment, field, repetition, component, subcomponent = place.groups()
         numbers = [segment, "1"]
         if field:
-            numbers += [field, repetition or "1", component or "", subcomponent or ""]
+            numbers += [field, repetition or ("1" if component else ""), component or "", subcomponent or ""]
         fields[2] = er7.components(*numbers)
     return er7.segment("ERR", fields)
 

@@ -5,6 +5,8 @@ HL7 v2 Implementation Support Guide, minimal lower layer protocol; ITI TF-2 C.2.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from xdsi.domain.errors import MalformedMessage
 
 START = b"\x0b"
@@ -31,10 +33,9 @@ class Deframer:
         """True while a message has begun and not ended."""
         return bool(self._buffer)
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The messages that are complete with this chunk; raises MalformedMessage when the stream is no MLLP."""
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """The messages that are complete with this chunk; raises MalformedMessage where the stream is no MLLP."""
         self._buffer += chunk
-        messages = []
         while self._buffer:
             if not self._buffer.startswith(START):
                 self._skip_line_ends()
@@ -43,15 +44,14 @@ class Deframer:
             if end < 0:
                 self._searched = max(len(self._buffer) - 1, 0)
                 self._check_size(len(self._buffer) - 1)
-                break
+                return
             self._check_size(end - 1)
             message = bytes(self._buffer[1:end])
             if START in message:
                 raise MalformedMessage("a block begins inside a block", location="MLLP", expected="0x1C 0x0D first")
-            messages.append(message)
             del self._buffer[: end + len(END)]
             self._searched = 0
-        return messages
+            yield message
 
     def _skip_line_ends(self) -> None:
         rest = self._buffer.lstrip(b"\r\n")
