@@ -58,6 +58,17 @@ def schema_of(*parts: str) -> etree.XMLSchema:
     return etree.XMLSchema(etree.parse(path, parser))
 
 
+def schema_importing(**schemas: tuple[str, Path]) -> etree.XMLSchema:
+    """A schema of several namespaces, each imported from a file of the corpus (`name=(namespace, file)`)."""
+    imports = "".join(
+        f'<import namespace="{namespace}" schemaLocation="{path.as_uri()}"/>' for namespace, path in schemas.values()
+    )
+    parser = etree.XMLParser(no_network=True, resolve_entities=False)
+    parser.resolvers.add(_Catalog(corpus("schemas", "catalog.xml")))
+    driver = f'<schema xmlns="http://www.w3.org/2001/XMLSchema">{imports}</schema>'
+    return etree.XMLSchema(etree.fromstring(driver, parser, base_url=corpus("schemas").as_uri() + "/driver.xsd"))
+
+
 def official_schema() -> etree.XMLSchema:
     """The schema of every body of ITI-18, 38, 39, 41, 42, 43, 51, 57, 61, 62, 63, 86, 92 and RAD-69, 75."""
     return schema_of("drivers", "xds-messages.xsd")

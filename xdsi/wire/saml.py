@@ -1,0 +1,283 @@
+"""XUA identity assertions: a SAML 2.0 assertion in a wsse:Security header becomes a verified Subject, and back.
+
+ITI TF-2 3.40 (Provide X-User Assertion), SAML 2.0 core and profiles, WS-Security SAML token profile 1.1. The order of
+the checks, and so the fault that a caller sees, is fixed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from lxml import etree
+
+from xdsi.domain.codes import Code
+from xdsi.domain.errors import ConfigurationError, SecurityFault
+from xdsi.domain.subject import Subject
+from xdsi.spec.namespaces import DS, SAML, WSU
+from xdsi.wire.saml_attributes import REQUIRED, read_attributes
+from xdsi.wire.saml_issue import BEARER, HOLDER_OF_KEY, issue_assertion, security_header
+from xdsi.wire.xml import E, content
+from xdsi.wire.xmldsig import TrustedKey, isolate, verify_isolated
+
+__all__ = ["SamlTrust", "VerifiedAssertion", "issue_assertion", "read_assertion", "security_header"]
+
+_ASSERTION, _ENCRYPTED = E(SAML, "Assertion"), E(SAML, "EncryptedAssertion")
+_ORDER = re.compile(
+    r"Issuer Signature Subject Conditions( Advice)?"
+    r"( (AuthnStatement|AttributeStatement|AuthzDecisionStatement|Statement))+"
+)
+_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamlTrust:
+    """Whose assertions count, and on what terms. Build it once with `of`: certificates are parsed there."""
+
+    issuers: Mapping[str, tuple[TrustedKey, ...]]
+    audiences: frozenset[str]
+    max_lifetime: timedelta = timedelta(hours=1)
+    clock_skew: timedelta = timedelta(seconds=60)
+    revoked: frozenset[str] = frozenset()
+    """SHA-256 of issuers' certificates that are revoked"""
+    required: frozenset[str] = REQUIRED
+    """attributes that have to be there"""
+    peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """issuer to the client certificates (SHA-256) its assertions may come with; an issuer not named here: any"""
+    recipients: frozenset[str] = frozenset()
+    """our endpoints, for SubjectConfirmationData/@Recipient; empty: not compared"""
+    authn_contexts: frozenset[str] = frozenset()
+    """accepted ways of logging in; empty: any"""
+    role_schemes: frozenset[str] = frozenset()
+    purpose_schemes: frozenset[str] = frozenset()
+    """accepted code systems; empty: any"""
+
+    @classmethod
+    def of(
+        cls, issuers: Mapping[str, Iterable[str | bytes]], audiences: Iterable[str], *, crls: Iterable[bytes] = ()
+    ) -> SamlTrust:
+        """From PEM certificates per issuer and PEM revocation lists; ConfigurationError where one cannot be used."""
+        keys = {name: tuple(TrustedKey.of(pem) for pem in pems) for name, pems in issuers.items()}
+        try:
+            lists = [x509.load_pem_x509_crl(crl) for crl in crls]
+        except ValueError as error:
+            raise ConfigurationError(f"not a certificate revocation list: {error}") from error
+        revoked = frozenset(
+            key.sha256
+            for group in keys.values()
+            for key in group
+            for crl in lists
+            if crl.issuer == key.certificate.issuer
+            and crl.get_revoked_certificate_by_serial_number(key.certificate.serial_number) is not None
+        )
+        return cls(issuers=keys, audiences=frozenset(audiences), revoked=revoked)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAssertion:
+    """Who asks, proved; and the assertion as it came, to pass on and to recognise a replay (`subject.assertion_id`)."""
+
+    subject: Subject
+    raw: bytes = field(repr=False)
+    one_time_use: bool = False
+    """the issuer allows one use only"""
+
+
+def read_assertion(
+    security_headers: Sequence[etree._Element],
+    trust: SamlTrust,
+    *,
+    now: datetime,
+    peer_certificate_sha256: str = "",
+) -> VerifiedAssertion:
+    """The one assertion of a message, verified; SecurityFault with the code of what fails first."""
+    isolated = isolate(_find(security_headers, trust, now))
+    assertion = isolated.element
+    _check_structure(assertion)
+    issuer = content(assertion[0])
+    keys = trust.issuers.get(issuer)
+    if not keys:
+        raise SecurityFault("FailedAuthentication", f"unknown issuer {issuer!r}")
+    key = verify_isolated(isolated, keys)
+    if not key.valid_at(now) or key.sha256 in trust.revoked:
+        raise SecurityFault("FailedAuthentication", f"the certificate {key.sha256} of {issuer!r} is expired or revoked")
+    conditions = assertion[3]
+    not_before, not_on_or_after = _check_window(assertion, conditions, trust, now)
+    _check_audience(conditions, trust)
+    peers = trust.peers.get(issuer)
+    if peers is not None and peer_certificate_sha256 not in peers:
+        raise SecurityFault("FailedAuthentication", f"assertions of {issuer!r} may not come from this node")
+    name_id = _check_subject(assertion[2], trust, now, peer_certificate_sha256)
+    _check_authentication(assertion, trust, now)
+    fields = read_attributes(assertion.iterchildren(E(SAML, "AttributeStatement")), trust.required)
+    _check_schemes(fields.get("roles", ()), trust.role_schemes)
+    _check_schemes(fields.get("purposes", ()), trust.purpose_schemes)
+    subject = Subject(
+        user_id=content(name_id),
+        issuer=issuer,
+        assertion_id=assertion.get("ID", ""),
+        user_qualifier=name_id.get("NameQualifier", ""),
+        alias=name_id.get("SPProvidedID", ""),
+        not_before=not_before,
+        not_on_or_after=not_on_or_after,
+        certificate_sha256=key.sha256,
+        **fields,
+    )
+    return VerifiedAssertion(subject, isolated.raw, conditions.find(E(SAML, "OneTimeUse")) is not None)
+
+
+def _find(headers: Sequence[etree._Element], trust: SamlTrust, now: datetime) -> etree._Element:
+    assertions = [child for header in headers for child in header.iterchildren(_ASSERTION)]
+    if any(True for header in headers for _ in header.iter(_ENCRYPTED)):
+        raise SecurityFault("UnsupportedSecurityToken", "encrypted assertions are not taken")
+    if len(assertions) != 1:
+        raise SecurityFault("InvalidSecurity", f"{len(assertions)} assertions, expected one")
+    everywhere = sum(1 for header in headers for _ in header.iter(_ASSERTION))
+    if everywhere != 1:
+        raise SecurityFault("InvalidSecurity", "a second assertion inside another element")
+    stamps = [child for header in headers for child in header.iterchildren(E(WSU, "Timestamp"))]
+    if len(stamps) > 1:
+        raise SecurityFault("InvalidSecurity", "two timestamps")
+    for stamp in stamps:
+        expires = stamp.findtext(E(WSU, "Expires"))
+        if (
+            expires is not None
+            and _instant(expires.strip(), "wsu:Expires", "InvalidSecurity") + trust.clock_skew <= now
+        ):
+            raise SecurityFault("MessageExpired", "the timestamp of the message is over")
+    return assertions[0]
+
+
+def _check_structure(assertion: etree._Element) -> None:
+    if assertion.tag != _ASSERTION or assertion.get("Version") != "2.0":
+        raise _malformed("not a SAML 2.0 assertion")
+    names = [etree.QName(child) for child in assertion]
+    if any(name.namespace != (DS if name.localname == "Signature" else SAML) for name in names):
+        raise _malformed("a child of the assertion is in a foreign namespace")
+    order = " ".join(name.localname for name in names)
+    if _ORDER.fullmatch(order) is None:
+        raise _malformed(f"the children of the assertion are {order}")
+    for statement in ("AuthnStatement", "AttributeStatement"):
+        if statement not in order:
+            raise _malformed(f"no {statement}")
+
+
+def _check_window(
+    assertion: etree._Element, conditions: etree._Element, trust: SamlTrust, now: datetime
+) -> tuple[datetime, datetime]:
+    issued = _instant(assertion.get("IssueInstant", ""), "IssueInstant")
+    not_before = _instant(conditions.get("NotBefore", ""), "NotBefore")
+    not_on_or_after = _instant(conditions.get("NotOnOrAfter", ""), "NotOnOrAfter")
+    if now >= not_on_or_after + trust.clock_skew:
+        raise SecurityFault("MessageExpired", f"the assertion ended at {not_on_or_after.isoformat()}")
+    if max(issued, not_before) > now + trust.clock_skew:
+        raise _malformed(f"the assertion begins at {not_before.isoformat()}, issued {issued.isoformat()}")
+    if not_on_or_after - not_before > trust.max_lifetime:
+        raise _malformed(f"a validity of {not_on_or_after - not_before} is too long")
+    return not_before, not_on_or_after
+
+
+def _check_audience(conditions: etree._Element, trust: SamlTrust) -> None:
+    """One of ours in every AudienceRestriction (SAML 2.0 erratum E46); a condition we do not know is not met."""
+    known = {E(SAML, name) for name in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction")}
+    for condition in conditions:
+        if condition.tag not in known:
+            raise _malformed(f"unknown condition {condition.tag}")
+    restrictions = conditions.findall(E(SAML, "AudienceRestriction"))
+    if not restrictions:
+        raise _malformed("no AudienceRestriction")
+    for restriction in restrictions:
+        audiences = {content(audience) for audience in restriction.iterchildren(E(SAML, "Audience"))}
+        if audiences.isdisjoint(trust.audiences):
+            raise SecurityFault("FailedAuthentication", f"the assertion is for {sorted(audiences)}")
+
+
+def _check_subject(
+    subject: etree._Element, trust: SamlTrust, now: datetime, peer_certificate_sha256: str
+) -> etree._Element:
+    """The NameID, after one SubjectConfirmation has been met."""
+    name_id = subject.find(E(SAML, "NameID"))
+    if name_id is None or len(name_id) or not content(name_id):
+        raise _malformed("no NameID")
+    fault = _malformed("no SubjectConfirmation")
+    for confirmation in subject.iterchildren(E(SAML, "SubjectConfirmation")):
+        try:
+            _confirm(confirmation, trust, now, peer_certificate_sha256)
+        except SecurityFault as refused:
+            fault = refused
+        else:
+            return name_id
+    raise fault
+
+
+def _confirm(confirmation: etree._Element, trust: SamlTrust, now: datetime, peer_certificate_sha256: str) -> None:
+    method = confirmation.get("Method")
+    data = confirmation.find(E(SAML, "SubjectConfirmationData"))
+    if method not in (BEARER, HOLDER_OF_KEY):
+        raise SecurityFault("FailedAuthentication", f"subject confirmation {method!r} is not taken")
+    if data is not None:
+        _check_confirmation_data(data, trust, now)
+    if method == HOLDER_OF_KEY:
+        held = set() if data is None else _certificates(data)
+        if not peer_certificate_sha256 or peer_certificate_sha256 not in held:
+            raise SecurityFault("FailedAuthentication", "the connection does not hold the confirmed key")
+
+
+def _check_confirmation_data(data: etree._Element, trust: SamlTrust, now: datetime) -> None:
+    until, since, recipient = data.get("NotOnOrAfter"), data.get("NotBefore"), data.get("Recipient")
+    if until is not None and now >= _instant(until, "NotOnOrAfter") + trust.clock_skew:
+        raise SecurityFault("MessageExpired", "the subject confirmation is over")
+    if since is not None and now + trust.clock_skew < _instant(since, "NotBefore"):
+        raise SecurityFault("FailedAuthentication", "the subject confirmation has not begun")
+    if recipient is not None and trust.recipients and recipient not in trust.recipients:
+        raise SecurityFault("FailedAuthentication", f"the subject confirmation is for {recipient!r}")
+
+
+def _certificates(data: etree._Element) -> set[str]:
+    """SHA-256 of each certificate that SubjectConfirmationData names."""
+    path = "/".join(E(DS, name) for name in ("KeyInfo", "X509Data", "X509Certificate"))
+    try:
+        return {
+            hashlib.sha256(base64.b64decode(content(found), validate=False)).hexdigest() for found in data.findall(path)
+        }
+    except binascii.Error as error:
+        raise _malformed("a certificate is not base64") from error
+
+
+def _check_authentication(assertion: etree._Element, trust: SamlTrust, now: datetime) -> None:
+    for statement in assertion.iterchildren(E(SAML, "AuthnStatement")):
+        context = statement.find(E(SAML, "AuthnContext"))
+        names = {"AuthnContextClassRef", "AuthnContextDeclRef"}
+        refs = set() if context is None else {content(c) for c in context if etree.QName(c).localname in names}
+        if not any(refs):
+            raise _malformed("no AuthnContext")
+        if trust.authn_contexts and refs.isdisjoint(trust.authn_contexts):
+            raise SecurityFault("FailedAuthentication", f"authentication by {sorted(refs)} is not accepted")
+        until = statement.get("SessionNotOnOrAfter")
+        if until is not None and now >= _instant(until, "SessionNotOnOrAfter") + trust.clock_skew:
+            raise SecurityFault("MessageExpired", "the session at the issuer is over")
+
+
+def _check_schemes(codes: Iterable[Code], schemes: frozenset[str]) -> None:
+    for code in codes:
+        if schemes and code.scheme not in schemes:
+            raise _malformed(f"code {code} is not of an accepted code system")
+
+
+def _instant(text: str, name: str, fault: str = "InvalidSecurityToken") -> datetime:
+    if _DATE_TIME.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            pass
+    raise SecurityFault(fault, f"{name} is not a time with its offset: {text!r}")
+
+
+def _malformed(detail: str) -> SecurityFault:
+    return SecurityFault("InvalidSecurityToken", detail)
