@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from lxml import etree
 
@@ -29,6 +30,9 @@ _CODES = frozenset({"Sender", "Receiver", "MustUnderstand", "VersionMismatch", "
 _PREFIXES = {SOAP: "soap", WSA: "wsa"}
 _CLOSING = b"</soap:Body></soap:Envelope>"
 _INSTRUCTIONS = etree.XPath("boolean(//processing-instruction())")
+
+_Blocks: TypeAlias = dict[str, list[etree._Element]]
+"""header blocks by their name"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def message_id_of(raw: bytes, *, limit: int = xml.LIMIT, huge: bool = False) -> 
     return "" if found is None else xml.content(found)
 
 
-def _read(root: etree._Element) -> tuple[Envelope, list[etree._Element]]:
+def _read(root: etree._Element) -> tuple[Envelope, _Blocks]:
     """The envelope, and those of its header blocks that are meant for us."""
     if root.tag != _ENVELOPE:
         if etree.QName(root).localname == "Envelope":
@@ -96,15 +100,18 @@ def _read(root: etree._Element) -> tuple[Envelope, list[etree._Element]]:
     if [part.tag for part in parts] not in ([_HEADER, _BODY], [_BODY]):
         raise SoapFault("Sender", "an Envelope holds a Header, which may be absent, and one Body")
     headers = _elements(parts[0]) if len(parts) == 2 else []
-    ours = [block for block in headers if block.get(_ROLE, "").strip() in _OUR_ROLES]
-    _check_understood(ours)
+    ours: _Blocks = {}
+    for block in headers:
+        if block.get(_ROLE, "").strip() in _OUR_ROLES:
+            ours.setdefault(block.tag, []).append(block)
+    _check_understood(block for blocks in ours.values() for block in blocks)
     envelope = Envelope(
         action=_uri(ours, "Action"),
         message_id=_uri(ours, "MessageID"),
         to=_uri(ours, "To"),
         reply_to=_endpoint(ours, "ReplyTo"),
         relates_to=_relates_to(ours),
-        security=tuple(block for block in ours if block.tag == _SECURITY),
+        security=tuple(ours.get(_SECURITY, ())),
         headers=tuple(headers),
         body=tuple(_elements(parts[-1])),
         root=root,
@@ -117,7 +124,7 @@ def _elements(parent: etree._Element) -> list[etree._Element]:
     return list(parent.iterchildren(etree.Element))
 
 
-def _check_understood(blocks: list[etree._Element]) -> None:
+def _check_understood(blocks: Iterable[etree._Element]) -> None:
     """Every block marked mustUnderstand is one that is processed here (SOAP 1.2 part 1, section 2.4)."""
     unknown = []
     for block in blocks:
@@ -135,8 +142,8 @@ def _addressing(subcode: str, reason: str) -> SoapFault:
     return SoapFault("Sender", reason, subcode=(WSA, subcode))
 
 
-def _one(blocks: list[etree._Element], name: str) -> etree._Element | None:
-    found = [block for block in blocks if block.tag == E(WSA, name)]
+def _one(blocks: _Blocks, name: str) -> etree._Element | None:
+    found = blocks.get(E(WSA, name), [])
     if len(found) > 1:
         raise _addressing("InvalidAddressingHeader", f"wsa:{name} more than once")
     return found[0] if found else None
@@ -144,17 +151,17 @@ def _one(blocks: list[etree._Element], name: str) -> etree._Element | None:
 
 def _text(element: etree._Element, name: str) -> str:
     value = xml.content(element)
-    if len(_elements(element)) or len(value.split()) > 1:
+    if (len(element) and _elements(element)) or len(value.split()) > 1:
         raise _addressing("InvalidAddressingHeader", f"wsa:{name} is not a URI")
     return value
 
 
-def _uri(blocks: list[etree._Element], name: str) -> str:
+def _uri(blocks: _Blocks, name: str) -> str:
     element = _one(blocks, name)
     return "" if element is None else _text(element, name)
 
 
-def _endpoint(blocks: list[etree._Element], name: str) -> str:
+def _endpoint(blocks: _Blocks, name: str) -> str:
     element = _one(blocks, name)
     if element is None:
         return ""
@@ -165,9 +172,9 @@ def _endpoint(blocks: list[etree._Element], name: str) -> str:
     return address
 
 
-def _relates_to(blocks: list[etree._Element]) -> str:
-    for block in blocks:
-        if block.tag == E(WSA, "RelatesTo") and block.get("RelationshipType", "").strip() in _REPLY:
+def _relates_to(blocks: _Blocks) -> str:
+    for block in blocks.get(E(WSA, "RelatesTo"), ()):
+        if block.get("RelationshipType", "").strip() in _REPLY:
             return _text(block, "RelatesTo")
     return ""
 

@@ -91,7 +91,8 @@ def E(namespace: str, local: str) -> str:  # noqa: N802 - short, because codecs 
 
 def content(element: etree._Element) -> str:
     """All text of an element without surrounding white space; unlike `.text`, a comment inside does not cut it."""
-    return "".join(str(piece) for piece in element.itertext()).strip(" \t\r\n")
+    value = "".join(str(piece) for piece in element.itertext()) if len(element) else element.text or ""
+    return value.strip(" \t\r\n")
 
 
 _UNSAFE_IN_TEXT = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
