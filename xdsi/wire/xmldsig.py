@@ -6,6 +6,7 @@ that carries the signature, exclusive canonicalization, SHA-2, keys from the con
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ DIGEST_METHODS: dict[str, Any] = {
 }
 SIGNATURE = E(DS, "Signature")
 _INCLUSIVE_NAMESPACES = E(EXCLUSIVE_C14N, "InclusiveNamespaces")
+_NOT_ELEMENTS = etree.XPath("boolean(//comment() | //processing-instruction())")
+_IDS = etree.XPath("//@*[translate(local-name(), 'ID', 'id') = 'id']", smart_strings=False)
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,127}")
 
 
@@ -59,6 +62,8 @@ class TrustedKey:
     """of the certificate, lower-case hexadecimal"""
     kind: str
     """RSA or EC"""
+    text: str = field(repr=False)
+    """base64 of the certificate, as a signature may quote it"""
     key: Any = field(repr=False)
 
     @classmethod
@@ -79,7 +84,8 @@ def _trusted_key(pem: bytes) -> TrustedKey:
         key = xmlsec.Key.from_memory(certificate.public_bytes(serialization.Encoding.PEM), _C.KeyDataFormatCertPem)
     except (ValueError, xmlsec.Error) as error:
         raise ConfigurationError(f"not a certificate that can be trusted for signatures: {error}") from error
-    return TrustedKey(certificate, certificate.fingerprint(hashes.SHA256()).hex(), kind, key)
+    text = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
+    return TrustedKey(certificate, certificate.fingerprint(hashes.SHA256()).hex(), kind, text, key)
 
 
 def kind_of(certificate: x509.Certificate) -> str:
@@ -100,6 +106,7 @@ class Isolated:
     raw: bytes
     signature: etree._Element
     method: str
+    digest: str
 
 
 def isolate(element: etree._Element, *, limit: int = LIMIT) -> Isolated:
@@ -116,26 +123,23 @@ def isolate(element: etree._Element, *, limit: int = LIMIT) -> Isolated:
     identifier = root.get("ID", "")
     if _ID.fullmatch(identifier) is None:
         raise _malformed("the signed element has no usable ID")
-    seen: set[str] = set()
-    for node in root.iter():
-        if not isinstance(node.tag, str):
-            raise _malformed("comment or processing instruction inside the signed element")
-        for name, value in node.attrib.items():
-            if str(name).rpartition("}")[2].lower() == "id":
-                if value in seen:
-                    raise _malformed("an ID occurs twice")
-                seen.add(str(value))
+    if _NOT_ELEMENTS(root):
+        raise _malformed("comment or processing instruction inside the signed element")
+    ids: Any = _IDS(root)
+    if len(ids) != len(set(ids)):
+        raise _malformed("an ID occurs twice")
     signatures = list(root.iter(SIGNATURE))
     if len(signatures) != 1 or signatures[0].getparent() is not root:
         raise _malformed("exactly one signature, as a child of what it signs, is accepted")
-    return Isolated(root, raw, signatures[0], _check_form(signatures[0], "#" + identifier))
+    return Isolated(root, raw, signatures[0], *_check_form(signatures[0], "#" + identifier))
 
 
 def verify_isolated(isolated: Isolated, keys: Sequence[TrustedKey]) -> TrustedKey:
     """The key that verifies the signature; SecurityFault `FailedCheck` where none does."""
     kind, transform = SIGNATURE_METHODS[isolated.method]
     xmlsec.tree.add_ids(isolated.element, ["ID"])
-    for key in keys:
+    hint = _hint(isolated.signature)
+    for key in sorted(keys, key=lambda key: key.text != hint):
         if key.kind != kind:
             continue
         context = xmlsec.SignatureContext()
@@ -143,8 +147,7 @@ def verify_isolated(isolated: Isolated, keys: Sequence[TrustedKey]) -> TrustedKe
         context.enable_signature_transform(transform)
         context.enable_reference_transform(_C.TransformEnveloped)
         context.enable_reference_transform(_C.TransformExclC14N)
-        for digest in DIGEST_METHODS.values():
-            context.enable_reference_transform(digest)
+        context.enable_reference_transform(DIGEST_METHODS[isolated.digest])
         context.key = key.key
         try:
             context.verify(isolated.signature)
@@ -204,8 +207,14 @@ def _signing_key(key_pem: bytes, cert_pem: bytes) -> tuple[Any, str]:
 # The form of a signature
 
 
-def _check_form(signature: etree._Element, uri: str) -> str:
-    """The signature method of a ds:Signature that is formed and referenced as it must be."""
+def _hint(signature: etree._Element) -> str:
+    """The certificate that KeyInfo quotes: it says which trusted key to try first, never what to trust."""
+    found = signature.find("/".join(E(DS, name) for name in ("KeyInfo", "X509Data", "X509Certificate")))
+    return "" if found is None or found.text is None else "".join(found.text.split())
+
+
+def _check_form(signature: etree._Element, uri: str) -> tuple[str, str]:
+    """The signature and digest methods of a ds:Signature that is formed and referenced as it must be."""
     children = [child.tag for child in signature]
     if children[:2] != [E(DS, "SignedInfo"), E(DS, "SignatureValue")] or children[2:] not in ([], [E(DS, "KeyInfo")]):
         raise _malformed("unexpected children of ds:Signature")
@@ -225,10 +234,10 @@ def _check_form(signature: etree._Element, uri: str) -> str:
         raise SecurityFault("UnsupportedAlgorithm", "the transforms must be enveloped-signature and exclusive C14N")
     _allowed(transforms[0], {ENVELOPED})
     _allowed(transforms[1], {EXCLUSIVE_C14N})
-    _allowed(digest, DIGEST_METHODS)
+    digest_algorithm = _allowed(digest, DIGEST_METHODS)
     if len(value) or len(signature[1]):
         raise _malformed("element inside a digest or signature value")
-    return algorithm
+    return algorithm, digest_algorithm
 
 
 def _allowed(element: etree._Element, algorithms: Any) -> str:
