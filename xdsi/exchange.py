@@ -28,7 +28,7 @@ from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, Decisions, RegistrySession, Spool
 from xdsi.domain.subject import Caller, Peer, Subject
 from xdsi.rules import audit as audit_rules
-from xdsi.wire import saml
+from xdsi.wire import saml, saml_issue
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.soap import Envelope
 
@@ -131,12 +131,20 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
-    """One actor as it runs: what it speaks and what it works with."""
+class Role:
+    """An actor of the profiles: its name, the path it answers at, its description in wsdl/, what it speaks."""
 
     name: str
     path: str
+    wsdl: str
     transactions: tuple[Transaction[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """One actor as it runs: what it speaks and what it works with."""
+
+    role: Role
     ports: Mapping[str, Any]
     """what each transaction works with, by its number"""
     access: Access
@@ -148,7 +156,7 @@ class Actor:
 
     def find(self, action: str) -> Transaction[Any, Any] | None:
         """The transaction that this wsa:Action starts at this actor."""
-        for transaction in self.transactions:
+        for transaction in self.role.transactions:
             if transaction.trigger == action:
                 return transaction
         return None
@@ -314,7 +322,7 @@ def _facts(
     return ExchangeFacts(
         transaction=transaction.number,
         side=side,
-        endpoint=actor.site.endpoint(actor.path),
+        endpoint=actor.site.endpoint(actor.role.path),
         site=actor.site,
         peer_address=caller.peer.address,
         node=caller.peer.node,
@@ -400,7 +408,7 @@ def call(
         subject=client.subject,
         time=client.clock(),
     )
-    security = saml.security_header(client.assertion) if client.assertion else b""
+    security = saml_issue.security_header(client.assertion) if client.assertion else b""
     payload = transaction.request.encode(request, packaging)
     try:
         reply = channel.send(transaction, payload, packaging, security)

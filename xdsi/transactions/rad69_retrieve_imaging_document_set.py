@@ -12,7 +12,7 @@ from typing import Protocol
 
 from xdsi.domain.audit import ExchangeFacts, StudyFacts
 from xdsi.domain.consent import Action, Resource
-from xdsi.domain.errors import MalformedMessage
+from xdsi.domain.errors import MalformedMessage, Refused
 from xdsi.domain.imaging import ImagingRequest, Instance
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import InstanceSource, PublishedManifests, RegistrySession
@@ -28,7 +28,7 @@ class Transcoder(Protocol):
     """Makes another transfer syntax of an instance, under limits."""
 
     def transcode(self, instance: Instance, transfer_syntaxes: Sequence[str]) -> Document:
-        """The instance in one of the transfer syntaxes; raises MalformedMessage where that cannot be done."""
+        """The instance in one of the transfer syntaxes; raises Refused or MalformedMessage where none can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
         else:
             try:
                 document = _document(item.instance, call.request.transfer_syntaxes, ports)
-            except MalformedMessage as error:
+            except (MalformedMessage, Refused) as error:
                 problems.append(
                     Problem(
                         "XDSRepositoryError",

@@ -114,7 +114,7 @@ class SoapClient:
         if (payload.packaging or packaging) is Packaging.MTOM:
             writer = mtom.MultipartWriter(action=transaction.trigger)
             headers["Content-Type"] = writer.content_type
-            data = mtom.multipart(pieces, payload.attachments, writer=writer)
+            data = writer.message(pieces, payload.attachments)
         else:
             headers["Content-Type"] = f'{soap.CONTENT_TYPE}; action="{transaction.trigger}"'
             data = b"".join(pieces)

@@ -166,7 +166,7 @@ class SoapEndpoint:
         application = Application(
             [_service(actor)],
             tns=_TNS,
-            name=actor.name.replace(" ", ""),
+            name=actor.role.name.replace(" ", ""),
             in_protocol=protocol,
             out_protocol=protocol,
             documents_container=InterfaceDocuments,
@@ -265,7 +265,7 @@ class SoapEndpoint:
         envelope = received.envelope
         if envelope is None:
             raise MalformedMessage("the root part is missing", expected="the part named by start, or the first")
-        mtom.find_includes(envelope.body[0].getroottree().getroot(), parts)
+        mtom.find_includes(envelope.root, parts)
         received.message = Message(envelope.body, parts)
 
     def _chunks(self, environ: Mapping[str, Any], received: _Received) -> Iterator[bytes]:
@@ -334,7 +334,7 @@ class SoapEndpoint:
             if packaging is Packaging.MTOM:
                 writer = mtom.MultipartWriter()
                 headers["Content-Type"] = writer.content_type
-                stream = mtom.multipart(pieces, payload.attachments, writer=writer)
+                stream = writer.message(pieces, payload.attachments)
             else:
                 headers["Content-Type"] = soap.CONTENT_TYPE
                 stream = pieces
@@ -397,6 +397,7 @@ def _service(actor: Actor) -> type[ServiceBase]:
         call.__name__ = name
         return rpc(AnyType, _returns=AnyType, _body_style="bare")(call)
 
-    members = {_operation(t): operation(_operation(t)) for t in actor.transactions}
-    service: type[ServiceBase] = type(ServiceBase)(actor.name.replace(" ", "") + "Service", (ServiceBase,), members)
+    # The three interactions of ITI-44 are one operation here: the row is found by wsa:Action.
+    members = {_operation(t): operation(_operation(t)) for t in actor.role.transactions}
+    service: type[ServiceBase] = type(ServiceBase)(actor.role.name.replace(" ", "") + "Service", (ServiceBase,), members)
     return service

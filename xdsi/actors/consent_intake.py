@@ -1,0 +1,178 @@
+"""Reads and verifies consents and their signatures as they are registered (docs/policy.md; ITI TF-3 5.1, 5.5; APPC).
+
+A consent grants only when its signature is valid, the certificate chains to the consent trust list, the signer may sign
+for that patient, and the document says of itself what its metadata say.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from xdsi.domain.consent import Consent, ConsentFacts, Policy, SignatureStatus
+from xdsi.domain.errors import IntegrityLost, MalformedMessage
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.identity import PatientIdentities
+from xdsi.domain.metadata import Association, DocumentEntry
+from xdsi.domain.outcome import Problem
+from xdsi.domain.ports import Clock, DocumentStore, RegistrySession
+from xdsi.domain.submission import Submission
+from xdsi.spec import uuids
+from xdsi.spec.xacml import APPC_FORMAT, BPPC_FORMATS, DSG_FORMATS, FORMAT_SCHEME
+from xdsi.wire import consent as consent_documents
+from xdsi.wire import signature_document
+
+log = logging.getLogger("xdsi.consent")
+
+LIMIT = 1024 * 1024
+"""bytes of a consent or signature document"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedConsentIntake:
+    """Verifies with the bytes in the hub's own store; what is not there stays pending and grants nothing."""
+
+    documents: DocumentStore
+    identities: PatientIdentities
+    trust: signature_document.ConsentTrust
+    clock: Clock
+    reject_invalid: bool
+
+    def examine(
+        self, submission: Submission, session: RegistrySession
+    ) -> tuple[Sequence[Problem], Sequence[Consent]]:
+        """The consents that this submission brings or signs, verified; problems where one is refused."""
+        entries = {entry.entry_uuid: entry for entry in submission.document_entries}
+        signatures = self._signatures(submission, entries, session)
+        consents = {entry.entry_uuid: entry for entry in entries.values() if is_consent(entry)}
+        for target in signatures:
+            known = entries.get(target) or session.objects([target]).get(target)
+            if isinstance(known, DocumentEntry) and is_consent(known):
+                consents[target] = known
+        problems: list[Problem] = []
+        verified: list[Consent] = []
+        for entry_uuid, entry in consents.items():
+            consent = self._verify(entry, signatures.get(entry_uuid, ()))
+            log.info("consent %s: %s %s", consent.unique_id, consent.status, consent.reason)
+            # Only a valid signature changes what is known of a consent registered before: a bad one must not undo it.
+            if entry_uuid in entries or consent.status is SignatureStatus.VALID:
+                verified.append(consent)
+            if consent.status is SignatureStatus.FAILED and self.reject_invalid:
+                problems.append(
+                    Problem(
+                        "XDSRegistryMetadataError",
+                        f"the consent {entry.unique_id} or its signature is not valid",
+                        location=entry_uuid,
+                        rule="CONSENT.signature",
+                    )
+                )
+        return problems, verified
+
+    def _signatures(
+        self, submission: Submission, entries: dict[str, DocumentEntry], session: RegistrySession
+    ) -> dict[str, tuple[DocumentEntry, ...]]:
+        """For each signed entry of this submission or of the registry, the signature documents that sign it."""
+        signs: dict[str, tuple[DocumentEntry, ...]] = {}
+        for association in submission.associations:
+            if association.type != uuids.SIGNS:
+                continue
+            source = self._entry(association, entries, session)
+            if source is not None and is_signature(source):
+                signs[association.target] = (*signs.get(association.target, ()), source)
+        return signs
+
+    @staticmethod
+    def _entry(
+        association: Association, entries: dict[str, DocumentEntry], session: RegistrySession
+    ) -> DocumentEntry | None:
+        found = entries.get(association.source) or session.objects([association.source]).get(association.source)
+        return found if isinstance(found, DocumentEntry) else None
+
+    def _verify(self, entry: DocumentEntry, signatures: Sequence[DocumentEntry]) -> Consent:
+        consent = Consent(
+            unique_id=entry.unique_id,
+            entry_uuid=entry.entry_uuid,
+            patient=PatientId.parse(entry.patient_id),
+            policy=Policy(id=entry.unique_id, combining=""),
+            status=SignatureStatus.PENDING,
+        )
+        raw = self._read(entry.unique_id)
+        if raw is None:
+            return replace(consent, reason="the document is not at hand")
+        try:
+            policy, facts = _decode(entry, raw)
+        except MalformedMessage as error:
+            return replace(consent, status=SignatureStatus.FAILED, reason=f"unreadable: {error}")
+        consent = replace(consent, policy=policy, valid_from=facts.valid_from, valid_until=facts.valid_until)
+        contradiction = self._contradiction(entry, facts, consent.patient)
+        if contradiction:
+            return replace(consent, status=SignatureStatus.FAILED, reason=contradiction)
+        if not signatures:
+            return replace(consent, reason="no signature")
+        results = [self._verify_signature(consent, signature) for signature in signatures]
+        # One valid signature is enough; else the worst that was found.
+        for status in (SignatureStatus.VALID, SignatureStatus.FAILED, SignatureStatus.PENDING):
+            for result in results:
+                if result.status is status:
+                    return result
+        return consent
+
+    def _contradiction(self, entry: DocumentEntry, facts: ConsentFacts, patient: PatientId) -> str:
+        """What the document says of itself must be what its metadata say; the signed document wins by refusing."""
+        if facts.document_id != entry.unique_id:
+            return f"the document calls itself {facts.document_id}, its metadata {entry.unique_id}"
+        same = {patient, *self.identities.aliases(patient)}
+        named = facts.patients
+        if not named or not set(named) <= same:
+            return f"the document is about {', '.join(p.cx for p in named) or 'nobody'}, its metadata about {patient.cx}"
+        return ""
+
+    def _verify_signature(self, consent: Consent, signature: DocumentEntry) -> Consent:
+        raw = self._read(signature.unique_id)
+        if raw is None:
+            return replace(consent, reason="the signature document is not at hand")
+        persons = (consent.patient, *self.identities.aliases(consent.patient))
+        result = signature_document.verify(
+            raw,
+            consent.unique_id,
+            lambda unique_id: self._read(unique_id),
+            self.trust,
+            now=self.clock(),
+            patients=persons,
+        )
+        return replace(
+            consent,
+            status=result.status,
+            reason=result.reason,
+            signer=result.signer,
+            signed_at=result.signing_time,
+        )
+
+    def _read(self, unique_id: str) -> bytes | None:
+        stored = self.documents.find(unique_id)
+        if stored is None or stored.document.size > LIMIT:
+            return None
+        try:
+            return b"".join(stored.document.open())
+        except IntegrityLost:
+            return None
+
+
+def _decode(entry: DocumentEntry, raw: bytes) -> tuple[Policy, ConsentFacts]:
+    assert entry.format_code is not None
+    if entry.format_code.code in BPPC_FORMATS:
+        return consent_documents.decode_bppc(raw)
+    return consent_documents.decode_appc(raw)
+
+
+def is_consent(entry: DocumentEntry) -> bool:
+    """True for a BPPC or APPC consent document, by its formatCode."""
+    code = entry.format_code
+    return code is not None and code.scheme == FORMAT_SCHEME and code.code in {APPC_FORMAT, *BPPC_FORMATS}
+
+
+def is_signature(entry: DocumentEntry) -> bool:
+    """True for a DSG signature document, by its formatCode."""
+    code = entry.format_code
+    return code is not None and code.scheme == FORMAT_SCHEME and code.code in DSG_FORMATS

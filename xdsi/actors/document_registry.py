@@ -1,0 +1,12 @@
+"""Document Registry: knows which documents exist and where (ITI TF-1: 10.1.1.3)."""
+
+from xdsi.exchange import Role
+from xdsi.transactions import iti18_registry_stored_query as iti18
+from xdsi.transactions import iti42_register_document_set as iti42
+
+ROLE = Role(
+    name="Document Registry",
+    path="/services/registry",
+    wsdl="document_registry",
+    transactions=(iti18.TRANSACTION, iti42.TRANSACTION),
+)

@@ -1,0 +1,66 @@
+"""Who is at the other end of a connection: the client certificate, directly or through a trusted proxy (ITI-19)."""
+
+from __future__ import annotations
+
+import binascii
+import ipaddress
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from xdsi.domain.subject import Node, Peer
+from xdsi.transport.tls import fingerprint, subject_of
+
+
+def nodes_by_fingerprint(nodes: Iterable[Node]) -> dict[str, Node]:
+    """The nodes of the settings, by the SHA-256 of their certificates."""
+    return {node.certificate_sha256: node for node in nodes}
+
+
+def peer_of_socket(sock: Any, address: str, nodes: Mapping[str, Node]) -> Peer:
+    """The peer of a connected socket, plain or TLS."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return Peer(address=address)
+    der = sock.getpeercert(True)
+    if not der:
+        return Peer(address=address)
+    sha256 = fingerprint(der)
+    return Peer(
+        address=address,
+        certificate_sha256=sha256,
+        certificate_subject=subject_of(sock.getpeercert()),  # type: ignore[arg-type]
+        node=nodes.get(sha256),
+    )
+
+
+def peer_of_request(
+    nodes: Mapping[str, Node], *, proxy_header: str = "", proxy_addresses: Iterable[str] = ()
+) -> Callable[[Mapping[str, Any]], Peer]:
+    """A function from a WSGI environment to the peer.
+
+    `proxy_header` is believed only from `proxy_addresses` (networks or addresses): from anybody else it is ignored.
+    """
+    key = "HTTP_" + proxy_header.upper().replace("-", "_") if proxy_header else ""
+    trusted = [ipaddress.ip_network(text, strict=False) for text in proxy_addresses]
+
+    def peer(environ: Mapping[str, Any]) -> Peer:
+        address = environ.get("REMOTE_ADDR", "")
+        forwarded = environ.get(key, "") if key else ""
+        if forwarded and any(ipaddress.ip_address(address) in network for network in trusted):
+            return _forwarded(forwarded, address, nodes)
+        return peer_of_socket(environ.get("gunicorn.socket"), address, nodes)
+
+    return peer
+
+
+def _forwarded(value: str, address: str, nodes: Mapping[str, Node]) -> Peer:
+    """The certificate as a proxy writes it: PEM, URL-encoded (nginx) or with its line breaks as spaces."""
+    pem = unquote(value)
+    body = pem.replace("-----BEGIN CERTIFICATE-----", "").replace("-----END CERTIFICATE-----", "")
+    try:
+        der = binascii.a2b_base64("".join(body.split()), strict_mode=True)
+    except (binascii.Error, ValueError):
+        return Peer(address=address)
+    sha256 = fingerprint(der)
+    return Peer(address=address, certificate_sha256=sha256, node=nodes.get(sha256))

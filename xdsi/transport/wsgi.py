@@ -1,0 +1,51 @@
+"""One WSGI application of all parts: SOAP endpoints by their path, everything else for the web pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from xdsi.transport.soap_server import SoapEndpoint
+from xdsi.transport.wsdl import schema, wsdl_for
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def compose(endpoints: Iterable[SoapEndpoint], pages: WsgiApp, *, base_url: str) -> WsgiApp:
+    """Route by path; a GET on a SOAP endpoint gives its WSDL and schemas."""
+    by_path: Mapping[str, SoapEndpoint] = {endpoint.actor.role.path: endpoint for endpoint in endpoints}
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        endpoint = by_path.get(path.rstrip("/"))
+        if endpoint is None:
+            return pages(environ, start_response)
+        if environ["REQUEST_METHOD"] == "GET":
+            return _description(endpoint, environ, start_response, base_url)
+        return endpoint(environ, start_response)
+
+    return application
+
+
+def _description(
+    endpoint: SoapEndpoint, environ: Mapping[str, Any], start_response: Callable[..., Any], base_url: str
+) -> Iterable[bytes]:
+    role = endpoint.actor.role
+    location = base_url.rstrip("/") + role.path
+    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+    asked = {name.lower(): value for name, value in query.items()}
+    try:
+        if "wsdl" in asked:
+            return _answer(start_response, "200 OK", "text/xml; charset=UTF-8", wsdl_for(role.wsdl, location))
+        if "xsd" in asked:
+            return _answer(start_response, "200 OK", "text/xml; charset=UTF-8", schema(asked["xsd"], location))
+    except LookupError as error:
+        return _answer(start_response, "404 Not Found", "text/plain; charset=UTF-8", f"{error}\n".encode())
+    text = f"{role.name}: POST SOAP 1.2 messages here; the WSDL is at {location}?wsdl\n"
+    return _answer(start_response, "200 OK", "text/plain; charset=UTF-8", text.encode())
+
+
+def _answer(start_response: Callable[..., Any], status: str, content_type: str, body: bytes) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
+    return [body]

@@ -1,0 +1,72 @@
+"""Health and metrics for operators; no patient data.
+
+`/health/live`: the process answers. `/health/ready`: it can do its work. `/metrics`: Prometheus text format.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from flask import Flask, Response, jsonify
+
+Check = Callable[[], str]
+"""Returns empty text when all is well, else what is wrong."""
+
+
+class Metrics:
+    """Counts by name and labels; threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+
+    def count(self, name: str, **labels: str) -> None:
+        """One more."""
+        with self._lock:
+            self._counts[name, tuple(sorted(labels.items()))] += 1
+
+    def text(self) -> str:
+        """Prometheus exposition format."""
+        with self._lock:
+            counts = sorted(self._counts.items())
+        lines: list[str] = []
+        seen: set[str] = set()
+        for (name, labels), value in counts:
+            if name not in seen:
+                seen.add(name)
+                lines.append(f"# TYPE {name} counter")
+            shown = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
+            lines.append(f"{name}{{{shown}}} {value}" if shown else f"{name} {value}")
+        return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def operations(checks: Mapping[str, Check], metrics: Metrics) -> Flask:
+    """The pages; `checks` are named and run at each request of `/health/ready`."""
+    app = Flask("xdsi.web")
+
+    @app.get("/health/live")
+    def live() -> Response:
+        return jsonify(status="live")
+
+    @app.get("/health/ready")
+    def ready() -> tuple[Response, int]:
+        found = {name: check() for name, check in checks.items()}
+        well = not any(found.values())
+        state = {name: problem or "ok" for name, problem in found.items()}
+        return jsonify(status="ready" if well else "not ready", checks=state), 200 if well else 503
+
+    @app.get("/metrics")
+    def show_metrics() -> Response:
+        return Response(metrics.text(), mimetype="text/plain; version=0.0.4")
+
+    @app.get("/")
+    def index() -> Response:
+        return Response("xdsi is running; SOAP services answer under /services/, each with ?wsdl\n", mimetype="text/plain")
+
+    return app
