@@ -9,6 +9,13 @@ from hypothesis import strategies as st
 from xdsi.domain.errors import MalformedMessage
 from xdsi.wire.mllp import Deframer, frame
 
+
+def taken_apart(stream: bytes, size: int) -> list[bytes]:
+    """The messages of a stream that arrives in chunks of that size."""
+    deframer = Deframer()
+    return [message for at in range(0, len(stream), size) for message in deframer.feed(stream[at : at + size])]
+
+
 STREAMS = [
     pytest.param(b"", [], id="nothing"),
     pytest.param(b"\x0bMSH\x1c\r", [b"MSH"], id="one"),
@@ -23,10 +30,18 @@ STREAMS = [
 @pytest.mark.parametrize(("stream", "messages"), STREAMS)
 @pytest.mark.parametrize("size", [1, 2, 1000])
 def test_messages_are_found_however_the_bytes_arrive(stream: bytes, messages: list[bytes], size: int) -> None:
+    assert taken_apart(stream, size) == messages
+
+
+def test_it_knows_whether_a_message_has_begun() -> None:
     deframer = Deframer()
-    found = [m for at in range(0, len(stream), size) for m in deframer.feed(stream[at : at + size])]
-    assert found == messages
-    assert deframer.inside is stream.endswith(b"unfinished")
+    assert [(list(deframer.feed(chunk)), deframer.inside) for chunk in (b"\r", b"\x0bA", b"\x1c", b"\r", b"\n")] == [
+        ([], False),
+        ([], True),
+        ([], True),
+        ([b"A"], False),
+        ([], False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -35,10 +50,8 @@ def test_messages_are_found_however_the_bytes_arrive(stream: bytes, messages: li
 )
 @pytest.mark.parametrize("size", [1, 1000])
 def test_what_is_no_block_is_refused(stream: bytes, why: str, size: int) -> None:
-    deframer = Deframer()
     with pytest.raises(MalformedMessage, match=why):
-        for at in range(0, len(stream), size):
-            list(deframer.feed(stream[at : at + size]))
+        taken_apart(stream, size)
 
 
 @pytest.mark.parametrize("end", [b"", b"\x1c\r"])
@@ -60,6 +73,4 @@ text = st.binary(max_size=30).filter(lambda b: b"\x0b" not in b and b"\x1c" not 
 
 @given(st.lists(text, max_size=5), st.integers(1, 40))
 def test_frames_come_back_as_they_were(messages: list[bytes], size: int) -> None:
-    stream = b"".join(map(frame, messages))
-    deframer = Deframer()
-    assert [m for at in range(0, len(stream), size) for m in deframer.feed(stream[at : at + size])] == messages
+    assert taken_apart(b"".join(map(frame, messages)), size) == messages

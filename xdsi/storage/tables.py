@@ -71,6 +71,19 @@ patient = Table(
 )  # fmt: skip
 """Identifiers of patients; `survivor_key` is what it was merged into, one step."""
 
+patient_demographics = Table(
+    "patient_demographics",
+    metadata,
+    Column("patient_key", Key, ForeignKey("patient.key"), primary_key=True, autoincrement=False),
+    _text("name"),
+    _text("birth_date"),
+    _text("sex"),
+    _text("source"),
+    Column("created", Exact, nullable=False),
+    Column("updated", Exact, nullable=False),
+)
+"""What feeds say of the person, beside the narrow table that every query reads; `name` as XPN, times ISO 8601."""
+
 # --- registry --------------------------------------------------------------------------------------------------------
 
 document_entry = Table(
