@@ -191,7 +191,7 @@ author_person = Table(
     metadata,
     Column("patient_key", Key, primary_key=True, autoincrement=False),
     Column("object_id", Exact, primary_key=True),
-    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
     Column("person", Exact, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -202,7 +202,7 @@ reference_id = Table(
     metadata,
     Column("patient_key", Key, primary_key=True, autoincrement=False),
     Column("object_id", Exact, primary_key=True),
-    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
     Column("value", Exact, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -257,6 +257,41 @@ document = Table(
     Index("ix_document_sha256", "sha256"),
 )
 """What the store of documents holds; `verified` is the state of the file when its hash was last found right."""
+
+# --- hospital --------------------------------------------------------------------------------------------------------
+
+publication = Table(
+    "publication",
+    metadata,
+    Column("number", Key, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", Exact, nullable=False),
+    Column("content", Exact, nullable=False),
+    Column("state", Exact, nullable=False),
+    Column("unique_id", Exact, nullable=False),
+    Column("entry_uuid", Exact, nullable=False),
+    Column("submission_set", Exact, nullable=False),
+    Column("repository_unique_id", Exact, nullable=False),
+    Column("patient", Exact, nullable=False),
+    Column("source_patient", Exact, nullable=False),
+    Column("replaces", Exact, nullable=False, server_default=""),
+    Column("at", Exact, nullable=False),
+    Column("reason", Exact, nullable=False, server_default=""),
+    Index("ix_publication_study", "study_instance_uid", "number"),
+)
+"""Manifests that this hospital sent: `state` is `sending`, `published` or `refused`; `content` is a digest of the
+study's instances, so that a study that did not change is not published again."""
+
+# --- traces ----------------------------------------------------------------------------------------------------------
+
+trace = Table(
+    "trace",
+    metadata,
+    Column("number", Key, primary_key=True, autoincrement=True),
+    Column("id", Exact, nullable=False, index=True),
+    Column("at", Exact, nullable=False),
+    Column("record", Exact, nullable=False),
+)
+"""What happened in an exchange, as JSON, for operators."""
 
 # --- audit -----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,144 @@
+"""Opening the database: SQLite (WAL) embedded or PostgreSQL (psycopg 3), with the same promises on both.
+
+A reading connection sees one snapshot; a writing one commits durably. What comes of a database that is away, locked
+or full is `Unavailable`; everything else that a driver raises is a defect and stays what it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from xdsi.domain.errors import Unavailable
+from xdsi.storage.unit_of_work import GroupCommit
+
+_BUSY_MILLISECONDS = 5000
+_POOL = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 5}
+
+# Primary result codes of SQLite that say nothing about the statement: busy, locked, out of memory, read-only, I/O
+# error, corrupt, disk full, cannot open, locking protocol, not a database.
+_SQLITE_AWAY = frozenset({5, 6, 7, 8, 10, 11, 13, 14, 15, 26})
+# Classes of SQLSTATE likewise: connection, transaction rolled back (deadlock, serialisation), insufficient resources,
+# object not in state (lock timeout), operator intervention, system error; 25006 is a standby that cannot write.
+_SQLSTATE_AWAY = ("08", "40", "53", "55", "57", "58", "25006")
+
+
+def open_database(url: str) -> Engine:
+    """An engine for `sqlite:////path` or `postgresql://...`; connects when first used, one per process."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        return sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": "xdsi",
+                "options": "-c timezone=UTC -c statement_timeout=30s -c lock_timeout=5s"
+                " -c idle_in_transaction_session_timeout=60s",
+            },
+            **_POOL,
+        )
+    raise ValueError(f"not a SQLite or PostgreSQL URL: {parsed.render_as_string()}")
+
+
+def _open_sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise ValueError("SQLite needs a file: sqlite:////path/to/file")
+    path = Path(url.database)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000}, **_POOL)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, record: Any) -> None:
+        # The driver must not begin transactions by itself: it would begin none for a SELECT.
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "case_sensitive_like=ON",
+            "cache_size=-65536",
+            "mmap_size=268435456",
+            "wal_autocheckpoint=4000",
+            "trusted_schema=OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A writer that began by reading could not become one once another has written.
+        writes = connection.get_execution_options().get("xdsi_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    # In place, so that whoever listens to the engine hears of the group's transactions, too.
+    engine.update_execution_options(xdsi_group=GroupCommit(engine.execution_options(xdsi_writes=True)))
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection in a read-only transaction: every statement sees the same state."""
+    with _mapped(), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A connection whose transaction commits durably when left normally and rolls back on an exception."""
+    with _mapped():
+        group: GroupCommit | None = engine.get_execution_options().get("xdsi_group")
+        with group.unit() if group is not None else engine.begin() as connection:
+            yield connection
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except exc.TimeoutError as error:
+        raise Unavailable(f"no free database connection: {error}") from error
+    except exc.DBAPIError as error:
+        if is_unavailable(error):
+            raise Unavailable(f"database: {error.orig}") from error
+        raise
+
+
+def is_unavailable(error: exc.DBAPIError) -> bool:
+    """True where the database could not do its work, whatever the statement was."""
+    cause = error.orig
+    if error.connection_invalidated:
+        return True
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", None)
+        return isinstance(code, int) and code & 0xFF in _SQLITE_AWAY
+    if isinstance(cause, psycopg.Error):
+        if cause.sqlstate is None:
+            return isinstance(cause, psycopg.OperationalError)
+        return cause.sqlstate.startswith(_SQLSTATE_AWAY)
+    return False
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to the newest revision; several processes may do so at once."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", "xdsi.storage:migrations")
+    with _mapped(), engine.execution_options(xdsi_writes=True).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7832736901)")
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "head")

@@ -1,0 +1,92 @@
+"""What consent decides on: from an entry to its columns and the compact `facts`, and from a row back to a Resource."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Final
+
+from xdsi.domain.codes import Code
+from xdsi.domain.consent import Resource
+from xdsi.domain.identifiers import InstanceIdentifier, PatientId, from_xcn, from_xon
+from xdsi.domain.metadata import DocumentEntry
+from xdsi.storage.tables import document_entry as t
+from xdsi.storage.wording import long_status
+
+RESOURCE_COLUMNS: Final = (
+    t.c.patient_key, t.c.id, t.c.unique_id, t.c.repository_unique_id, t.c.status, t.c.creation_time,
+    t.c.service_start_time, t.c.service_stop_time, t.c.home_community_id, t.c.facts,
+)  # fmt: skip
+"""What `resource_of` reads."""
+
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_read = json.JSONDecoder().decode
+
+
+def facts_of(entry: DocumentEntry, source_id: str) -> str:
+    """The attributes that no column holds as they were submitted, as a JSON array in a fixed order."""
+    single = (
+        entry.class_code, entry.type_code, entry.format_code, entry.healthcare_facility_type_code,
+        entry.practice_setting_code,
+    )  # fmt: skip
+    institutions = (xon for author in entry.authors for xon in author.institutions)
+    return _write(
+        [
+            [_pair(code) for code in single],
+            [_pair(code) for code in entry.confidentiality_codes],
+            [_pair(code) for code in entry.event_codes],
+            _instances(from_xon, institutions),
+            _instances(from_xcn, (author.person for author in entry.authors)),
+            _instances(from_xcn, (entry.legal_authenticator,)),
+            entry.reference_ids,
+            entry.source_patient_id,
+            source_id,
+        ]
+    )
+
+
+def resource_of(row: Any, patient: PatientId, home: str) -> Resource:
+    """The entry of a row with RESOURCE_COLUMNS; `home` counts where the entry names no home of its own."""
+    single, confidentiality, events, institutions, persons, authenticator, references, source_patient, source = _read(
+        row.facts
+    )
+    class_code, type_code, format_code, facility, practice = single
+    return Resource(
+        unique_id=row.unique_id,
+        repository_unique_id=row.repository_unique_id,
+        entry_uuid=row.id,
+        patient=patient,
+        class_code=_code(*class_code) if class_code else None,
+        type_code=_code(*type_code) if type_code else None,
+        format_code=_code(*format_code) if format_code else None,
+        confidentiality_codes=tuple([_code(*pair) for pair in confidentiality]),
+        event_codes=tuple([_code(*pair) for pair in events]),
+        healthcare_facility_type_code=_code(*facility) if facility else None,
+        practice_setting_code=_code(*practice) if practice else None,
+        author_institutions=tuple([_instance(*pair) for pair in institutions]),
+        author_persons=tuple([_instance(*pair) for pair in persons]),
+        legal_authenticator=_instance(*authenticator[0]) if authenticator else None,
+        reference_ids=tuple(references),
+        source_patient_id=source_patient,
+        creation_time=row.creation_time,
+        service_start_time=row.service_start_time,
+        service_stop_time=row.service_stop_time,
+        home_community_id=row.home_community_id or home,
+        source_id=source,
+        availability_status=long_status(row.status),
+    )
+
+
+def _pair(code: Code | None) -> list[str] | None:
+    return [code.code, code.scheme] if code is not None else None
+
+
+def _instances(read: Callable[[str], InstanceIdentifier | None], values: Iterable[str]) -> list[list[str]]:
+    found = (read(value) for value in values if value)
+    return [[one.root, one.extension] for one in found if one is not None]
+
+
+# A domain has few codes and institutions but shows them in every answer.
+_code: Callable[[str, str], Code] = lru_cache(maxsize=20_000)(Code)
+_instance: Callable[[str, str], InstanceIdentifier] = lru_cache(maxsize=20_000)(InstanceIdentifier)

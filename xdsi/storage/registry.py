@@ -1,0 +1,307 @@
+"""The registry in a database: sessions, each one snapshot or one unit of work; implements the port Registry.
+
+ITI TF-2 3.18.4.1.3, 3.42.4.1.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy.engine import Connection, Engine, Row
+from sqlalchemy.exc import IntegrityError
+
+from xdsi.domain.audit import AuditEvent, AuditTrail
+from xdsi.domain.consent import Consent, Resource
+from xdsi.domain.errors import Rejected
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
+from xdsi.domain.outcome import Problem
+from xdsi.domain.stored_query import FoundObject, StoredQuery
+from xdsi.domain.submission import Submission
+from xdsi.spec.uuids import HAS_MEMBER
+from xdsi.storage import answers, consents, database, stored_queries
+from xdsi.storage import tables as t
+from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
+from xdsi.storage.people import People
+from xdsi.storage.routes import PLACES, IdKind, Routes, at_places
+from xdsi.storage.rows import Ends, Rows
+from xdsi.storage.stored_queries.finder import Finder
+from xdsi.storage.wording import KINDS, in_batches, letter_of
+
+_RESOURCES: Final = (
+    select(*RESOURCE_COLUMNS)
+    .where(at_places(t.document_entry))
+    .order_by(t.document_entry.c.creation_time.desc(), t.document_entry.c.id.desc())
+)
+_TARGETING: Final = select(t.association.c.id, t.association.c.patient_key).where(
+    at_places(t.association, "target"), t.association.c.type.in_(bindparam("types", expanding=True))
+).order_by(t.association.c.id)  # fmt: skip
+_FOLDERS_OF: Final = select(t.association.c.patient_key, t.association.c.source).where(
+    at_places(t.association, "target"),
+    t.association.c.type == HAS_MEMBER,
+    t.association.c.source_kind == "F",
+    t.association.c.status == "Approved",
+)
+_APPROVED_FOLDERS: Final = select(t.folder.c.patient_key, t.folder.c.id).where(
+    at_places(t.folder), t.folder.c.status == "Approved", t.folder.c.latest
+).order_by(t.folder.c.id)  # fmt: skip
+_DEPRECATE: Final = (
+    update(t.document_entry)
+    .where(at_places(t.document_entry), t.document_entry.c.status == "Approved")
+    .values(status="Deprecated")
+    .returning(t.document_entry.c.patient_key, t.document_entry.c.id)
+)
+_TOUCH: Final = update(t.folder).where(at_places(t.folder)).values(last_update_time=bindparam("now"))
+_INSERTS: Final = {table: table.insert() for table in Rows().by_table}
+
+
+class SqlRegistry:
+    """The registry's storage; `trail` keeps the audit records of units of work, `home` is this community's id."""
+
+    def __init__(self, engine: Engine, *, trail: AuditTrail | None = None, home: str = "") -> None:
+        self._engine = engine
+        self._trail = trail
+        self._home = home
+
+    @contextmanager
+    def reading(self) -> Iterator[SqlSession]:
+        """A read-only snapshot."""
+        with database.reading(self._engine) as connection:
+            yield SqlSession(self._engine, connection, self._trail, self._home, locking=False)
+
+    @contextmanager
+    def writing(self) -> Iterator[SqlSession]:
+        """A unit of work; leaving it normally commits durably, an exception rolls back."""
+        with database.writing(self._engine) as connection:
+            yield SqlSession(self._engine, connection, self._trail, self._home, locking=True)
+
+    def unit_of_work(self, writes: bool) -> Any:  # noqa: FBT001 - the shape of exchange.Actor.unit_of_work
+        """`writing` or `reading`."""
+        return self.writing() if writes else self.reading()
+
+
+class SqlSession:
+    """One transaction on the registry; implements the port RegistrySession."""
+
+    def __init__(
+        self, engine: Engine, connection: Connection, trail: AuditTrail | None, home: str, *, locking: bool
+    ) -> None:
+        self._engine = engine
+        self._trail = trail
+        self._home = home
+        self.connection = connection
+        self._people = People(connection, locking=locking)
+        self._routes = Routes(connection)
+
+    # --- patients
+
+    def patient_status(self, patient: PatientId) -> str:
+        """`active`, `subsumed` or `unknown`."""
+        return self._people.status(patient)
+
+    def patient_key(self, patient: PatientId) -> int | None:
+        """The internal key of the surviving person, or None when unknown."""
+        person = self._people.person(patient)
+        return person.key if person is not None else None
+
+    def consent_epoch(self, patient: PatientId) -> int:
+        """A number that grows with every change to the patient's consents, or to whom they speak for."""
+        person = self._people.person(patient)
+        return person.consent_epoch if person is not None else 0
+
+    # --- objects
+
+    def objects(self, ids: Sequence[str]) -> Mapping[str, RegistryObject]:
+        """Registered objects by entryUUID, whatever their status; unknown ids are absent."""
+        return {one.entry_uuid: one for one in self._objects(ids)}
+
+    def entries_by_unique_id(self, unique_ids: Sequence[str]) -> Sequence[DocumentEntry]:
+        """All DocumentEntries (any version, any status) with one of these uniqueIds."""
+        routes = [route for route in self._routes.find(unique_ids, IdKind.UNIQUE) if route.letter == "D"]
+        return [one for one in self._placed("D", [route.place for route in routes]) if isinstance(one, DocumentEntry)]
+
+    def kinds_by_unique_id(self, unique_ids: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        """For each registered uniqueId, the kinds of object that carry it."""
+        kinds: dict[str, set[str]] = {}
+        for route in self._routes.find(unique_ids, IdKind.UNIQUE):
+            kinds.setdefault(route.value, set()).add(KINDS[route.letter].value)
+        return {value: frozenset(found) for value, found in kinds.items()}
+
+    def folders_of(self, entry_uuid: str) -> Sequence[Folder]:
+        """The Approved Folders that contain a DocumentEntry."""
+        members = self._select(_FOLDERS_OF, self._as_target([entry_uuid]))
+        places = [(row.patient_key, row.id) for row in self._select(_APPROVED_FOLDERS, [tuple(row) for row in members])]
+        return [one for one in self._placed("F", places) if isinstance(one, Folder)]
+
+    def related_to(self, entry_uuids: Sequence[str], types: Sequence[str]) -> Sequence[Association]:
+        """Associations of the given types, whatever their status, whose target is among the ids."""
+        rows = self._select(_TARGETING, self._as_target(entry_uuids), types=list(types))
+        places = [(row.patient_key, row.id) for row in rows]
+        return [one for one in self._placed("A", places) if isinstance(one, Association)]
+
+    def _as_target(self, ids: Sequence[str]) -> list[tuple[int, str]]:
+        """Where associations that point at these objects may lie."""
+        return [(route.patient_key, route.value) for route in self._routes.find(ids, IdKind.UUID, IdKind.TARGET)]
+
+    def _placed(self, letter: str, places: Iterable[tuple[int, str]]) -> list[RegistryObject]:
+        ids = []
+        for key, id_ in places:
+            self._routes.note(id_, letter, key)
+            ids.append(id_)
+        return self._objects(ids)
+
+    def _objects(self, ids: Sequence[str]) -> list[RegistryObject]:
+        return answers.objects_at(self.connection, self._people, self._routes, ids) if ids else []
+
+    def _select(self, statement: Any, places: Sequence[tuple[Any, ...]], **binds: Any) -> list[Row[Any]]:
+        return [
+            row
+            for batch in in_batches(dict.fromkeys(places))
+            for row in self.connection.execute(statement, {PLACES: batch, **binds})
+        ]
+
+    # --- changes
+
+    def save(self, submission: Submission) -> None:
+        """Store objects with their final ids.
+
+        Raises Rejected where another submission registered one of the ids in the meantime.
+        """
+        ends = self._ends(submission)
+        source_id = submission.submission_sets[0].source_id if submission.submission_sets else ""
+        rows = Rows()
+        for one in submission.objects:
+            rows.add(one, ends[one.entry_uuid][1], source_id=source_id, ends=ends)
+        try:
+            for table, values in rows.by_table.items():
+                if values:
+                    self.connection.execute(_INSERTS[table], values)
+        except IntegrityError as error:
+            raise Rejected((_taken(error),)) from error
+        for one in submission.objects:
+            self._routes.note(one.entry_uuid, letter_of(one), ends[one.entry_uuid][1])
+            if isinstance(one, DocumentEntry | Folder) and (one.version or 1) > 1:
+                self._supersede(one)
+
+    def _ends(self, submission: Submission) -> Ends:
+        """Kind and patient of every object submitted or named; an association lies with its source."""
+        ends: Ends = {}
+        keys: dict[str, int] = {}
+        set_patient = next((one.patient_id for one in submission.submission_sets), "")
+        for one in submission.objects:
+            if not isinstance(one, Association):
+                cx = one.patient_id or set_patient
+                if cx not in keys:
+                    keys[cx] = self._people.key_to_write(PatientId.parse(cx))
+                ends[one.entry_uuid] = (letter_of(one), keys[cx])
+        own = {one.entry_uuid for one in submission.objects}
+        named = [end for one in submission.associations for end in (one.source, one.target) if end not in own]
+        for id_, route in self._routes.of_ids(named).items():
+            ends[id_] = (route.letter, route.patient_key)
+        for one in submission.associations:
+            if one.source not in ends:
+                raise LookupError(f"association {one.entry_uuid} begins at {one.source}, which is not registered")
+            ends[one.entry_uuid] = ("A", ends[one.source][1])
+        for one in submission.associations:
+            if one.target not in ends:
+                raise LookupError(f"association {one.entry_uuid} points at {one.target}, which is not registered")
+        return ends
+
+    def _supersede(self, one: DocumentEntry | Folder) -> None:
+        """Earlier versions of the same logical object are no longer the latest (Metadata Update 4.1.5)."""
+        table = t.document_entry if isinstance(one, DocumentEntry) else t.folder
+        letter = letter_of(one)
+        routes = self._routes.find([one.logical_id], IdKind.UUID, IdKind.LOGICAL)
+        places = [route.place for route in routes if route.letter == letter and route.id != one.entry_uuid]
+        if places:
+            earlier = and_(at_places(table), table.c.logical_id == one.logical_id, table.c.version < one.version)
+            self.connection.execute(update(table).where(earlier).values(latest=False), {PLACES: places})
+            self._people.advance_epoch(consents.bearers(self.connection, places))
+
+    def deprecate(self, entry_uuids: Sequence[str]) -> Sequence[str]:
+        """Set DocumentEntries to Deprecated; returns the ids that were still Approved (the others were too late)."""
+        routes = self._routes.of_ids(entry_uuids)
+        # In one order for all writers, so that two of them do not wait for each other.
+        places = sorted(route.place for route in routes.values() if route.letter == "D")
+        changed = [(row.patient_key, row.id) for row in self._select(_DEPRECATE, places)]
+        if changed:
+            self._people.advance_epoch(consents.bearers(self.connection, changed))
+        ids = {id_ for _, id_ in changed}
+        return [id_ for id_ in dict.fromkeys(entry_uuids) if id_ in ids]
+
+    def touch_folders(self, entry_uuids: Sequence[str], last_update_time: str) -> None:
+        """Set lastUpdateTime of Folders."""
+        routes = self._routes.of_ids(entry_uuids)
+        places = sorted(route.place for route in routes.values() if route.letter == "F")
+        for batch in in_batches(places):
+            self.connection.execute(_TOUCH, {PLACES: batch, "now": last_update_time})
+
+    # --- queries
+
+    def find(self, query: StoredQuery) -> Sequence[FoundObject]:
+        """The objects a stored query selects, in the order of the answer."""
+        return stored_queries.find(query, Finder(self.connection, self._people, self._routes, self._home))
+
+    def fragments(self, ids: Sequence[str]) -> Iterable[bytes]:
+        """The stored ebRIM fragments of objects, filled with their present status, in the order given."""
+        routes = self._routes.of_ids(ids)
+        if len(ids) > answers.AT_ONCE:
+            return answers.stream(self._engine, ids, routes, self._home)
+        found = answers.read(self.connection, self._people, routes, self._home)
+        return [found[id_] for id_ in ids if id_ in found]
+
+    def resources_by_unique_id(self, requests: Sequence[tuple[str, str]]) -> Sequence[Resource]:
+        """For (repositoryUniqueId, uniqueId) pairs, every DocumentEntry (any status) as consent sees it."""
+        routes = self._routes.find((unique_id for _, unique_id in requests), IdKind.UNIQUE)
+        wanted = set(requests)
+        return [
+            resource
+            for resource in self._resources([route.place for route in routes if route.letter == "D"])
+            if (resource.repository_unique_id, resource.unique_id) in wanted
+        ]
+
+    def manifests_of_study(self, study_instance_uid: str) -> Sequence[Resource]:
+        """DocumentEntries (any status, newest first) whose referenceIdList names this Study Instance UID."""
+        return self._resources([route.place for route in self._routes.find([study_instance_uid], IdKind.STUDY)])
+
+    def _resources(self, places: Sequence[tuple[int, str]]) -> list[Resource]:
+        rows = self._select(_RESOURCES, places)
+        survivors = self._people.survivors({row.patient_key for row in rows})
+        return [resource_of(row, survivors[row.patient_key][1], self._home) for row in rows]
+
+    # --- consents and audit
+
+    def consents(self, patient: PatientId) -> Sequence[Consent]:
+        """All stored consents of the person (every alias), whose DocumentEntry is Approved."""
+        person = self._people.person(patient)
+        return consents.of_patients(self.connection, person.keys, person.id) if person is not None else ()
+
+    def save_consent(self, consent: Consent) -> None:
+        """Add or replace the verified form of a consent document; the patient's epoch grows."""
+        route = self._routes.of_ids([consent.entry_uuid]).get(consent.entry_uuid)
+        key = route.patient_key if route is not None else self._people.key_to_write(consent.patient)
+        consents.save(self.connection, self._people, consent, key)
+
+    def append_audit(self, events: Sequence[AuditEvent], trace: str) -> None:
+        """Store audit records in this unit of work."""
+        if self._trail is not None:
+            self._trail.append(events, trace=trace, connection=self.connection)
+
+
+def _taken(error: IntegrityError) -> Problem:
+    """Which promise of uniqueness a writer at the same moment was faster to use up."""
+    text = str(error.orig)
+    if "uq_identifier_sole" in text or text.endswith("identifier.value"):
+        return Problem(
+            "XDSDuplicateUniqueIdInRegistry",
+            "the uniqueId of the SubmissionSet or of a Folder is registered already",
+            rule="SUBMISSION.uniqueId.taken",
+        )
+    if "identifier" in text:
+        return Problem("XDSRegistryMetadataError", "an entryUUID is registered already", rule="SUBMISSION.id.taken")
+    raise error
+
+

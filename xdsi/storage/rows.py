@@ -1,0 +1,170 @@
+"""A submission as rows: one object in its table, its lists in theirs, its ids in the table that routes queries.
+
+ITI TF-2 3.42.4.1.3.3.5 (what is stored); the fragment is what a query gives back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import Table
+
+from xdsi.domain.codes import Code
+from xdsi.domain.metadata import Association, Author, DocumentEntry, Folder, RegistryObject, SubmissionSet
+from xdsi.storage import tables as t
+from xdsi.storage.facts import facts_of
+from xdsi.storage.routes import IdKind
+from xdsi.storage.wording import letter_of, normal, short_availability, short_status
+from xdsi.wire.ebxml import fragments
+
+STUDY_REFERENCE: Final = "urn:ihe:iti:xds:2016:studyInstanceUID"
+
+Ends = dict[str, tuple[str, int]]
+"""By entryUUID: the letter of an object's kind and its patient key"""
+
+INSERT_ORDER: Final = (
+    t.identifier, t.submission_set, t.document_entry, t.folder, t.association, t.code, t.author_person, t.reference_id,
+)  # fmt: skip
+
+
+class Rows:
+    """Collects the rows of a unit of work, by table."""
+
+    def __init__(self) -> None:
+        self.by_table: dict[Table, list[dict[str, Any]]] = {table: [] for table in INSERT_ORDER}
+
+    def add(self, registry_object: RegistryObject, patient_key: int, *, source_id: str, ends: Ends) -> None:
+        """The rows of one object; `ends` knows every object that an Association may name."""
+        row: dict[str, Any] = {
+            "patient_key": patient_key,
+            "id": registry_object.entry_uuid,
+            "status": short_status(registry_object.availability_status) or "Approved",
+            "home_community_id": registry_object.home_community_id,
+            "fragment": fragments.build(registry_object),
+        }
+        self._identify(registry_object, patient_key, registry_object.entry_uuid, IdKind.UUID)
+        match registry_object:
+            case DocumentEntry():
+                self._entry(registry_object, row, source_id)
+            case SubmissionSet():
+                self._submission_set(registry_object, row)
+            case Folder():
+                self._folder(registry_object, row)
+            case Association():
+                self._association(registry_object, row, ends)
+
+    def _entry(self, entry: DocumentEntry, row: dict[str, Any], source_id: str) -> None:
+        key = row["patient_key"]
+        row |= {
+            "unique_id": entry.unique_id,
+            "repository_unique_id": entry.repository_unique_id,
+            "on_demand": entry.is_on_demand,
+            "availability": short_availability(entry.document_availability),
+            "creation_time": entry.creation_time,
+            "service_start_time": entry.service_start_time,
+            "service_stop_time": entry.service_stop_time,
+            **_version(entry),
+            **_code("class", entry.class_code),
+            **_code("type", entry.type_code),
+            **_code("format", entry.format_code),
+            **_code("practice_setting", entry.practice_setting_code),
+            **_code("facility_type", entry.healthcare_facility_type_code),
+            "facts": facts_of(entry, source_id),
+        }
+        self.by_table[t.document_entry].append(row)
+        self._identify(entry, key, entry.unique_id, IdKind.UNIQUE)
+        self._identify_version(entry, key)
+        for study in dict.fromkeys(_studies(entry.reference_ids)):
+            self._identify(entry, key, study, IdKind.STUDY)
+        self._codes(row, "event", entry.event_codes)
+        self._codes(row, "confidentiality", entry.confidentiality_codes)
+        self._persons(row, entry.authors)
+        self.by_table[t.reference_id].extend(
+            {"patient_key": key, "object_id": entry.entry_uuid, "position": position, "value": normal(value)}
+            for position, value in enumerate(entry.reference_ids)
+        )
+
+    def _submission_set(self, submission_set: SubmissionSet, row: dict[str, Any]) -> None:
+        row |= {
+            "unique_id": submission_set.unique_id,
+            "source_id": submission_set.source_id,
+            "submission_time": submission_set.submission_time,
+            **_code("content_type", submission_set.content_type_code),
+        }
+        self.by_table[t.submission_set].append(row)
+        self._identify(submission_set, row["patient_key"], submission_set.unique_id, IdKind.UNIQUE, sole=True)
+        self._persons(row, submission_set.authors)
+
+    def _folder(self, folder: Folder, row: dict[str, Any]) -> None:
+        row |= {"unique_id": folder.unique_id, "last_update_time": folder.last_update_time, **_version(folder)}
+        self.by_table[t.folder].append(row)
+        sole = row["version"] == 1
+        self._identify(folder, row["patient_key"], folder.unique_id, IdKind.UNIQUE, sole=sole)
+        self._identify_version(folder, row["patient_key"])
+        self._codes(row, "folder", folder.codes)
+
+    def _association(self, association: Association, row: dict[str, Any], ends: Ends) -> None:
+        source_letter, _ = ends[association.source]
+        target_letter, target_key = ends[association.target]
+        row |= {
+            "type": association.type,
+            "source": association.source,
+            "target": association.target,
+            "source_kind": source_letter,
+            "target_kind": target_letter,
+            "target_patient_key": target_key,
+        }
+        self.by_table[t.association].append(row)
+        if target_key != row["patient_key"]:
+            self._identify(association, row["patient_key"], association.target, IdKind.TARGET)
+
+    def _identify(self, one: RegistryObject, patient_key: int, value: str, kind: IdKind, *, sole: bool = False) -> None:
+        if value:
+            self.by_table[t.identifier].append(
+                {
+                    "value": value,
+                    "kind": kind.value,
+                    "object_id": one.entry_uuid,
+                    "object_kind": letter_of(one),
+                    "patient_key": patient_key,
+                    "sole": sole,
+                }
+            )
+
+    def _identify_version(self, one: DocumentEntry | Folder, patient_key: int) -> None:
+        if one.logical_id not in ("", one.entry_uuid):
+            self._identify(one, patient_key, one.logical_id, IdKind.LOGICAL)
+
+    def _codes(self, row: dict[str, Any], kind: str, codes: Iterable[Code]) -> None:
+        distinct = dict.fromkeys((normal(code.code), normal(code.scheme)) for code in codes)
+        self.by_table[t.code].extend(
+            {"patient_key": row["patient_key"], "object_id": row["id"], "kind": kind, "code": code, "scheme": scheme}
+            for code, scheme in distinct
+        )
+
+    def _persons(self, row: dict[str, Any], authors: Iterable[Author]) -> None:
+        persons = [author.person for author in authors if author.person]
+        self.by_table[t.author_person].extend(
+            {"patient_key": row["patient_key"], "object_id": row["id"], "position": position, "person": normal(person)}
+            for position, person in enumerate(persons)
+        )
+
+
+def _version(one: DocumentEntry | Folder) -> dict[str, Any]:
+    return {"logical_id": one.logical_id or one.entry_uuid, "version": one.version or 1, "latest": True}
+
+
+def _code(name: str, code: Code | None) -> dict[str, str]:
+    return {
+        f"{name}_code": normal(code.code) if code is not None else "",
+        f"{name}_scheme": normal(code.scheme) if code is not None else "",
+    }
+
+
+def _studies(reference_ids: Iterable[str]) -> Iterable[str]:
+    """Study Instance UIDs among CXi values (ITI TF-3 table 4.2.3.1.7-2: CXi.5 says what CXi.1 is)."""
+    for value in reference_ids:
+        parts = value.split("^")
+        if len(parts) > 4 and parts[4] == STUDY_REFERENCE:
+            yield parts[0]

@@ -1,0 +1,166 @@
+"""How a parameter of a stored query becomes a condition; values are always bound, never part of the text.
+
+ITI TF-2 3.18.4.1.2.3.3 (times), 3.18.4.1.2.3.5 (AND, OR, LIKE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, exists, false, literal_column, or_, select, tuple_
+
+from xdsi.domain.codes import Code
+from xdsi.domain.stored_query import Value
+from xdsi.storage.tables import code
+from xdsi.storage.wording import ESCAPE, normal, pattern
+
+Groups: TypeAlias = tuple[tuple[Value, ...], ...]
+"""All groups must hold (AND), one value of each suffices (OR)"""
+Condition: TypeAlias = ColumnElement[bool]
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One parameter. Statements are built once per shape: which parameters, how many groups of how many values."""
+
+    parameter: str
+
+    def shape(self, groups: Groups) -> tuple[int, ...]:
+        """What the text of the condition depends on."""
+        return (1,) * len(groups)
+
+    def conditions(self, shape: tuple[int, ...], *, everywhere: bool) -> Iterator[Condition]:
+        """One condition per group; `everywhere` when no patient narrows the query."""
+        for number, size in enumerate(shape):
+            yield self.condition(self._name(number), size, everywhere=everywhere)
+
+    def binds(self, groups: Groups) -> Iterator[tuple[str, Any]]:
+        """The values by the names used in the conditions."""
+        for number, group in enumerate(groups):
+            yield from self.bind(self._name(number), group)
+
+    def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
+        """The condition of one group."""
+        raise TypeError(f"{type(self).__name__} has no condition")
+
+    def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
+        """The values of one group."""
+        raise TypeError(f"{type(self).__name__} has no values")
+
+    def _name(self, number: int) -> str:
+        return f"{self.parameter.removeprefix('$')}_{number}"
+
+
+@dataclass(frozen=True)
+class OneOf(Criterion):
+    """An attribute with one value is among the values."""
+
+    column: Column[Any]
+    convert: Callable[[str], Any] = normal
+
+    def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
+        return self.column.in_(bindparam(name, expanding=True))
+
+    def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
+        yield name, [self.convert(str(value)) for value in group]
+
+
+@dataclass(frozen=True)
+class CodeOneOf(Criterion):
+    """A coded attribute with one value is among the codes."""
+
+    table: Table
+    attribute: str
+
+    def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
+        pair = tuple_(self.table.c[f"{self.attribute}_code"], self.table.c[f"{self.attribute}_scheme"])
+        return pair.in_(bindparam(name, expanding=True))
+
+    def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
+        yield name, _pairs(group)
+
+
+@dataclass(frozen=True)
+class SomeCode(Criterion):
+    """A coded attribute with several values has one of the codes."""
+
+    table: Table
+    kind: str
+
+    def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
+        coded = and_(
+            code.c.kind == literal_column(f"'{self.kind}'"),
+            tuple_(code.c.code, code.c.scheme).in_(bindparam(name, expanding=True)),
+        )
+        if not everywhere:
+            return exists().where(
+                code.c.patient_key == self.table.c.patient_key, code.c.object_id == self.table.c.id, coded
+            )
+        # Begins at the codes; the second condition lets the partial index serve.
+        bearers = select(code.c.patient_key, code.c.object_id).where(coded, code.c.kind != literal_column(_UNINDEXED))
+        return tuple_(self.table.c.patient_key, self.table.c.id).in_(bearers)
+
+    def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
+        yield name, _pairs(group)
+
+
+_UNINDEXED = "'confidentiality'"
+
+
+@dataclass(frozen=True)
+class SomeLike(Criterion):
+    """One value of an attribute with several matches one of the patterns."""
+
+    table: Table
+    column: Column[str]
+
+    def shape(self, groups: Groups) -> tuple[int, ...]:
+        return tuple(len(group) for group in groups)
+
+    def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
+        values = self.column.table
+        alternatives = [self.column.like(bindparam(f"{name}_{i}"), escape=ESCAPE) for i in range(size)]
+        return exists().where(
+            values.c.patient_key == self.table.c.patient_key,
+            values.c.object_id == self.table.c.id,
+            or_(false(), *alternatives),
+        )
+
+    def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
+        for i, value in enumerate(group):
+            yield f"{name}_{i}", pattern(str(value))
+
+
+@dataclass(frozen=True)
+class From(Criterion):
+    """A time is at or after the value; an object for which `exempt` holds stays a candidate.
+
+    Times of different precision are compared as text, which is total: `2024` is before `20240101`.
+    """
+
+    column: Column[str]
+    exempt: Condition | None = None
+
+    def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
+        bound = self._compared(bindparam(name))
+        return bound if self.exempt is None else or_(self.exempt, bound)
+
+    def _compared(self, value: ColumnElement[Any]) -> Condition:
+        return self.column >= value
+
+    def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
+        yield name, str(group[0])
+
+
+@dataclass(frozen=True)
+class To(From):
+    """A time is before the value."""
+
+    def _compared(self, value: ColumnElement[Any]) -> Condition:
+        return self.column < value
+
+
+def _pairs(group: tuple[Value, ...]) -> list[tuple[str, str]]:
+    return [(normal(value.code), normal(value.scheme)) for value in group if isinstance(value, Code)]

@@ -1,0 +1,134 @@
+"""Group commit for SQLite: writers of one process take turns, and those who queue share one durable commit.
+
+SQLite has one writer at a time and flushes the disk at every commit; sixteen clients at once would wait for sixteen
+flushes. Each unit of work runs in a savepoint of the group's transaction, so it is still all or nothing, and returns
+only when the commit that carries it is durable.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from xdsi.domain.errors import Unavailable
+
+LARGEST_GROUP = 32
+PATIENCE_SECONDS = 10.0
+
+
+class _Group:
+    """One transaction and those whose work it carries."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.transaction = connection.begin()
+        self.members = 0
+        self.broken = False
+        self.error: BaseException | None = None
+        self.done = threading.Event()
+
+
+class GroupCommit:
+    """Lets the threads of a process write in turns, in the order they came."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._mutex = threading.Lock()
+        self._queue: deque[threading.Event] = deque()
+        self._busy = False
+        self._group: _Group | None = None
+        self._writer = 0
+
+    @contextmanager
+    def unit(self) -> Iterator[Connection]:
+        """A unit of work of its own; when this is left normally its effects are durable."""
+        if self._writer == threading.get_ident():
+            raise RuntimeError("a unit of work inside another one of the same thread")
+        self._take_turn()
+        self._writer = threading.get_ident()
+        try:
+            group = self._group = self._group or self._begin()
+            with self._savepoint(group):
+                yield group.connection
+        finally:
+            self._writer = 0
+            self._pass_turn()
+        group.done.wait()
+        if group.error is not None:
+            raise Unavailable(f"the commit failed: {group.error}") from group.error
+
+    def _take_turn(self) -> None:
+        with self._mutex:
+            if not self._busy:
+                self._busy = True
+                return
+            mine = threading.Event()
+            self._queue.append(mine)
+        if mine.wait(PATIENCE_SECONDS):
+            return
+        with self._mutex:
+            if mine.is_set():  # handed over in the last moment
+                return
+            self._queue.remove(mine)
+        raise Unavailable("the database is busy writing")
+
+    def _begin(self) -> _Group:
+        connection = self._engine.connect()
+        try:
+            return _Group(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    @contextmanager
+    def _savepoint(self, group: _Group) -> Iterator[None]:
+        savepoint = group.connection.begin_nested()
+        group.members += 1
+        try:
+            yield
+            savepoint.commit()
+        except BaseException as error:
+            try:
+                savepoint.rollback()
+            except SQLAlchemyError:
+                # A full disk rolls everything back by itself: what others wrote in this group is gone, too.
+                group.broken, group.error = True, error
+            raise
+
+    def _pass_turn(self) -> None:
+        group = self._group
+        if group is not None:
+            with self._mutex:
+                if self._queue and not group.broken and group.members < LARGEST_GROUP:
+                    self._queue.popleft().set()
+                    return
+            self._end(group)
+        with self._mutex:
+            if self._queue:
+                self._queue.popleft().set()
+            else:
+                self._busy = False
+
+    def _end(self, group: _Group) -> None:
+        self._group = None
+        try:
+            if group.broken:
+                with suppress(SQLAlchemyError):
+                    group.transaction.rollback()
+            else:
+                group.transaction.commit()
+        except BaseException as error:
+            group.error = error
+            with suppress(SQLAlchemyError):
+                group.transaction.rollback()
+            if not isinstance(error, SQLAlchemyError):
+                raise
+        finally:
+            with suppress(SQLAlchemyError):
+                group.connection.close()
+            group.done.set()
