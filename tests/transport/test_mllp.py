@@ -9,12 +9,18 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.memory_identities import MemoryIdentities
 from xdsi.domain.errors import MalformedMessage, Unavailable
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.identity import FeedEvent, PatientIdentityFeed
 from xdsi.domain.subject import Peer
+from xdsi.transactions import iti08_patient_identity_feed as iti08
 from xdsi.transport import pki, tls
 from xdsi.transport.mllp import Limits, MllpServer, send
 from xdsi.wire import mllp
@@ -319,3 +325,20 @@ def test_a_handshake_that_never_comes_delays_nobody(
         assert send(HOST, server.port, b"1", tls.client_context(files(credentials, "hospital"))) == b"ACK 1"
         assert receive(silent) == []
     assert "TLS handshake" in caplog.text
+
+
+def test_a_patient_identity_feed_over_tls(credentials: dict[str, pki.Credential]) -> None:
+    store = MemoryIdentities()
+    serve = partial(iti08.handle, identities=store, domain_authority="2.999.3")
+    now = datetime(2025, 3, 4, tzinfo=UTC)
+    server = MllpServer(
+        HOST, 0, lambda raw, peer: iti08.respond(raw, serve, now), tls.server_context(files(credentials, "hub"))
+    )
+    with server:
+        context = tls.client_context(files(credentials, "hospital"))
+        deliver = partial(send, HOST, server.port, ssl_context=context)
+        assert b"MSA|AE|" in deliver(b"this is no HL7")
+        patient = PatientId("1", "2.999.3")
+        event = PatientIdentityFeed(kind=FeedEvent.ADD, patients=(patient,), message_id="M1")
+        assert iti08.feed(event, deliver).accepted
+    assert store.known(patient)
