@@ -337,7 +337,7 @@ def test_a_patient_identity_feed_over_tls(credentials: dict[str, pki.Credential]
     with server:
         context = tls.client_context(files(credentials, "hospital"))
         deliver = partial(send, HOST, server.port, ssl_context=context)
-        assert b"MSA|AE|" in deliver(b"this is no HL7")
+        assert b"MSA|AE" in deliver(b"this is no HL7")
         patient = PatientId("1", "2.999.3")
         event = PatientIdentityFeed(kind=FeedEvent.ADD, patients=(patient,), message_id="M1")
         assert iti08.feed(event, deliver).accepted
