@@ -1,0 +1,138 @@
+"""What a registry sets on a submission it accepts, and what else changes with it.
+
+ITI TF-2 3.42.4.1.3.3.5 to .7; ITI TF-3 4.2.2.2.3 (replacement), 4.2.3.4.6 (lastUpdateTime).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from xdsi.domain.identifiers import is_entry_uuid, new_entry_uuid
+from xdsi.domain.metadata import Association, DocumentEntry, Extra, Folder, SubmissionSet
+from xdsi.domain.submission import Submission
+from xdsi.rules.submission.context import Context, Facts
+from xdsi.spec import uuids
+from xdsi.spec.namespaces import APPROVED
+
+_CARRIED = (uuids.XFRM, uuids.APND)
+Holder = TypeVar("Holder", DocumentEntry, SubmissionSet, Folder, Association)
+
+
+def assign(submission: Submission, *, new_uuid: Callable[[], str] = new_entry_uuid, now: str) -> Submission:
+    """The submission as it is registered: UUIDs for symbolic ids, alike everywhere, first version, Approved.
+
+    UUIDs that were submitted stay. `now` is DTM text to the second, UTC.
+    """
+    ids: dict[str, str] = {}
+
+    def known(id_: str) -> str:
+        if is_entry_uuid(id_):
+            return id_
+        if id_ not in ids:
+            ids[id_] = new_uuid()
+        return ids[id_]
+
+    def own(id_: str) -> str:
+        return id_ if is_entry_uuid(id_) else new_uuid()
+
+    def composed(one: Holder) -> Holder:
+        """Sub-elements with ids of their own."""
+        extra = one.extra
+        if extra:
+            classifications = tuple(replace(c, id=own(c.id)) for c in extra.classifications)
+            identifiers = tuple(replace(i, id=own(i.id)) for i in extra.identifiers)
+            one = replace(one, extra=Extra(extra.slots, classifications, identifiers))
+        if isinstance(one, DocumentEntry | SubmissionSet) and one.authors:
+            return replace(one, authors=tuple(replace(author, id=own(author.id)) for author in one.authors))
+        return one
+
+    def versioned(one: DocumentEntry | Folder) -> dict[str, object]:
+        id_ = known(one.entry_uuid)
+        return {"entry_uuid": id_, "logical_id": id_, "version": 1, "availability_status": APPROVED}
+
+    return Submission(
+        submission_sets=tuple(
+            replace(composed(one), entry_uuid=known(one.entry_uuid), availability_status=APPROVED)
+            for one in submission.submission_sets
+        ),
+        document_entries=tuple(
+            replace(composed(one), **versioned(one)) for one in submission.document_entries  # type: ignore[arg-type]
+        ),
+        folders=tuple(
+            replace(composed(one), **versioned(one), last_update_time=now)  # type: ignore[arg-type]
+            for one in submission.folders
+        ),
+        associations=tuple(
+            replace(
+                composed(one),
+                entry_uuid=known(one.entry_uuid),
+                source=known(one.source),
+                target=known(one.target),
+                availability_status=APPROVED,
+            )
+            for one in submission.associations
+        ),
+        findings=submission.findings,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What changes in the registry beside the new objects."""
+
+    replaced: tuple[str, ...] = ()
+    """entries that must still be Approved when they are deprecated"""
+    deprecate: tuple[str, ...] = ()
+    """all entries to deprecate: the replaced ones, their transformations and addenda"""
+    associations: tuple[Association, ...] = ()
+    """generated: the new document in the folders of the old one, linked from the SubmissionSet"""
+    touched_folders: tuple[str, ...] = ()
+    """registered folders that receive a document"""
+
+
+def effects(submission: Submission, session: Facts, *, new_uuid: Callable[[], str] = new_entry_uuid) -> Effects:
+    """What an accepted submission does to others; `submission` has its final ids."""
+    context = Context.of(submission, session)
+    members = {(folder.entry_uuid, entry.entry_uuid) for _, folder, entry in context.members_of_folders()}
+    touched = {folder: None for folder, _ in members if folder in context.registered}
+    generated: list[Association] = []
+    replaced: dict[str, None] = {}
+    for _, new, old in context.replacements():
+        replaced[old.entry_uuid] = None
+        for folder in session.folders_of(old.entry_uuid):
+            touched[folder.entry_uuid] = None
+            if (folder.entry_uuid, new.entry_uuid) not in members:
+                members.add((folder.entry_uuid, new.entry_uuid))
+                generated.extend(_membership(submission, folder.entry_uuid, new.entry_uuid, new_uuid))
+    return Effects(
+        replaced=tuple(replaced),
+        deprecate=_with_descendants(tuple(replaced), session),
+        associations=tuple(generated),
+        touched_folders=tuple(sorted(touched)),
+    )
+
+
+def _membership(
+    submission: Submission, folder: str, entry: str, new_uuid: Callable[[], str]
+) -> tuple[Association, Association]:
+    member = _has_member(new_uuid(), folder, entry)
+    return member, _has_member(new_uuid(), submission.submission_set.entry_uuid, member.entry_uuid)
+
+
+def _has_member(id_: str, source: str, target: str) -> Association:
+    return Association(
+        entry_uuid=id_, type=uuids.HAS_MEMBER, source=source, target=target, availability_status=APPROVED
+    )
+
+
+def _with_descendants(replaced: Sequence[str], session: Facts) -> tuple[str, ...]:
+    """The entries with everything that transforms or appends to them, to any depth."""
+    found = dict.fromkeys(replaced)
+    fresh = list(found)
+    while fresh:
+        related = session.related_to(fresh, _CARRIED)
+        fresh = [id_ for id_ in dict.fromkeys(one.source for one in related) if id_ not in found]
+        found.update(dict.fromkeys(fresh))
+    return tuple(found)

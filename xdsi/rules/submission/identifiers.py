@@ -1,0 +1,82 @@
+"""Unique ids that are not unique, and patients that are not known.
+
+ITI TF-2 3.42.4.1.3.3.1 (uniqueIds, patient ids), 3.61.4.1.3 (On-Demand entries).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from xdsi.domain.codes import CodeSets
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.metadata import DocumentEntry
+from xdsi.domain.outcome import Problem
+from xdsi.rules.submission.context import Context, problem
+from xdsi.rules.submission.structure import METADATA_ERROR
+
+
+def check_unique_ids(context: Context) -> Iterator[Problem]:
+    """Each uniqueId once in the request, and new to the registry but for the same document submitted anew."""
+    for unique_id, count in Counter(one.unique_id for one in context.identified if one.unique_id).items():
+        if count > 1:
+            text = f"uniqueId {unique_id} occurs {count} times in the submission"
+            code = "XDSRegistryDuplicateUniqueIdInMessage"
+            yield Problem(code, text, location=unique_id, rule="SUBMISSION.uniqueId.twice")
+    packages = [one for one in context.identified if one.unique_id and not isinstance(one, DocumentEntry)]
+    taken = context.facts.kinds_by_unique_id([one.unique_id for one in packages]) if packages else {}
+    for package in packages:
+        kinds = taken.get(package.unique_id)
+        if kinds:
+            kind = type(package).__name__
+            text = f"{kind} uniqueId {package.unique_id} is that of a registered {' and '.join(sorted(kinds))}"
+            yield problem("XDSDuplicateUniqueIdInRegistry", package, "uniqueId.registered", text)
+    yield from _check_entries(context)
+
+
+def _check_entries(context: Context) -> Iterator[Problem]:
+    entries = {one.unique_id: one for one in context.submission.document_entries if one.unique_id}
+    for registered in context.facts.entries_by_unique_id(list(entries)) if entries else ():
+        entry = entries.get(registered.unique_id)
+        if entry is None or registered.entry_uuid == entry.entry_uuid:
+            continue
+        if entry.is_on_demand != registered.is_on_demand:
+            kind = "an On-Demand" if registered.is_on_demand else "a Stable"
+            text = f"uniqueId {entry.unique_id} is that of {kind} DocumentEntry, {registered.entry_uuid}"
+            yield problem(METADATA_ERROR, entry, "uniqueId.kind", text)
+        else:
+            yield from _check_identical(entry, registered)
+
+
+def _check_identical(entry: DocumentEntry, registered: DocumentEntry) -> Iterator[Problem]:
+    what = f"document {entry.unique_id} is registered already with"
+    if entry.hash and registered.hash and entry.hash.lower() != registered.hash.lower():
+        text = f"{what} hash {registered.hash}, not {entry.hash}"
+        yield problem("XDSNonIdenticalHash", entry, "uniqueId.hash", text)
+    if _number(entry.size) is not None and _number(entry.size) != _number(registered.size):
+        text = f"{what} size {registered.size}, not {entry.size}"
+        yield problem("XDSNonIdenticalSize", entry, "uniqueId.size", text)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def check_patients(context: Context, codes: CodeSets | None, *, accept_unknown: bool) -> Iterator[Problem]:
+    """Each patient of the request is known from the feed, and not merged into another (3.8.4.2.4)."""
+    for cx in dict.fromkeys(one.patient_id for one in context.identified if one.patient_id):
+        try:
+            patient = PatientId.parse(cx)
+        except ValueError:
+            continue  # reported as a format
+        status = context.facts.patient_status(patient)
+        if status == "subsumed":
+            reason = "was merged into another patient id"
+        elif accept_unknown or (status == "active" and (codes is None or codes.admits_authority(patient.authority))):
+            continue
+        elif status == "active":
+            reason = "is of an assigning authority that this domain does not share"
+        else:
+            reason = "is not known here"
+        text = f"patient id {cx} {reason}"
+        yield Problem("XDSUnknownPatientId", text, location=cx, rule=f"PATIENT.{status}")
