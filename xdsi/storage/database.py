@@ -20,7 +20,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from xdsi.domain.errors import Unavailable
-from xdsi.storage.unit_of_work import GroupCommit
+from xdsi.storage.unit_of_work import SharedCommit
 
 _BUSY_MILLISECONDS = 5000
 _POOL = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 5}
@@ -82,7 +82,7 @@ def _open_sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     # In place, so that whoever listens to the engine hears of the group's transactions, too.
-    engine.update_execution_options(xdsi_group=GroupCommit(engine.execution_options(xdsi_writes=True)))
+    engine.update_execution_options(xdsi_group=SharedCommit(engine.execution_options(xdsi_writes=True)))
     return engine
 
 
@@ -99,7 +99,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """A connection whose transaction commits durably when left normally and rolls back on an exception."""
     with _mapped():
-        group: GroupCommit | None = engine.get_execution_options().get("xdsi_group")
+        group: SharedCommit | None = engine.get_execution_options().get("xdsi_group")
         with group.unit() if group is not None else engine.begin() as connection:
             yield connection
 

@@ -9,27 +9,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import bindparam, select
 from sqlalchemy.engine import Connection, Engine, Row
-from sqlalchemy.exc import IntegrityError
 
 from xdsi.domain.audit import AuditEvent, AuditTrail
 from xdsi.domain.consent import Consent, Resource
-from xdsi.domain.errors import Rejected
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
-from xdsi.domain.outcome import Problem
 from xdsi.domain.stored_query import FoundObject, StoredQuery
 from xdsi.domain.submission import Submission
 from xdsi.spec.uuids import HAS_MEMBER
-from xdsi.storage import answers, consents, database, stored_queries
+from xdsi.storage import answers, changes, consents, database, stored_queries
 from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
 from xdsi.storage.people import People
 from xdsi.storage.routes import PLACES, IdKind, Routes, at_places
-from xdsi.storage.rows import Ends, Rows
 from xdsi.storage.stored_queries.finder import Finder
-from xdsi.storage.wording import KINDS, in_batches, letter_of
+from xdsi.storage.wording import KINDS, in_batches
 
 _RESOURCES: Final = (
     select(*RESOURCE_COLUMNS)
@@ -48,14 +44,6 @@ _FOLDERS_OF: Final = select(t.association.c.patient_key, t.association.c.source)
 _APPROVED_FOLDERS: Final = select(t.folder.c.patient_key, t.folder.c.id).where(
     at_places(t.folder), t.folder.c.status == "Approved", t.folder.c.latest
 ).order_by(t.folder.c.id)  # fmt: skip
-_DEPRECATE: Final = (
-    update(t.document_entry)
-    .where(at_places(t.document_entry), t.document_entry.c.status == "Approved")
-    .values(status="Deprecated")
-    .returning(t.document_entry.c.patient_key, t.document_entry.c.id)
-)
-_TOUCH: Final = update(t.folder).where(at_places(t.folder)).values(last_update_time=bindparam("now"))
-_INSERTS: Final = {table: table.insert() for table in Rows().by_table}
 
 
 class SqlRegistry:
@@ -166,78 +154,16 @@ class SqlSession:
     # --- changes
 
     def save(self, submission: Submission) -> None:
-        """Store objects with their final ids.
-
-        Raises Rejected where another submission registered one of the ids in the meantime.
-        """
-        ends = self._ends(submission)
-        source_id = submission.submission_sets[0].source_id if submission.submission_sets else ""
-        rows = Rows()
-        for one in submission.objects:
-            rows.add(one, ends[one.entry_uuid][1], source_id=source_id, ends=ends)
-        try:
-            for table, values in rows.by_table.items():
-                if values:
-                    self.connection.execute(_INSERTS[table], values)
-        except IntegrityError as error:
-            raise Rejected((_taken(error),)) from error
-        for one in submission.objects:
-            self._routes.note(one.entry_uuid, letter_of(one), ends[one.entry_uuid][1])
-            if isinstance(one, DocumentEntry | Folder) and (one.version or 1) > 1:
-                self._supersede(one)
-
-    def _ends(self, submission: Submission) -> Ends:
-        """Kind and patient of every object submitted or named; an association lies with its source."""
-        ends: Ends = {}
-        keys: dict[str, int] = {}
-        set_patient = next((one.patient_id for one in submission.submission_sets), "")
-        for one in submission.objects:
-            if not isinstance(one, Association):
-                cx = one.patient_id or set_patient
-                if cx not in keys:
-                    keys[cx] = self._people.key_to_write(PatientId.parse(cx))
-                ends[one.entry_uuid] = (letter_of(one), keys[cx])
-        own = {one.entry_uuid for one in submission.objects}
-        named = [end for one in submission.associations for end in (one.source, one.target) if end not in own]
-        for id_, route in self._routes.of_ids(named).items():
-            ends[id_] = (route.letter, route.patient_key)
-        for one in submission.associations:
-            if one.source not in ends:
-                raise LookupError(f"association {one.entry_uuid} begins at {one.source}, which is not registered")
-            ends[one.entry_uuid] = ("A", ends[one.source][1])
-        for one in submission.associations:
-            if one.target not in ends:
-                raise LookupError(f"association {one.entry_uuid} points at {one.target}, which is not registered")
-        return ends
-
-    def _supersede(self, one: DocumentEntry | Folder) -> None:
-        """Earlier versions of the same logical object are no longer the latest (Metadata Update 4.1.5)."""
-        table = t.document_entry if isinstance(one, DocumentEntry) else t.folder
-        letter = letter_of(one)
-        routes = self._routes.find([one.logical_id], IdKind.UUID, IdKind.LOGICAL)
-        places = [route.place for route in routes if route.letter == letter and route.id != one.entry_uuid]
-        if places:
-            earlier = and_(at_places(table), table.c.logical_id == one.logical_id, table.c.version < one.version)
-            self.connection.execute(update(table).where(earlier).values(latest=False), {PLACES: places})
-            self._people.advance_epoch(consents.bearers(self.connection, places))
+        """Store objects with their final ids; Rejected where another submission took one of the ids meanwhile."""
+        changes.save(self.connection, self._people, self._routes, submission)
 
     def deprecate(self, entry_uuids: Sequence[str]) -> Sequence[str]:
         """Set DocumentEntries to Deprecated; returns the ids that were still Approved (the others were too late)."""
-        routes = self._routes.of_ids(entry_uuids)
-        # In one order for all writers, so that two of them do not wait for each other.
-        places = sorted(route.place for route in routes.values() if route.letter == "D")
-        changed = [(row.patient_key, row.id) for row in self._select(_DEPRECATE, places)]
-        if changed:
-            self._people.advance_epoch(consents.bearers(self.connection, changed))
-        ids = {id_ for _, id_ in changed}
-        return [id_ for id_ in dict.fromkeys(entry_uuids) if id_ in ids]
+        return changes.deprecate(self.connection, self._people, self._routes, entry_uuids)
 
     def touch_folders(self, entry_uuids: Sequence[str], last_update_time: str) -> None:
         """Set lastUpdateTime of Folders."""
-        routes = self._routes.of_ids(entry_uuids)
-        places = sorted(route.place for route in routes.values() if route.letter == "F")
-        for batch in in_batches(places):
-            self.connection.execute(_TOUCH, {PLACES: batch, "now": last_update_time})
+        changes.touch_folders(self.connection, self._routes, entry_uuids, last_update_time)
 
     # --- queries
 
@@ -289,19 +215,3 @@ class SqlSession:
         """Store audit records in this unit of work."""
         if self._trail is not None:
             self._trail.append(events, trace=trace, connection=self.connection)
-
-
-def _taken(error: IntegrityError) -> Problem:
-    """Which promise of uniqueness a writer at the same moment was faster to use up."""
-    text = str(error.orig)
-    if "uq_identifier_sole" in text or text.endswith("identifier.value"):
-        return Problem(
-            "XDSDuplicateUniqueIdInRegistry",
-            "the uniqueId of the SubmissionSet or of a Folder is registered already",
-            rule="SUBMISSION.uniqueId.taken",
-        )
-    if "identifier" in text:
-        return Problem("XDSRegistryMetadataError", "an entryUUID is registered already", rule="SUBMISSION.id.taken")
-    raise error
-
-

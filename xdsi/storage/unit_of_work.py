@@ -33,7 +33,7 @@ class _Group:
         self.done = threading.Event()
 
 
-class GroupCommit:
+class SharedCommit:
     """Lets the threads of a process write in turns, in the order they came."""
 
     def __init__(self, engine: Engine) -> None:

@@ -1,0 +1,164 @@
+"""Files named by the SHA-256 of their bytes, durable once put: the floor the document store stands on.
+
+    incoming/    being written
+    blobs/       ab/cd/abcd...
+    journal/     a mark for each content that was put and not yet confirmed; what a crash leaves is found by it
+    quarantine/  files that no longer have their hash
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from fcntl import LOCK_EX, LOCK_SH
+from pathlib import Path
+from typing import Final
+
+from xdsi.domain.errors import IntegrityLost, Unavailable
+from xdsi.domain.submission import Document
+from xdsi.storage.files import create, disk, flush, locked, make_folder, write_all
+from xdsi.storage.spool import SpooledDocument
+
+GRACE_SECONDS: Final = 3600.0
+"""A submission has long ended by then: what it put and did not confirm is nobody's."""
+_WHAT: Final = "document store"
+
+
+class Blobs:
+    """The files under a folder; `reserve` bytes of its disk are left free."""
+
+    def __init__(
+        self, folder: Path, *, reserve: int = 64 * 1024 * 1024, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._folder = folder
+        self._reserve = reserve
+        self._clock = clock
+        self._incoming = folder / "incoming"
+        self._blobs = folder / "blobs"
+        self._journal = folder / "journal"
+        self._quarantine = folder / "quarantine"
+        with disk(_WHAT):
+            for one in (self._incoming, self._blobs, self._journal, self._quarantine):
+                make_folder(one)
+
+    def path(self, sha256: str) -> Path:
+        """Where the bytes with this hash lie, if they are here."""
+        if len(sha256) != 64 or sha256.strip("0123456789abcdef"):
+            raise ValueError("not a SHA-256")
+        return self._blobs / sha256[:2] / sha256[2:4] / sha256
+
+    def put(self, document: Document) -> str:
+        """Make bytes durable under their hash and return it; they stay in doubt until confirmed.
+
+        A file of a spool on the same disk is taken over, others are copied.
+        """
+        with disk(_WHAT):
+            self._check_space(document.size)
+            part = document.part if isinstance(document, SpooledDocument) else None
+            if part is not None and part.path is not None and self._movable(part.path):
+                path = self._place(part.path, document.sha256)
+                part.moved(path)
+                return document.sha256
+            temporary = self._incoming / secrets.token_hex(16)
+            try:
+                sha256 = _copy(document, temporary)
+                self._place(temporary, sha256)
+            finally:
+                temporary.unlink(missing_ok=True)
+            return sha256
+
+    def confirm(self, sha256: str) -> None:
+        """Somebody's now: no longer in doubt."""
+        with disk(_WHAT):
+            (self._journal / sha256).unlink(missing_ok=True)
+
+    def doubt(self, sha256: str) -> None:
+        """Perhaps nobody's any more; durable on return."""
+        with disk(_WHAT), self._lock(LOCK_SH):
+            self._mark(sha256)
+
+    def collect(self, is_used: Callable[[str], bool], *, grace: float = GRACE_SECONDS) -> list[str]:
+        """Remove what has been in doubt for `grace` seconds and is not used; returns the hashes removed."""
+        removed = []
+        limit = self._clock() - grace
+        with disk(_WHAT):
+            for mark in list(self._journal.iterdir()):
+                # Excludes a `put` of the same bytes at this moment, which makes the mark young again.
+                with self._lock(LOCK_EX):
+                    if not mark.exists() or mark.stat().st_mtime > limit:
+                        continue
+                    if not is_used(mark.name):
+                        path = self.path(mark.name)
+                        path.unlink(missing_ok=True)
+                        if path.parent.exists():
+                            flush(path.parent)
+                        removed.append(mark.name)
+                    mark.unlink(missing_ok=True)
+            for leftover in list(self._incoming.iterdir()):
+                if leftover.stat().st_mtime <= limit:
+                    leftover.unlink(missing_ok=True)
+        return removed
+
+    def state(self, sha256: str) -> str:
+        """Size, times and inode of the file as text, which change when anybody touches it; empty without a file."""
+        with disk(_WHAT):
+            try:
+                found = self.path(sha256).stat()
+            except FileNotFoundError:
+                return ""
+        return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
+
+    def set_aside(self, sha256: str) -> None:
+        """Move the file to the quarantine, where nobody serves it from."""
+        with disk(_WHAT):
+            try:
+                self.path(sha256).rename(self._quarantine / f"{sha256}.{int(self._clock())}")
+            except FileNotFoundError:
+                return
+            flush(self._quarantine)
+
+    def _place(self, file: Path, sha256: str) -> Path:
+        path = self.path(sha256)
+        flush(file)
+        with self._lock(LOCK_SH):
+            self._mark(sha256)
+            make_folder(path.parent.parent)
+            make_folder(path.parent)
+            # Also where the bytes are here already: a fresh copy mends one that rotted unseen.
+            file.replace(path)
+        flush(path.parent)
+        return path
+
+    def _mark(self, sha256: str) -> None:
+        mark = self._journal / sha256
+        mark.touch(mode=0o600)
+        now = self._clock()
+        os.utime(mark, (now, now))
+        flush(self._journal)
+
+    def _lock(self, operation: int) -> AbstractContextManager[None]:
+        return locked(self._folder / "lock", operation)
+
+    def _movable(self, file: Path) -> bool:
+        return file.stat().st_dev == self._blobs.stat().st_dev
+
+    def _check_space(self, size: int) -> None:
+        space = os.statvfs(self._folder)
+        if space.f_bavail * space.f_frsize - size < self._reserve:
+            raise Unavailable(f"{_WHAT}: less than {self._reserve} bytes would be left on the disk")
+
+
+def _copy(document: Document, path: Path) -> str:
+    sha256, size = hashlib.sha256(), 0
+    with create(path) as file:
+        for chunk in document.open():
+            sha256.update(chunk)
+            size += len(chunk)
+            write_all(file, chunk)
+    if size != document.size or document.sha256 not in ("", sha256.hexdigest()):
+        raise IntegrityLost("a document changed between its arrival and its storing")
+    return sha256.hexdigest()

@@ -1,0 +1,136 @@
+"""What changes the registry: storing a submission, deprecating entries, touching folders.
+
+ITI TF-2 3.42.4.1.3.3.5 (all or nothing), 3.42.4.1.3.5 (replacement); Metadata Update 4.1.5 (versions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import and_, bindparam, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from xdsi.domain.errors import Rejected
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.metadata import Association, DocumentEntry, Folder
+from xdsi.domain.outcome import Problem
+from xdsi.domain.submission import Submission
+from xdsi.storage import consents
+from xdsi.storage import tables as t
+from xdsi.storage.people import People
+from xdsi.storage.routes import PLACES, IdKind, Routes, at_places
+from xdsi.storage.rows import INSERT_ORDER, Ends, Rows
+from xdsi.storage.wording import in_batches, letter_of
+
+_INSERTS: Final = {table: table.insert() for table in INSERT_ORDER}
+_DEPRECATE: Final = (
+    update(t.document_entry)
+    .where(at_places(t.document_entry), t.document_entry.c.status == "Approved")
+    .values(status="Deprecated")
+    .returning(t.document_entry.c.patient_key, t.document_entry.c.id)
+)
+_TOUCH: Final = update(t.folder).where(at_places(t.folder)).values(last_update_time=bindparam("now"))
+_SUPERSEDE: Final = {
+    letter: update(table)
+    .where(and_(at_places(table), table.c.logical_id == bindparam("lid"), table.c.version < bindparam("newer")))
+    .values(latest=False)
+    for letter, table in (("D", t.document_entry), ("F", t.folder))
+}
+
+
+def save(connection: Connection, people: People, routes: Routes, submission: Submission) -> None:
+    """Store objects with their final ids.
+
+    Raises Rejected where another submission registered one of the ids in the meantime.
+    """
+    ends = _ends(people, routes, submission)
+    source_id = submission.submission_sets[0].source_id if submission.submission_sets else ""
+    rows = Rows()
+    for one in submission.objects:
+        rows.add(one, ends[one.entry_uuid][1], source_id=source_id, ends=ends)
+    try:
+        for table, values in rows.by_table.items():
+            if values:
+                connection.execute(_INSERTS[table], values)
+    except IntegrityError as error:
+        raise Rejected((_taken(error),)) from error
+    for one in submission.objects:
+        routes.note(one.entry_uuid, letter_of(one), ends[one.entry_uuid][1])
+        if isinstance(one, DocumentEntry | Folder) and (one.version or 1) > 1:
+            _supersede(connection, people, routes, one)
+
+
+def deprecate(connection: Connection, people: People, routes: Routes, entry_uuids: Sequence[str]) -> list[str]:
+    """Set DocumentEntries to Deprecated; returns the ids that were still Approved."""
+    # In one order for all writers, so that two of them do not wait for each other.
+    places = sorted(route.place for route in routes.of_ids(entry_uuids).values() if route.letter == "D")
+    changed = [
+        (row.patient_key, row.id)
+        for batch in in_batches(places)
+        for row in connection.execute(_DEPRECATE, {PLACES: batch})
+    ]
+    if changed:
+        people.advance_epoch(consents.bearers(connection, changed))
+    ids = {id_ for _, id_ in changed}
+    return [id_ for id_ in dict.fromkeys(entry_uuids) if id_ in ids]
+
+
+def touch_folders(connection: Connection, routes: Routes, entry_uuids: Sequence[str], last_update_time: str) -> None:
+    """Set lastUpdateTime of Folders."""
+    places = sorted(route.place for route in routes.of_ids(entry_uuids).values() if route.letter == "F")
+    for batch in in_batches(places):
+        connection.execute(_TOUCH, {PLACES: batch, "now": last_update_time})
+
+
+def _ends(people: People, routes: Routes, submission: Submission) -> Ends:
+    """Kind and patient of every object submitted or named; an association lies with its source."""
+    ends: Ends = {}
+    keys: dict[str, int] = {}
+    set_patient = next((one.patient_id for one in submission.submission_sets), "")
+    for one in submission.objects:
+        if not isinstance(one, Association):
+            cx = one.patient_id or set_patient
+            if cx not in keys:
+                keys[cx] = people.key_to_write(PatientId.parse(cx))
+            ends[one.entry_uuid] = (letter_of(one), keys[cx])
+    own = {one.entry_uuid for one in submission.objects}
+    named = [end for one in submission.associations for end in (one.source, one.target) if end not in own]
+    for id_, route in routes.of_ids(named).items():
+        ends[id_] = (route.letter, route.patient_key)
+    for one in submission.associations:
+        if one.source not in ends:
+            raise LookupError(f"association {one.entry_uuid} begins at {one.source}, which is not registered")
+        ends[one.entry_uuid] = ("A", ends[one.source][1])
+    for one in submission.associations:
+        if one.target not in ends:
+            raise LookupError(f"association {one.entry_uuid} points at {one.target}, which is not registered")
+    return ends
+
+
+def _supersede(connection: Connection, people: People, routes: Routes, one: DocumentEntry | Folder) -> None:
+    """Earlier versions of the same logical object are no longer the latest."""
+    letter = letter_of(one)
+    places = [
+        route.place
+        for route in routes.find([one.logical_id], IdKind.UUID, IdKind.LOGICAL)
+        if route.letter == letter and route.id != one.entry_uuid
+    ]
+    for batch in in_batches(places):
+        connection.execute(_SUPERSEDE[letter], {PLACES: batch, "lid": one.logical_id, "newer": one.version})
+        people.advance_epoch(consents.bearers(connection, batch))
+
+
+def _taken(error: IntegrityError) -> Problem:
+    """Which promise of uniqueness a writer at the same moment was faster to use up."""
+    text = str(error.orig)
+    if "uq_identifier_sole" in text or text.endswith("identifier.value"):
+        return Problem(
+            "XDSDuplicateUniqueIdInRegistry",
+            "the uniqueId of the SubmissionSet or of a Folder is registered already",
+            rule="SUBMISSION.uniqueId.taken",
+        )
+    if "identifier" in text:
+        return Problem("XDSRegistryMetadataError", "an entryUUID is registered already", rule="SUBMISSION.id.taken")
+    raise error

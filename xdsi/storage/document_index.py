@@ -1,0 +1,100 @@
+"""Which uniqueId names which bytes, and when those were last found right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Engine
+
+from xdsi.storage.database import reading, writing
+from xdsi.storage.tables import document as t
+
+_BY_UNIQUE_ID = select(t).where(t.c.unique_id == bindparam("id"))
+_USE = select(t.c.unique_id).where(t.c.sha256 == bindparam("hash")).limit(1)
+_PAGE = 1000
+_AFTER = select(t).where(t.c.unique_id > bindparam("after")).order_by(t.c.unique_id).limit(_PAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """One row."""
+
+    unique_id: str
+    sha256: str
+    sha1: str
+    size: int
+    mime_type: str
+    verified: str
+    quarantined: bool
+
+
+class DocumentIndex:
+    """The table `document`; every call is its own transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, unique_id: str) -> Indexed | None:
+        """What a uniqueId names, or None."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_BY_UNIQUE_ID, {"id": unique_id}).first()
+        return _indexed(row) if row is not None else None
+
+    def all(self) -> Iterator[Indexed]:
+        """Everything, in the order of uniqueIds, read in pages."""
+        after = ""
+        while True:
+            with reading(self._engine) as connection:
+                page = [_indexed(row) for row in connection.execute(_AFTER, {"after": after})]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].unique_id
+
+    def add(self, entry: Indexed) -> None:
+        """Let a uniqueId name bytes; the same bytes again do no harm, ValueError for others."""
+        row: dict[str, Any] = {name: getattr(entry, name) for name in Indexed.__slots__}
+        with writing(self._engine) as connection:
+            # ON CONFLICT is the same on both engines but lies in their dialects.
+            insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(t).values(row)
+            connection.execute(insert.on_conflict_do_nothing(index_elements=["unique_id"]))
+            present = connection.execute(_BY_UNIQUE_ID, {"id": entry.unique_id}).one()
+            if present.sha256 != entry.sha256:
+                raise ValueError(f"other bytes are published under {entry.unique_id}")
+            # A fresh copy also serves the other names of these bytes.
+            stale = (t.c.verified != entry.verified) | t.c.quarantined
+            connection.execute(
+                update(t)
+                .where(t.c.sha256 == entry.sha256, stale)
+                .values(verified=entry.verified, quarantined=False)
+            )
+
+    def remove(self, unique_id: str) -> None:
+        """Forget a uniqueId."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(t).where(t.c.unique_id == unique_id))
+
+    def uses(self, sha256: str) -> bool:
+        """True when a uniqueId names these bytes."""
+        with reading(self._engine) as connection:
+            return connection.execute(_USE, {"hash": sha256}).first() is not None
+
+    def set_verified(self, sha256: str, state: str) -> None:
+        """Note the state of the file in which its hash was right."""
+        with writing(self._engine) as connection:
+            connection.execute(update(t).where(t.c.sha256 == sha256).values(verified=state))
+
+    def set_quarantined(self, sha256: str) -> None:
+        """Note that the file no longer had its hash."""
+        with writing(self._engine) as connection:
+            connection.execute(update(t).where(t.c.sha256 == sha256).values(quarantined=True, verified=""))
+
+
+def _indexed(row: Any) -> Indexed:
+    return Indexed(
+        row.unique_id, row.sha256, row.sha1, row.size, row.mime_type, row.verified, row.quarantined
+    )

@@ -1,0 +1,73 @@
+"""Files that survive a crash: private modes, complete writes, flushes of files and folders, locks between processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from xdsi.domain.errors import Unavailable
+
+CHUNK: Final = 512 * 1024
+
+
+@contextmanager
+def disk(what: str) -> Iterator[None]:
+    """What the disk refuses (it is full, gone, read-only) is Unavailable."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{what}: {error}") from error
+
+
+def create(path: Path) -> BinaryIO:
+    """A new file that only this user can read; FileExistsError where there is one."""
+    return open(path, "xb", buffering=0, opener=_private)
+
+
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Write every byte, however many calls it takes."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """The bytes of a file."""
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def flush(path: Path) -> None:
+    """The bytes of a file, or the names in a folder, are on the disk when this returns."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """A private folder, with its name on the disk."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flush(path.parent)
+
+
+@contextmanager
+def locked(path: Path, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold a lock that all processes of this machine respect, whatever thread they ask from."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, operation)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

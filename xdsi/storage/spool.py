@@ -1,0 +1,164 @@
+"""Where the parts of a request wait: small ones in memory, others in private files that vanish with the request.
+
+Bytes are hashed and counted while they arrive, so that nobody reads them again to know what they are. What a killed
+process leaves behind is removed when the next one starts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from xdsi.domain.errors import MalformedMessage
+from xdsi.domain.submission import Document
+from xdsi.storage.files import chunks_of, create, disk, locked, write_all
+
+IN_MEMORY: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledDocument(Document):
+    """A document that lies in a spool; `part` lets a store take its file over instead of copying it."""
+
+    part: Part | None = None
+
+
+class Part:
+    """One incoming part; implements the port SpoolPart."""
+
+    def __init__(self, folder: Path, *, limit: int | None, in_memory: int) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._in_memory = in_memory
+        self._pieces: list[bytes] = []
+        self._file: BinaryIO | None = None
+        self._sha1 = hashlib.sha1(usedforsecurity=False)
+        self._sha256 = hashlib.sha256()
+        self._own = False
+        self.path: Path | None = None
+        """the file with the bytes, None while they are in memory"""
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes; raises MalformedMessage beyond the limit, Unavailable when the disk is full."""
+        self.size += len(data)
+        if self._limit is not None and self.size > self._limit:
+            raise MalformedMessage("an attached part is too large", expected=f"at most {self._limit} bytes")
+        self._sha1.update(data)
+        self._sha256.update(data)
+        if self._file is None and self.size <= self._in_memory:
+            self._pieces.append(bytes(data))
+            return
+        with disk("spool"):
+            if self._file is None:
+                self.path = self._folder / secrets.token_hex(16)
+                self._file = create(self.path)
+                self._own = True
+                write_all(self._file, b"".join(self._pieces))
+                self._pieces.clear()
+            write_all(self._file, data)
+
+    def finish(self) -> Document:
+        """No more bytes: where they lie, with size and hashes."""
+        if self._file is not None:
+            self._file.close()
+        elif self._pieces:
+            self._pieces = [b"".join(self._pieces)]
+        return SpooledDocument(
+            open=self._open, size=self.size, sha1=self._sha1.hexdigest(), sha256=self._sha256.hexdigest(), part=self
+        )
+
+    def moved(self, path: Path) -> None:
+        """Somebody took the file over; it is read from its new place and no longer removed."""
+        self.path = path
+        self._own = False
+
+    def close(self) -> None:
+        """Remove the bytes unless somebody took them over."""
+        self._pieces.clear()
+        if self._file is not None:
+            self._file.close()
+        if self._own and self.path is not None:
+            self.path.unlink(missing_ok=True)
+        self._own = False
+
+    def _open(self) -> Iterator[bytes]:
+        if self.path is None:
+            return iter(tuple(self._pieces))
+        return chunks_of(self.path)
+
+
+class RequestSpool:
+    """The parts of one request; implements the port Spool."""
+
+    def __init__(self, folder: Path, *, limit: int | None, in_memory: int) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._in_memory = in_memory
+        self._parts: list[Part] = []
+
+    def part(self) -> Part:
+        """Begin a part."""
+        part = Part(self._folder, limit=self._limit, in_memory=self._in_memory)
+        self._parts.append(part)
+        return part
+
+    def close(self) -> None:
+        """Remove whatever nobody took over."""
+        while self._parts:
+            self._parts.pop().close()
+
+    def __enter__(self) -> RequestSpool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class SpoolFolder:
+    """Gives each request a spool in a folder that belongs to this process; `limit` is for each part."""
+
+    def __init__(self, folder: Path, *, limit: int | None = None, in_memory: int = IN_MEMORY) -> None:
+        self._limit = limit
+        self._in_memory = in_memory
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(folder / "lock"):
+            for lock in folder.glob("*.lock"):
+                _sweep(lock)
+            name = secrets.token_hex(8)
+            # Held as long as the process lives, its children included: says that the folder is in use.
+            self._lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._folder = folder / name
+            self._folder.mkdir(mode=0o700)
+
+    def open(self) -> RequestSpool:
+        """A spool for one request."""
+        return RequestSpool(self._folder, limit=self._limit, in_memory=self._in_memory)
+
+    def close(self) -> None:
+        """Remove the folder of this process."""
+        if self._lock >= 0:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.with_name(self._folder.name + ".lock").unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _sweep(lock: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(lock, os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink()
+        finally:
+            os.close(descriptor)
