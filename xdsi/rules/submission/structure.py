@@ -84,7 +84,7 @@ def _check_association(context: Context, association: Association) -> Iterator[P
         yield problem(METADATA_ERROR, association, "target.set", text)
     if association.type == uuids.HAS_MEMBER:
         yield from _check_has_member(context, association)
-    elif context.is_own_set(association.source):
+    elif association.type in _TYPES and context.is_own_set(association.source):
         text = f"{id_} is a {name_of(association.type)} from the SubmissionSet, which has only HasMember associations"
         yield problem(METADATA_ERROR, association, "source.set", text)
     yield from _check_status(context, association)
