@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from xdsi.domain.imaging import Manifest, Study
@@ -30,12 +31,14 @@ def is_manifest(entry: DocumentEntry) -> bool:
 def check(manifest: Manifest, *, retrieve_locations: Collection[str] | None = None) -> list[Problem]:
     """Everything that keeps a Key Object Selection from being a manifest.
 
-    With `retrieve_locations`, the Retrieve Location UIDs that are served, every series has to name one of them; that
-    is what a source has to hold before it publishes. Without, a series without location is a warning only.
+    With `retrieve_locations`, the Retrieve Location UIDs that are served, it is judged as a source has to judge what
+    it is about to publish: every series names one of them. Without, as one that was received: a series without
+    location and file meta information of another instance, which occur in practice, are warnings only.
     """
     finding = partial(_finding, manifest)
     return [
         *_identity(manifest, finding),
+        *_meta(manifest, retrieve_locations, finding),
         *_title(manifest, finding),
         *_evidence(manifest, finding),
         *_tree(manifest, finding),
@@ -48,13 +51,17 @@ def _identity(manifest: Manifest, finding: _Finding) -> Iterator[Problem]:
         yield finding("KOS.class", f"SOP class {manifest.sop_class_uid} is not Key Object Selection")
     if manifest.modality != "KO":
         yield finding("KOS.modality", f"modality is {manifest.modality!r}, not KO")
+
+
+def _meta(manifest: Manifest, known: Collection[str] | None, finding: _Finding) -> Iterator[Problem]:
+    severity = Severity.WARNING if known is None else Severity.ERROR
     meta = {
         "class": (manifest.media_storage_sop_class_uid, manifest.sop_class_uid),
         "instance": (manifest.media_storage_sop_instance_uid, manifest.sop_instance_uid),
     }
     for what, (outside, inside) in meta.items():
         if outside != inside:
-            yield finding("KOS.meta", f"file meta information names SOP {what} {outside!r}, the data set {inside}")
+            yield finding("KOS.meta", f"the file meta information names SOP {what} {outside!r}, not {inside}", severity)
 
 
 def _title(manifest: Manifest, finding: _Finding) -> Iterator[Problem]:
@@ -66,7 +73,7 @@ def _title(manifest: Manifest, finding: _Finding) -> Iterator[Problem]:
     elif (title.code, title.scheme) not in dicom.MANIFEST_TITLES:
         yield finding("KOS.title", f"({title.code}, {title.scheme}) is not the title of a manifest")
     if not manifest.template:
-        yield finding("KOS.template", "the content names no template", severity=Severity.WARNING)
+        yield finding("KOS.template", "the content names no template", Severity.WARNING)
     elif manifest.template != _TEMPLATE:
         yield finding("KOS.template", f"the content is by template {manifest.template}, not {_TEMPLATE}")
 
@@ -74,24 +81,21 @@ def _title(manifest: Manifest, finding: _Finding) -> Iterator[Problem]:
 def _evidence(manifest: Manifest, finding: _Finding) -> Iterator[Problem]:
     if len(manifest.studies) != 1:
         yield finding("KOS.study.one", f"the evidence has {len(manifest.studies)} studies; a manifest has one")
-    for study in manifest.studies:
-        if study.study_instance_uid != manifest.study_instance_uid:
-            yield finding(
-                "KOS.study.uid",
-                f"the evidence is of study {study.study_instance_uid}, the document of {manifest.study_instance_uid}",
-            )
-        if not study.series:
-            yield finding("KOS.study.empty", f"study {study.study_instance_uid} has no series")
-    for series in manifest.series:
-        if not series.instances:
-            yield finding("KOS.series.empty", f"series {series.series_instance_uid} has no instance")
-        if series.series_instance_uid == manifest.series_instance_uid:
-            yield finding("KOS.series.own", "the document lies in a series that it refers to")
-    for uid in _repeated(series.series_instance_uid for series in manifest.series):
-        yield finding("KOS.series.duplicate", f"series {uid} is listed more than once")
+    own = manifest.study_instance_uid
+    if others := {study.study_instance_uid for study in manifest.studies} - {own}:
+        yield finding("KOS.study.uid", f"the evidence is of {_some('study', others)}, not {own}")
+    if empty := {study.study_instance_uid for study in manifest.studies if not study.series}:
+        yield finding("KOS.study.empty", f"{_some('study', empty)} has no series")
+    if empty := {series.series_instance_uid for series in manifest.series if not series.instances}:
+        yield finding("KOS.series.empty", f"{_some('series', empty)} has no instance")
+    listed = [series.series_instance_uid for series in manifest.series]
+    if manifest.series_instance_uid in listed:
+        yield finding("KOS.series.own", "the document lies in a series that it refers to")
+    if repeated := _repeated(listed):
+        yield finding("KOS.series.duplicate", f"{_some('series', repeated)} is listed more than once")
     uids = [reference.sop_instance_uid for reference in manifest.references]
-    for uid in _repeated(uids):
-        yield finding("KOS.instance.duplicate", f"instance {uid} is listed more than once")
+    if repeated := _repeated(uids):
+        yield finding("KOS.instance.duplicate", f"{_some('instance', repeated)} is listed more than once")
     if manifest.sop_instance_uid in uids:
         yield finding("KOS.instance.self", "the document refers to itself")
 
@@ -101,26 +105,19 @@ def _tree(manifest: Manifest, finding: _Finding) -> Iterator[Problem]:
     named = set(manifest.tree)
     beyond, missing = named - listed, listed - named
     if beyond:
-        yield finding("KOS.tree", f"the content refers to {_some(beyond)} not in the evidence")
+        yield finding("KOS.tree", f"the content refers to {_some('instance', beyond)} that is not in the evidence")
     if missing:
-        yield finding(
-            "KOS.tree.incomplete", f"the content does not refer to {_some(missing)} in the evidence", Severity.WARNING
-        )
+        text = f"the content does not refer to {_some('instance', missing)} that is in the evidence"
+        yield finding("KOS.tree.incomplete", text, Severity.WARNING)
 
 
 def _locations(manifest: Manifest, known: Collection[str] | None, finding: _Finding) -> Iterator[Problem]:
-    for series in manifest.series:
-        uid = series.retrieve_location_uid
-        if not uid:
-            severity = Severity.WARNING if known is None else Severity.ERROR
-            yield finding(
-                "KOS.location", f"series {series.series_instance_uid} has no Retrieve Location UID", severity=severity
-            )
-        elif known is not None and uid not in known:
-            yield finding(
-                "KOS.location.unknown",
-                f"series {series.series_instance_uid} is said to be at {uid}, which is not served",
-            )
+    places = {series.series_instance_uid: series.retrieve_location_uid for series in manifest.series}
+    severity = Severity.WARNING if known is None else Severity.ERROR
+    if nowhere := {uid for uid, place in places.items() if not place}:
+        yield finding("KOS.location", f"{_some('series', nowhere)} has no Retrieve Location UID", severity)
+    if known is not None and (elsewhere := {place for place in places.values() if place and place not in known}):
+        yield finding("KOS.location.unknown", f"{_some('Retrieve Location UID', elsewhere)} is not served")
 
 
 def check_against_entry(manifest: Manifest, entry: DocumentEntry) -> list[Problem]:
@@ -167,6 +164,26 @@ def _entry(manifest: Manifest, entry: DocumentEntry, finding: _Finding) -> Itera
         )
 
 
+def shareable(study: Study) -> Study:
+    """The study without manifests and rejection notes: they speak of its instances and are none to be shared.
+
+    A manifest that was stored back into the PACS must not be the reason for another one.
+    """
+    apart = dicom.MANIFEST_TITLES | dicom.REJECTION_TITLES.keys()
+    kept = []
+    for series in study.series:
+        instances = tuple(
+            instance
+            for instance in series.instances
+            if instance.sop_class_uid != dicom.KEY_OBJECT_SELECTION
+            or instance.title is None
+            or (instance.title.code, instance.title.scheme) not in apart
+        )
+        if instances:
+            kept.append(series if len(instances) == len(series.instances) else replace(series, instances=instances))
+    return replace(study, series=tuple(kept))
+
+
 def check_study(study: Study, *, patient_id_authority: str) -> list[Problem]:
     """Everything that keeps a study from being published."""
 
@@ -182,8 +199,8 @@ def check_study(study: Study, *, patient_id_authority: str) -> list[Problem]:
         problems.append(finding("study.patient", "the patient id is longer than 64 characters"))
     elif study.patient.identifier(patient_id_authority) is None:
         problems.append(finding("study.patient.issuer", "neither images nor settings say who issued the patient id"))
-    for uid in _repeated(instance.sop_instance_uid for instance in study.instances):
-        problems.append(finding("study.instance.duplicate", f"instance {uid} is in several series"))
+    if repeated := _repeated(instance.sop_instance_uid for instance in study.instances):
+        problems.append(finding("study.instance.duplicate", f"{_some('instance', repeated)} is in several series"))
     return problems
 
 
@@ -197,6 +214,7 @@ def _repeated(values: Iterable[str]) -> list[str]:
     return [value for value, times in Counter(values).items() if times > 1]
 
 
-def _some(uids: Collection[str]) -> str:
-    first = min(uids)
-    return f"{len(uids)} instances (such as {first})" if len(uids) > 1 else f"instance {first}"
+def _some(what: str, uids: Collection[str]) -> str:
+    """One of them and how many more, so that a message stays readable whatever was sent."""
+    more = f" (and {len(uids) - 1} more)" if len(uids) > 1 else ""
+    return f"{what} {min(uids)}{more}"

@@ -153,8 +153,10 @@ class _Inflated(_Source):
         try:
             while not self._inflate.eof:
                 packed = self._inflate.unconsumed_tail or self._file.read(_WINDOW)
+                if not packed:
+                    raise MalformedMessage("the file ends within the deflated data set")
                 more = self._inflate.decompress(packed, _WINDOW)
-                if more or not packed:
+                if more:
                     return more
         except zlib.error as error:
             raise MalformedMessage(f"the deflated data set cannot be inflated: {error}") from error

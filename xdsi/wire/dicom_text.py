@@ -93,9 +93,9 @@ class CharacterSet:
         if not part.startswith(b"\x1b"):
             return part.decode(self._first, "replace")
         width = 4 if part.startswith((b"\x1b$(", b"\x1b$)")) else 3
-        encoding = CODES_TO_ENCODINGS.get(part[:width], self._first)
-        if encoding in handled_encodings:
-            return part.decode(encoding, "replace")
+        encoding = CODES_TO_ENCODINGS.get(part[:width])
+        if encoding is None or encoding in handled_encodings:
+            return part.decode(encoding or self._first, "replace")
         body = part[width:]
         reset = _RESET.search(body)
         if reset is None:

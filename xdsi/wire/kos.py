@@ -59,8 +59,11 @@ def encode(
     """A manifest (113030, DCM) of every instance of the study, as a file.
 
     Patient and study attributes are those of the images; `now` is written in the study's time zone where that is
-    known. Raises ValueError for a study without instances, because such a manifest cannot exist.
+    known. Raises ValueError for a study without instances, because such a manifest cannot exist, and for a `now` that
+    is not aware.
     """
+    if now.tzinfo is None:
+        raise ValueError("the time of a manifest has to be aware of its zone")
     where = zone(study.timezone_offset)
     local = now.astimezone(where) if where else now
     today, hour = local.strftime("%Y%m%d"), local.strftime("%H%M%S")
