@@ -1,4 +1,4 @@
-"""Tags of the DICOM data elements that this product reads and writes, named by their keywords (the two order numbers without their suffix).
+"""Tags of the DICOM data elements that this product reads and writes, named by keyword (the order numbers shortened).
 
 Source: DICOM PS3.6 table 6-1 and table 7-1.
 """
