@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.imaging import NOW, manifest, pydicom_studies, series, study
+from tests.oracles import official_schema
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Accession, ImagedPatient, Series, Study
@@ -19,8 +20,12 @@ from xdsi.domain.metadata import DocumentEntry
 from xdsi.rules import manifest_values as values
 from xdsi.rules.manifest import check_against_entry, check_study
 from xdsi.rules.manifest_metadata import ManifestFacts, document_entry, localized, replacement, submission
+from xdsi.rules.submission import check_metadata
 from xdsi.spec import uuids
+from xdsi.spec.optionality import Column
 from xdsi.wire import kos
+from xdsi.wire.ebxml.submission import encode
+from xdsi.wire.message import Packaging
 
 PROFILE = ImagingProfile(
     source_id="1.2.40.4", patient_id_authority="1.2.40.9", accession_authority="1.2.40.8", organization_id="1.2.40.5"
@@ -249,3 +254,27 @@ def test_a_replacement() -> None:
     assert (replaces.type, replaces.source) == (uuids.RPLC, "Document01")
     assert replaces.target == "urn:uuid:00000000-0000-4000-8000-000000000001"
     assert replaces.submission_set_status == ()
+
+
+ODD = study(
+    patient=ImagedPatient(id="A&B^C|D~E", name="X|Y^Z&W~Q"),
+    accessions=(Accession(number="A^1&2~3|4"), Accession(number="A2")),
+    institution="H & |~^ Co",
+    description="é" * 300,
+    series=(series(performing_physicians=("O|N^M~L", "P")),),
+)
+PUBLISHED = [of for of in (study(), ODD, *pydicom_studies()) if not check_study(of, patient_id_authority="1.2.40.9")]
+
+
+@pytest.mark.parametrize("of", PUBLISHED, ids=lambda of: of.study_instance_uid[-12:])
+def test_what_is_submitted_is_what_a_document_source_must_send(of: Study) -> None:
+    made = replacement(submission(entry(of), PROFILE, unique_id="2.25.103", now=NOW), "urn:uuid:" + "0" * 8)
+    assert list(check_metadata(made, column=Column.DOCUMENT_SOURCE)) == []
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("of", [study(), ODD])
+def test_what_is_submitted_is_valid_by_the_official_schema(of: Study) -> None:
+    made = replacement(submission(entry(of), PROFILE, unique_id="2.25.103", now=NOW), "urn:uuid:" + "0" * 8)
+    (body,) = encode(made, Packaging.SIMPLE).body
+    official_schema().assertValid(body)
