@@ -55,7 +55,7 @@ def _key(name: str, kind: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 @cache
 def identity(
     name: str,
-    kind: str = "2048",
+    kind: str = "P-256",
     *,
     issuer: str = "",
     serial_number: str = "",

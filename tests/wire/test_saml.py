@@ -22,8 +22,8 @@ from xdsi.wire.xml import E
 from xdsi.wire.xmldsig import sign_enveloped
 
 NOW = datetime(2026, 5, 4, 10, 0, 0, tzinfo=UTC)
-IDP = identity("idp", issuer="idp-ca")
-STRANGER = identity("stranger")
+IDP = identity("idp", "2048", issuer="idp-ca")
+STRANGER = identity("stranger", "2048")
 CLIENT = identity("client")
 AUDIENCE = "urn:oid:2.999.1"
 TRUST = SamlTrust.of({"https://idp.example": [identity("old-idp").cert_pem, IDP.cert_pem]}, [AUDIENCE])

@@ -15,7 +15,7 @@ from xdsi.wire import xml
 from xdsi.wire.xml import E
 from xdsi.wire.xmldsig import EXCLUSIVE_C14N, TrustedKey, sign_enveloped, verify_enveloped
 
-SIGNER = identity("signer")
+SIGNER = identity("signer", "2048")
 KEYS = [TrustedKey.of(SIGNER.cert_pem)]
 SAMPLE = b'<t:thing xmlns:t="urn:t" ID="_1"><t:Issuer>us</t:Issuer><t:who>alice</t:who><t:note/></t:thing>'
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
@@ -52,7 +52,7 @@ def test_signature_stands_after_the_issuer():
 
 
 def test_second_of_two_keys_verifies():
-    other = TrustedKey.of(identity("other").cert_pem)
+    other = TrustedKey.of(identity("other", "2048").cert_pem)
     elliptic = TrustedKey.of(identity("elliptic", "P-256").cert_pem)
     assert verify_enveloped(signed(), [other, elliptic, *KEYS])[1] is KEYS[0]
 
@@ -254,14 +254,14 @@ def test_attack(attack):
 
 
 def test_wrong_key():
-    assert refused(signed(), [TrustedKey.of(identity("other").cert_pem)]) == "FailedCheck"
+    assert refused(signed(), [TrustedKey.of(identity("other", "2048").cert_pem)]) == "FailedCheck"
     assert refused(signed(), [TrustedKey.of(identity("elliptic", "P-256").cert_pem)]) == "FailedCheck"
     assert refused(signed(), []) == "FailedCheck"
 
 
 def test_key_info_cannot_bring_its_own_key():
     """Signed by a stranger who encloses his certificate: a naive verifier takes it."""
-    assert refused(signed(signer=identity("stranger"))) == "FailedCheck"
+    assert refused(signed(signer=identity("stranger", "2048"))) == "FailedCheck"
 
 
 def test_key_info_is_not_even_needed():
@@ -303,7 +303,7 @@ def test_weak_key_is_not_trusted(kind):
 @pytest.mark.parametrize(
     ("key", "certificate"),
     [
-        (SIGNER.key_pem, identity("other").cert_pem),
+        (SIGNER.key_pem, identity("other", "2048").cert_pem),
         (b"no key", SIGNER.cert_pem),
         (SIGNER.key_pem, b"no certificate"),
         (identity("weak", "1024").key_pem, identity("weak", "1024").cert_pem),

@@ -199,6 +199,27 @@ class SignatureStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureResult:
+    """What verifying a signature document found, kept with the consent it signs."""
+
+    status: SignatureStatus
+    reason: str = ""
+    """why it failed or is pending: a sub-indication of ETSI EN 319 102-1 or one of ours, then words"""
+    signer: str = ""
+    """subject of the signer's certificate (RFC 4514)"""
+    serial_number: str = ""
+    """serialNumber of that subject: who the person is"""
+    certificate_sha256: str = ""
+    on_behalf: bool = False
+    """a hospital's seal instead of the patient's own certificate"""
+    signing_time: datetime | None = None
+    commitments: tuple[str, ...] = ()
+    """OIDs of ASTM E1762: why it was signed"""
+    documents: Mapping[str, bool | None] = field(default_factory=dict)
+    """uniqueId of each signed document: unchanged, changed, or None where it is not at hand"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
     """A consent document of a patient as the decision uses it."""
 
