@@ -303,9 +303,7 @@ class ExchangeFacts:
 class AuditTrail(Protocol):
     """Where audit records are kept; nothing may leave before its record is there."""
 
-    def append(
-        self, events: Sequence[AuditEvent], *, trace: str, connection: Any = None
-    ) -> Sequence[int]:
+    def append(self, events: Sequence[AuditEvent], *, trace: str, connection: Any = None) -> Sequence[int]:
         """Store records and return their numbers; raises Unavailable when they cannot be stored.
 
         With a `connection` they belong to its transaction, without one they are durable on return.

@@ -64,9 +64,7 @@ def stopped(site: AuditSite, time: datetime, *, launcher: str = "") -> AuditEven
 def _activity(kind: table.SystemEvent, site: AuditSite, time: datetime, launcher: str) -> AuditEvent:
     participants = [parts.process(site, parts.code(table.APPLICATION))]
     if launcher:
-        participants.append(
-            ActiveParticipant(user_id=launcher, requestor=True, roles=(parts.code(table.LAUNCHER),))
-        )
+        participants.append(ActiveParticipant(user_id=launcher, requestor=True, roles=(parts.code(table.LAUNCHER),)))
     return system_event(kind, site, time, participants=participants)
 
 
@@ -162,9 +160,7 @@ def _denial(facts: ExchangeFacts, patient: str, denied: Sequence[tuple[str, Deci
     if facts.query is not None:
         objects.append(parts.query_object(facts.query, row))
     for resource, _ in denied:
-        objects.append(
-            ParticipantObject(id=resource, id_type=parts.code(table.REPORT_NUMBER), type_code="2", role="3")
-        )
+        objects.append(ParticipantObject(id=resource, id_type=parts.code(table.REPORT_NUMBER), type_code="2", role="3"))
     deciders = dict.fromkeys((one.document or one.policy, one.policy, one.rule) for _, one in denied)
     for identifier, policy, rule in deciders:
         objects.append(parts.security_object(identifier, ("policy", policy), ("rule", rule)))

@@ -7,7 +7,7 @@ time has a chain of its own (a lane), taken from a stack and put back afterwards
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import event
@@ -22,7 +22,7 @@ class _Lease:
     def __init__(self, start: Head) -> None:
         self.start = start
         self.head = start
-        self.savepoints: dict[str, Head] = {}
+        self.savepoints: list[Head] = []
         self.committed = False
         self.rolled_back = False
         self.doubtful = False
@@ -44,20 +44,21 @@ class Lanes:
         self._made = 0
         self._free: list[Head] = []
         self._leases: dict[Transaction, _Lease] = {}
-        self._listeners = (
+        self._listeners: list[tuple[str, Callable[..., Any]]] = [
             ("commit", self._on_commit),
             ("rollback", self._on_rollback),
             ("savepoint", self._on_savepoint),
+            ("release_savepoint", self._on_release_savepoint),
             ("rollback_savepoint", self._on_rollback_savepoint),
             ("handle_error", self._on_error),
-        )
-        for name_, listener in self._listeners:
-            event.listen(engine, name_, listener)
+        ]
+        for happening, listener in self._listeners:
+            event.listen(engine, happening, listener)
 
     def close(self) -> None:
         """Stop watching."""
-        for name, listener in self._listeners:
-            event.remove(self._engine, name, listener)
+        while self._listeners:
+            event.remove(self._engine, *self._listeners.pop())
 
     def append(self, connection: Connection, contents: Iterable[Mapping[str, Any]]) -> list[int]:
         """Insert contents in the open transaction of a connection; returns the records' ids."""
@@ -99,14 +100,18 @@ class Lanes:
         if lease := self._lease(connection):
             lease.rolled_back = True
 
-    def _on_savepoint(self, connection: Connection, name: str) -> None:
+    def _on_savepoint(self, connection: Connection, name: str | None) -> None:
         if lease := self._lease(connection):
-            lease.savepoints[name] = lease.head
+            lease.savepoints.append(lease.head)
+
+    def _on_release_savepoint(self, connection: Connection, name: str, context: object) -> None:
+        if (lease := self._lease(connection)) and lease.savepoints:
+            lease.savepoints.pop()
 
     def _on_rollback_savepoint(self, connection: Connection, name: str, context: object) -> None:
         if lease := self._lease(connection):
             # A savepoint older than the lease takes back everything the lease wrote.
-            lease.head = lease.savepoints.get(name, lease.start)
+            lease.head = lease.savepoints.pop() if lease.savepoints else lease.start
 
     def _on_error(self, context: ExceptionContext) -> None:
         if lease := self._lease(context.connection):

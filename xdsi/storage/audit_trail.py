@@ -10,7 +10,6 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,11 +46,8 @@ class DatabaseAuditTrail:
         host: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         link_seconds: float = 60,
-        unit: Callable[[], AbstractContextManager[Connection]] | None = None,
     ) -> None:
-        """`unit` gives the connection to write on where the writers of this process take turns (SQLite)."""
         self._engine = engine
-        self._unit = unit or (lambda: writing(engine))
         self._encode = encode
         self._decode = decode
         self._clock = clock
@@ -68,7 +64,8 @@ class DatabaseAuditTrail:
     def append(self, events: Sequence[AuditEvent], *, trace: str, connection: Connection | None = None) -> list[int]:
         """Store records in the transaction of `connection`, else durably before return.
 
-        Raises Unavailable where they cannot be stored; with a connection, what the database raises.
+        Raises Unavailable where they cannot be stored; with a connection, what the database raises. Within a unit of
+        work give its connection: without it the record would wait for the unit, and the unit for the record.
         """
         self._check_process()
         if not events:
@@ -133,9 +130,7 @@ class DatabaseAuditTrail:
 
     def pending(self, limit: int, *, excluding: Collection[int] = ()) -> list[OutboxEntry]:
         """The oldest records not yet forwarded, in order, without those excluded."""
-        statement = (
-            sa.select(_RECORD.id, _RECORD.time, _RECORD.xml).where(_waiting()).order_by(_RECORD.id).limit(limit)
-        )
+        statement = sa.select(_RECORD.id, _RECORD.time, _RECORD.xml).where(_waiting()).order_by(_RECORD.id).limit(limit)
         if excluding:
             statement = statement.where(_RECORD.id.not_in(list(excluding)))
         with reading(self._engine) as connection:
@@ -200,7 +195,7 @@ class DatabaseAuditTrail:
         numbers: dict[str | int, int] = {}
         fresh: dict[str | int, _Content] = {}
         try:
-            with self._unit() as connection:
+            with writing(self._engine) as connection:
                 numbers.update(_stored(connection, [one["digest"] for contents in group for one in contents]))
                 for contents in group:
                     fresh.update((_key(one), one) for one in contents if _key(one) not in numbers)
@@ -216,7 +211,7 @@ class DatabaseAuditTrail:
 
     def _link(self) -> None:
         try:
-            with self._unit() as connection:
+            with writing(self._engine) as connection:
                 head = link(
                     connection,
                     self._links,
@@ -234,7 +229,7 @@ class DatabaseAuditTrail:
 
     def _mark(self, ids: Collection[int], **values: Any) -> None:
         ordered = sorted(ids)
-        with self._unit() as connection:
+        with writing(self._engine) as connection:
             for start in range(0, len(ordered), _IDS_IN_A_STATEMENT):
                 part = ordered[start : start + _IDS_IN_A_STATEMENT]
                 statement = sa.update(audit_record).where(_RECORD.id.in_(part))

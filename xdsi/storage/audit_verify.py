@@ -94,9 +94,7 @@ def _records(connection: Connection) -> Iterator[Mapping[str, Any]]:
         yield dict(row)
 
 
-def _look_up(
-    connection: Connection, witnesses: Iterable[Head], who: str, doubts: dict[str, tuple[Head, str]]
-) -> None:
+def _look_up(connection: Connection, witnesses: Iterable[Head], who: str, doubts: dict[str, tuple[Head, str]]) -> None:
     heads = [head for head in witnesses if head.sequence > 0]
     place = sa.tuple_(audit_record.c.chain, audit_record.c.sequence)
     for start in range(0, len(heads), _BATCH):
