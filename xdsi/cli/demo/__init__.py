@@ -1,0 +1,1 @@
+"""The demonstration: two hospitals, their studies, and a whole affinity domain on one machine."""
