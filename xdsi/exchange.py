@@ -354,7 +354,9 @@ class Reply:
 class Channel(Protocol):
     """A way to one endpoint of a peer."""
 
-    url: str
+    @property
+    def url(self) -> str:
+        """Where it leads, for the audit record."""
 
     def send(
         self, transaction: Transaction[Any, Any], payload: Payload, packaging: Packaging, security: bytes = b""

@@ -105,6 +105,7 @@ class ImagingSource:
     organization_name: str = _key("name of the hospital", "Hospital")
     source_id: str = _key("SubmissionSet.sourceId, an OID", "2.999.1.4", check="oid")
     patient_id_authority: str = _key("OID of the hospital's own patient numbers", "2.999.1.5", check="oid")
+    patient_ids: str = _key("TOML file: local identifier (CX) = the domain's identifier (CX); empty: none", "")
     accession_authority: str = _key("OID of the hospital's accession numbers", "2.999.1.6", check="oid")
     decision_url: str = _key("ITI-79 endpoint that decides on images; empty: this process", "")
     decision_cache_seconds: float = _key("how long an answer is used again, at most 60", 5.0)
@@ -120,6 +121,8 @@ class Tls:
     key: str = _key("its private key", "")
     client_ca: str = _key("authorities whose certificates clients may bear", "")
     crl: str = _key("revocation list of those authorities", "")
+    proxy_header: str = _key("header in which a proxy passes the client certificate; empty: none", "")
+    proxy_addresses: tuple[str, ...] = _key("addresses or networks that header is believed from", ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +237,11 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
 def replaced(settings: Settings, section: str, **changes: Any) -> Settings:
     """A copy with some keys of one section changed."""
     return dataclasses.replace(settings, **{section: dataclasses.replace(getattr(settings, section), **changes)})
+
+
+def with_nodes(settings: Settings, nodes: tuple[Node, ...]) -> Settings:
+    """A copy that knows more nodes."""
+    return dataclasses.replace(settings, node=(*settings.node, *nodes))
 
 
 def _from_environment(value: str) -> Any:

@@ -6,6 +6,7 @@ for that patient, and the document says of itself what its metadata say.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +20,13 @@ from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, DocumentStore, RegistrySession
 from xdsi.domain.submission import Submission
 from xdsi.spec import uuids
-from xdsi.spec.xacml import APPC_FORMAT, BPPC_FORMATS, DSG_FORMATS, FORMAT_SCHEME
+from xdsi.spec.xacml import APPC_FORMAT, CONSENT_FORMATS, FORMAT_SCHEME
 from xdsi.wire import consent as consent_documents
 from xdsi.wire import signature_document
 
 log = logging.getLogger("xdsi.consent")
 
+SIGNATURE_FORMATS = frozenset({"urn:ihe:iti:dsg:detached:2014", "urn:ihe:iti:dsg:enveloping:2014"})
 LIMIT = 1024 * 1024
 """bytes of a consent or signature document"""
 
@@ -125,7 +127,8 @@ class SignedConsentIntake:
         same = {patient, *self.identities.aliases(patient)}
         named = facts.patients
         if not named or not set(named) <= same:
-            return f"the document is about {', '.join(p.cx for p in named) or 'nobody'}, its metadata about {patient.cx}"
+            about = ", ".join(p.cx for p in named) or "nobody"
+            return f"the document is about {about}, its metadata about {patient.cx}"
         return ""
 
     def _verify_signature(self, consent: Consent, signature: DocumentEntry) -> Consent:
@@ -134,12 +137,7 @@ class SignedConsentIntake:
             return replace(consent, reason="the signature document is not at hand")
         persons = (consent.patient, *self.identities.aliases(consent.patient))
         result = signature_document.verify(
-            raw,
-            consent.unique_id,
-            lambda unique_id: self._read(unique_id),
-            self.trust,
-            now=self.clock(),
-            patients=persons,
+            raw, self._digest, self.trust, self.clock(), patients=persons, about=consent.unique_id
         )
         return replace(
             consent,
@@ -148,6 +146,10 @@ class SignedConsentIntake:
             signer=result.signer,
             signed_at=result.signing_time,
         )
+
+    def _digest(self, unique_id: str, algorithm: str) -> bytes | None:
+        raw = self._read(unique_id)
+        return None if raw is None else hashlib.new(algorithm, raw).digest()
 
     def _read(self, unique_id: str) -> bytes | None:
         stored = self.documents.find(unique_id)
@@ -161,18 +163,18 @@ class SignedConsentIntake:
 
 def _decode(entry: DocumentEntry, raw: bytes) -> tuple[Policy, ConsentFacts]:
     assert entry.format_code is not None
-    if entry.format_code.code in BPPC_FORMATS:
-        return consent_documents.decode_bppc(raw)
-    return consent_documents.decode_appc(raw)
+    if entry.format_code.code == APPC_FORMAT:
+        return consent_documents.decode_appc(raw)
+    return consent_documents.decode_bppc(raw)
 
 
 def is_consent(entry: DocumentEntry) -> bool:
     """True for a BPPC or APPC consent document, by its formatCode."""
     code = entry.format_code
-    return code is not None and code.scheme == FORMAT_SCHEME and code.code in {APPC_FORMAT, *BPPC_FORMATS}
+    return code is not None and code.scheme == FORMAT_SCHEME and code.code in CONSENT_FORMATS
 
 
 def is_signature(entry: DocumentEntry) -> bool:
     """True for a DSG signature document, by its formatCode."""
     code = entry.format_code
-    return code is not None and code.scheme == FORMAT_SCHEME and code.code in DSG_FORMATS
+    return code is not None and code.scheme == FORMAT_SCHEME and code.code in SIGNATURE_FORMATS

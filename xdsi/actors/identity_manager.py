@@ -14,6 +14,7 @@ from xdsi.domain.subject import Peer
 from xdsi.exchange import Role, Trace, TraceLog
 from xdsi.rules import audit as audit_rules
 from xdsi.rules import identity_audit
+from xdsi.rules.identity import in_domain
 from xdsi.spec.hl7 import INTERNAL_ERROR
 from xdsi.transactions import iti08_patient_identity_feed as iti08
 from xdsi.transactions import iti44_patient_identity_feed_v3 as iti44
@@ -79,7 +80,7 @@ class Hl7v2Feed:
                 domain = self.ports.domain
                 answer = iti08.handle(feed, self.ports.identities, domain.authority, namespace=domain.namespace)
                 trace.note("handle", accepted=answer.accepted)
-            described = identity_audit.describe(feed, answer, facts)
+            described = identity_audit.describe(in_domain(feed, self.ports.domain), answer, facts)
             if answer.problems:
                 described = replace(described, outcome_description=answer.problems[0].text)
             self.trail.append(audit_rules.events_for(described), trace=trace.id)

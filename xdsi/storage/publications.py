@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from xdsi.actors.manifest_publisher import Attempt
 from xdsi.domain.consent import Resource
 from xdsi.domain.identifiers import PatientId
 from xdsi.storage.database import reading, writing
 from xdsi.storage.tables import publication
 
+_FIELDS = tuple(field.name for field in fields(Attempt))
 STUDY_REFERENCE = "^^^^urn:ihe:iti:xds:2016:studyInstanceUID"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
-    """One attempt to publish the manifest of a study."""
-
-    study_instance_uid: str
-    content: str
-    state: str
-    unique_id: str
-    entry_uuid: str
-    submission_set: str
-    repository_unique_id: str
-    patient: str
-    source_patient: str
-    replaces: str = ""
-    reason: str = ""
 
 
 class SqlPublications:
@@ -39,7 +24,7 @@ class SqlPublications:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def newest(self, study_instance_uid: str, *, state: str = "published") -> Publication | None:
+    def newest(self, study_instance_uid: str, *, state: str = "published") -> Attempt | None:
         """The newest publication of a study in a state, or None."""
         query = (
             sa.select(publication)
@@ -51,26 +36,25 @@ class SqlPublications:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        fields = {name: row._mapping[name] for name in Publication.__dataclass_fields__}
-        return Publication(**fields)
+        return Attempt(**{name: row._mapping[name] for name in _FIELDS})
 
-    def record(self, entry: Publication) -> None:
+    def keep(self, attempt: Attempt) -> None:
         """Store an attempt, or the new state of one (its uniqueId identifies it)."""
-        values = {name: getattr(entry, name) for name in Publication.__dataclass_fields__}
+        values = {name: getattr(attempt, name) for name in _FIELDS}
         values["at"] = datetime.now(UTC).isoformat(timespec="seconds")
         with writing(self._engine) as connection:
             known = connection.execute(
-                sa.update(publication).where(publication.c.unique_id == entry.unique_id).values(**values)
+                sa.update(publication).where(publication.c.unique_id == attempt.unique_id).values(**values)
             )
             if known.rowcount == 0:
                 connection.execute(sa.insert(publication).values(**values))
 
-    def all(self) -> list[Publication]:
+    def all(self) -> list[Attempt]:
         """Every attempt, oldest first."""
         with reading(self._engine) as connection:
             rows = connection.execute(sa.select(publication).order_by(publication.c.number)).all()
         return [
-            Publication(**{name: row._mapping[name] for name in Publication.__dataclass_fields__}) for row in rows
+            Attempt(**{name: row._mapping[name] for name in _FIELDS}) for row in rows
         ]
 
     def manifest_of(self, study_instance_uid: str) -> Resource | None:

@@ -61,8 +61,9 @@ def serve(call: Call[PatientIdentityFeed]) -> Acknowledgement:
 
 
 def refuse(request: PatientIdentityFeed | None, problems: Sequence[Problem]) -> Acknowledgement:
-    """Nothing was recorded."""
-    found = tuple(FeedProblem(hl7.INTERNAL_ERROR, p.context, p.location, p.rule) for p in problems)
+    """Nothing was recorded; a message that cannot be read is an error of the sender, anything else is ours."""
+    code = hl7.DATA_TYPE_ERROR if request is None else hl7.INTERNAL_ERROR
+    found = tuple(FeedProblem(code, p.context, p.location, p.rule) for p in problems)
     return Acknowledgement(FeedAnswer(accepted=False, problems=found), datetime.now(UTC), request)
 
 

@@ -399,5 +399,6 @@ def _service(actor: Actor) -> type[ServiceBase]:
 
     # The three interactions of ITI-44 are one operation here: the row is found by wsa:Action.
     members = {_operation(t): operation(_operation(t)) for t in actor.role.transactions}
-    service: type[ServiceBase] = type(ServiceBase)(actor.role.name.replace(" ", "") + "Service", (ServiceBase,), members)
+    name = actor.role.name.replace(" ", "") + "Service"
+    service: type[ServiceBase] = type(ServiceBase)(name, (ServiceBase,), members)
     return service

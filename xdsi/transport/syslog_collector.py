@@ -72,13 +72,9 @@ class Collector:
         self._stopping = False
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listener = socket.create_server((address, port), family=family, backlog=128)
+        self.port: int = self._listener.getsockname()[1]
+        """the port listened on, where 0 was asked for"""
         self._thread = threading.Thread(target=self._accept, name="audit-collector", daemon=True)
-
-    @property
-    def port(self) -> int:
-        """The port listened on, where 0 was asked for."""
-        port: int = self._listener.getsockname()[1]
-        return port
 
     def start(self) -> None:
         """Begin to accept."""

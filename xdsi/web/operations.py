@@ -67,6 +67,7 @@ def operations(checks: Mapping[str, Check], metrics: Metrics) -> Flask:
 
     @app.get("/")
     def index() -> Response:
-        return Response("xdsi is running; SOAP services answer under /services/, each with ?wsdl\n", mimetype="text/plain")
+        text = "xdsi is running; SOAP services answer under /services/, each with ?wsdl\n"
+        return Response(text, mimetype="text/plain")
 
     return app

@@ -1,0 +1,69 @@
+"""The repository's way to its registry: ITI-42 over the wire, or handed over inside one process (ITI TF-2: 3.42)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
+from xdsi.domain.outcome import Outcome
+from xdsi.domain.ports import Spool
+from xdsi.domain.subject import Caller, Node, Peer
+from xdsi.domain.submission import Submission
+from xdsi.exchange import Actor, Channel, Client, Reply, Trace, Transaction, admit, call, run
+from xdsi.transactions import iti42_register_document_set as iti42
+from xdsi.wire import soap
+from xdsi.wire.message import Message, Packaging, Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistersBy42:
+    """Registers by ITI-42; the outcome is the registry's own, word for word."""
+
+    client: Client
+    channel: Channel
+
+    def register(self, submission: Submission, caller: Caller) -> Outcome:
+        """Register; raises Unavailable when the registry cannot be reached or does not answer as one."""
+        try:
+            called = call(self.client, iti42.TRANSACTION, submission, self.channel)
+        except (MalformedMessage, SoapFault) as error:
+            raise Unavailable(f"the registry did not register: {error}") from error
+        called.close()
+        return called.answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InProcess:
+    """A channel to an actor of this process: the same encoded messages and the same exchange, without a socket.
+
+    The message is encoded and decoded as on the wire, so that nothing is accepted here that would be refused there.
+    """
+
+    actor: Actor
+    node: Node
+    make_spool: Callable[[], Spool]
+    url: str
+
+    def send(
+        self, transaction: Transaction[Any, Any], payload: Payload, packaging: Packaging, security: bytes = b""
+    ) -> Reply:
+        """Send one request and return its answer."""
+        row = self.actor.find(transaction.trigger)
+        if row is None:
+            raise SoapFault("Sender", f"{transaction.number} is not served here")
+        request = soap.read_envelope(
+            b"".join(soap.write_envelope(transaction.trigger, payload.body, to=self.url, security=security)),
+            limit=_LIMIT,
+            huge=True,
+        )
+        trace = Trace()
+        caller = admit(self.actor, row, request, Peer(address="127.0.0.1", node=self.node), trace)
+        message = Message(request.body)
+        answer = run(self.actor, row, message, caller, packaging=Packaging.SIMPLE, trace=trace)
+        reply = soap.read_reply(b"".join(soap.write_envelope(row.reply, answer.body)), limit=_LIMIT, huge=True)
+        return Reply(Message(reply.body), self.make_spool(), trace.id)
+
+
+_LIMIT = 256 * 1024 * 1024

@@ -1,0 +1,242 @@
+"""The actors and their clients: the third layer of the parts."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from xdsi.actors import (
+    authorization_decisions_manager,
+    document_registry,
+    document_repository,
+    identity_manager,
+    imaging_document_source,
+)
+from xdsi.actors.authorization_verifier import PermitAll
+from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
+from xdsi.actors.manifest_publisher import ManifestPublisher
+from xdsi.actors.registry_client import InProcess, RegistersBy42
+from xdsi.app.policy import PolicyParts
+from xdsi.app.storage import utc_now
+from xdsi.domain.errors import ConfigurationError
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.imaging_profile import ImagingProfile
+from xdsi.domain.ports import Decisions
+from xdsi.domain.subject import Node
+from xdsi.exchange import Actor, Role, no_unit_of_work
+from xdsi.storage.transcoding import SubprocessTranscoder
+from xdsi.transactions import iti79_authorization_decisions_query as iti79
+from xdsi.transactions.iti18_registry_stored_query import QueryPorts
+from xdsi.transactions.iti41_provide_and_register_document_set import ProvidePorts
+from xdsi.transactions.iti42_register_document_set import RegisterPorts
+from xdsi.transactions.iti43_retrieve_document_set import RetrievePorts
+from xdsi.transactions.iti44_patient_identity_feed_v3 import FeedPorts
+from xdsi.transactions.rad69_retrieve_imaging_document_set import ImagingPorts
+from xdsi.transport.soap_client import SoapClient
+from xdsi.transport.tls import TlsFiles, client_context
+from xdsi.wire import authorization
+
+
+class ActorParts(PolicyParts):
+    """Adds the actors of this process."""
+
+    def actor(
+        self,
+        role: Role,
+        ports: Mapping[str, Any],
+        *,
+        decisions: Decisions,
+        unit_of_work: Callable[[bool], AbstractContextManager[Any]] = no_unit_of_work,
+    ) -> Actor:
+        """An actor of this process."""
+        return Actor(
+            role=role,
+            ports=ports,
+            access=self.access,
+            decisions=decisions,
+            unit_of_work=unit_of_work,
+            trail=self.trail,
+            traces=self.traces,
+            site=self.site,
+        )
+
+    @cached_property
+    def registry_actor(self) -> Actor:
+        """The Document Registry."""
+        domain = self.settings.domain
+        register = RegisterPorts(
+            clock=utc_now,
+            consents=self.consent_intake,
+            accept_unknown_patients=self.open_profile or domain.accept_unknown_patients,
+            codes=self.code_sets,
+            strictness=self.settings.registry.strictness,
+        )
+        query = QueryPorts(
+            home_community_id=domain.home_community_id,
+            unknown_patient=domain.unknown_patient,
+            hidden=self.settings.consent.hidden,
+            reject_unknown_parameters=self.settings.registry.reject_unknown_parameters,
+        )
+        return self.actor(
+            document_registry.ROLE,
+            {"ITI-18": query, "ITI-42": register},
+            decisions=self.decisions(""),
+            unit_of_work=self.registry.unit_of_work,
+        )
+
+    @cached_property
+    def repository_actor(self) -> Actor:
+        """The Document Repository."""
+        repository = self.settings.repository
+        if repository.registry_url:
+            registers = RegistersBy42(client=self.client, channel=self.channel(repository.registry_url))
+        elif "registry" in self.settings.server.actors:
+            own = Node(name=self.site.source_id, permits=frozenset({"ITI-42"}))
+            url = self.site.endpoint(document_registry.ROLE.path)
+            channel = InProcess(actor=self.registry_actor, node=own, make_spool=self.make_spool, url=url)
+            registers = RegistersBy42(client=self.client, channel=channel)
+        else:
+            raise ConfigurationError("a repository without a registry beside it needs repository.registry_url")
+        ports = {
+            "ITI-41": ProvidePorts(
+                repository_unique_id=repository.unique_id,
+                documents=self.documents,
+                registry=registers,
+                check_manifests=repository.check_manifests,
+            ),
+            "ITI-43": RetrievePorts(repository_unique_id=repository.unique_id, documents=self.documents),
+        }
+        return self.actor(document_repository.ROLE, ports, decisions=self.decisions(repository.decision_url))
+
+    @cached_property
+    def imaging_actor(self) -> Actor:
+        """The Imaging Document Source."""
+        source = self.settings.imaging_source
+        ports = ImagingPorts(
+            retrieve_location_uid=source.retrieve_location_uid,
+            instances=self.pacs,
+            manifests=None if self.open_profile else self.publications,
+            transcoder=SubprocessTranscoder(self.pacs.path, self.data / "transcoded"),
+            patient_id_authority=source.patient_id_authority,
+        )
+        return self.actor(
+            imaging_document_source.ROLE, {"RAD-69": ports}, decisions=self.decisions(source.decision_url)
+        )
+
+    @cached_property
+    def feed_ports(self) -> FeedPorts:
+        """What both forms of the identity feed work with."""
+        return FeedPorts(identities=self.identities, domain=self.identity_domain, clock=utc_now)
+
+    @cached_property
+    def identity_actor(self) -> Actor:
+        """The receiver of identity feeds."""
+        return self.actor(identity_manager.ROLE, {"ITI-44": self.feed_ports}, decisions=PermitAll())
+
+    @cached_property
+    def authorization_actor(self) -> Actor:
+        """The Authorization Decisions Manager."""
+        consent = self.settings.consent
+        certificate = consent.decision_certificate or self.settings.tls.certificate
+        key = str(Path(certificate).with_suffix(".key")) if consent.decision_certificate else self.settings.tls.key
+        if not certificate:
+            raise ConfigurationError("the actor authorization signs its answers: it needs tls.certificate")
+        signer = authorization.AnswerSigner(
+            issuer=self.settings.domain.home_community_id,
+            key_pem=Path(key).read_bytes(),
+            cert_pem=Path(certificate).read_bytes(),
+        )
+        ports = iti79.DecisionPorts(decisions=self.policy_decisions, clock=utc_now, signer=signer)
+        return self.actor(
+            authorization_decisions_manager.ROLE,
+            {"ITI-79": ports},
+            decisions=PermitAll(),
+            unit_of_work=self.registry.unit_of_work,
+        )
+
+    def actors(self) -> Iterable[Actor]:
+        """Those that the settings ask for."""
+        wanted = self.settings.server.actors
+        if "registry" in wanted:
+            yield self.registry_actor
+        if "repository" in wanted:
+            yield self.repository_actor
+        if "imaging-source" in wanted:
+            yield self.imaging_actor
+        if "identity" in wanted:
+            yield self.identity_actor
+        if "authorization" in wanted and not self.open_profile:
+            yield self.authorization_actor
+
+    @cached_property
+    def publisher(self) -> ManifestPublisher:
+        """Publishes this hospital's studies."""
+        source = self.settings.imaging_source
+        if not source.repository_url:
+            raise ConfigurationError("imaging_source.repository_url is needed to publish")
+        profile = ImagingProfile(
+            source_id=source.source_id,
+            patient_id_authority=source.patient_id_authority,
+            accession_authority=source.accession_authority,
+            organization_id=source.organization_id,
+            organization_name=source.organization_name,
+        )
+        return ManifestPublisher(
+            client=self.client,
+            repository=self.channel(source.repository_url),
+            repository_unique_id=source.repository_unique_id,
+            publications=self.publications,
+            profile=profile,
+            domain_ids=_patient_ids(source.patient_ids),
+            domain_authority=self.settings.domain.patient_id_authority,
+            retrieve_location_uid=source.retrieve_location_uid,
+            retrieve_ae_title=source.retrieve_ae_title,
+            retrieve_url=source.retrieve_url,
+            clock=utc_now,
+        )
+
+    @cached_property
+    def consumer(self) -> ImagingDocumentConsumer:
+        """Finds and fetches as the settings of `[consumer]` say."""
+        consumer = self.settings.consumer
+        if not consumer.registry_url:
+            raise ConfigurationError("consumer.registry_url is needed to find and fetch")
+        assertion = Path(consumer.assertion).read_bytes() if consumer.assertion else b""
+        channels = {
+            kind: {uid: self.consumer_channel(url) for uid, url in urls.items()}
+            for kind, urls in (("repositories", consumer.repositories), ("sources", consumer.sources))
+        }
+        return ImagingDocumentConsumer(
+            client=replace(self.client, assertion=assertion),
+            registry=self.consumer_channel(consumer.registry_url),
+            repositories=channels["repositories"],
+            sources=channels["sources"],
+        )
+
+    def consumer_channel(self, url: str) -> SoapClient:
+        """A way to another node with the consumer's certificate."""
+        consumer = self.settings.consumer
+        if not url.startswith("https:"):
+            return SoapClient(url, make_spool=self.make_spool)
+        if not (consumer.certificate and consumer.key and consumer.ca):
+            return self.channel(url)
+        files = TlsFiles(
+            certificate=Path(consumer.certificate), key=Path(consumer.key), peer_ca=Path(consumer.ca)
+        )
+        return SoapClient(url, make_spool=self.make_spool, tls=client_context(files))
+
+
+def _patient_ids(file: str) -> dict[PatientId, PatientId]:
+    """Local identifier -> the domain's, from a TOML file of CX pairs."""
+    if not file:
+        return {}
+    try:
+        pairs = tomllib.loads(Path(file).read_text("utf-8"))
+        return {PatientId.parse(local): PatientId.parse(domain) for local, domain in pairs.items()}
+    except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError) as error:
+        raise ConfigurationError(f"imaging_source.patient_ids: {file}: {error}") from error

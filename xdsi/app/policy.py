@@ -1,0 +1,136 @@
+"""Who may come in, who decides, and how other nodes are reached: the second layer of the parts."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+
+from xdsi.actors.authorization_verifier import HubDecisions, PermitAll
+from xdsi.actors.consent_intake import SignedConsentIntake
+from xdsi.app.storage import StorageParts, base_url, utc_now
+from xdsi.domain.audit import AuditSite
+from xdsi.domain.codes import CodeSets
+from xdsi.domain.consent import Combine, DomainPolicy, Effect
+from xdsi.domain.identity import ANY_AUTHORITY
+from xdsi.domain.ports import Decisions, Spool
+from xdsi.exchange import Access, Client
+from xdsi.rules.identity import IdentityDomain
+from xdsi.transactions import iti79_authorization_decisions_query as iti79
+from xdsi.transport.soap_client import SoapClient
+from xdsi.transport.tls import client_context
+from xdsi.wire import authorization, code_sets
+from xdsi.wire.saml import SamlTrust
+from xdsi.wire.signer import ConsentTrust
+from xdsi.wire.xmldsig import TrustedKey
+
+
+class PolicyParts(StorageParts):
+    """Adds access, decisions and channels."""
+
+    @cached_property
+    def site(self) -> AuditSite:
+        """How audit records name this process."""
+        return AuditSite(
+            source_id=self.settings.audit.source_id,
+            enterprise_site_id=self.settings.domain.home_community_id.removeprefix("urn:oid:"),
+            host=socket.gethostname(),
+            process_id=str(os.getpid()),
+            base_url=base_url(self.settings),
+        )
+
+    @cached_property
+    def access(self) -> Access:
+        """What every request must show."""
+        saml = self.settings.saml
+        trust: SamlTrust | None = None
+        if not self.open_profile and saml.required:
+            trust = replace(
+                SamlTrust.of(
+                    {one.name: [Path(file).read_bytes() for file in one.certificates] for one in saml.issuer},
+                    saml.audiences,
+                    crls=[Path(self.settings.tls.crl).read_bytes()] if self.settings.tls.crl else (),
+                ),
+                max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
+                clock_skew=timedelta(seconds=saml.clock_skew_seconds),
+            )
+        return Access(trust=trust, nodes_required=not self.open_profile, clock=utc_now)
+
+    @cached_property
+    def client(self) -> Client:
+        """Who we are when we ask other nodes."""
+        return Client(site=self.site, trail=self.trail, clock=utc_now)
+
+    def channel(self, url: str) -> SoapClient:
+        """A way to another node."""
+        context = client_context(self.tls) if url.startswith("https:") and self.tls else None
+        return SoapClient(url, make_spool=self.make_spool, tls=context)
+
+    def make_spool(self) -> Spool:
+        """A spool for one request."""
+        return self.spools.open()
+
+    @cached_property
+    def domain_policy(self) -> DomainPolicy:
+        """What the domain decides where the patient does not."""
+        consent = self.settings.consent
+        return DomainPolicy(
+            id=self.settings.domain.home_community_id,
+            default=Effect.PERMIT if consent.default == "permit" else Effect.DENY,
+            combine=Combine(consent.combine),
+        )
+
+    @cached_property
+    def policy_decisions(self) -> iti79.PolicyDecisions:
+        """Decides by the consents in the registry of this process."""
+        return iti79.PolicyDecisions(self.domain_policy, self.registry, self.identities)
+
+    def decisions(self, decision_url: str) -> Decisions:
+        """Who decides: nobody in the open profile, this process, or the hub at a URL."""
+        if self.open_profile or not self.settings.consent.enforce:
+            return PermitAll()
+        if not decision_url:
+            return self.policy_decisions
+        source = self.settings.imaging_source
+        keys = [TrustedKey.of(Path(file).read_bytes()) for file in self.settings.consent.decision_trust]
+        reader = authorization.AnswerReader(keys, require_signed=source.require_signed_decisions)
+        return HubDecisions(
+            self.client,
+            self.channel(decision_url),
+            iti79.transaction(reader),
+            cache_seconds=source.decision_cache_seconds,
+            offline_seconds=source.decision_offline_seconds,
+        )
+
+    @cached_property
+    def consent_intake(self) -> SignedConsentIntake | None:
+        """Verifies consents as they are registered; None where nobody's signature is trusted."""
+        consent = self.settings.consent
+        if not consent.signer_ca:
+            return None
+        trust = ConsentTrust.of(
+            [Path(consent.signer_ca).read_bytes()], seals=[Path(file).read_bytes() for file in consent.seals]
+        )
+        authority = self.settings.domain.patient_id_authority
+        return SignedConsentIntake(
+            documents=self.documents,
+            identities=self.identities,
+            trust=replace(trust, identity_authority=authority),
+            clock=utc_now,
+            reject_invalid=consent.reject_invalid,
+        )
+
+    @cached_property
+    def identity_domain(self) -> IdentityDomain:
+        """Whose patient identifiers are taken."""
+        return IdentityDomain(self.settings.domain.patient_id_authority or ANY_AUTHORITY)
+
+    @cached_property
+    def code_sets(self) -> CodeSets | None:
+        """The value sets of the domain."""
+        file = self.settings.domain.codes
+        return code_sets.decode(Path(file).read_bytes()) if file else None
+

@@ -1,0 +1,180 @@
+"""What runs beside HTTP, and the process as a whole."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from xdsi.actors import (
+    identity_manager,
+)
+from xdsi.app.actors import ActorParts
+from xdsi.app.storage import utc_now
+from xdsi.domain.errors import ConfigurationError, Refused, Unavailable
+from xdsi.domain.subject import Peer
+from xdsi.rules import audit_alerts
+from xdsi.transport.mllp import MllpServer
+from xdsi.transport.syslog import Destination, Forwarder
+from xdsi.transport.syslog_collector import Collector
+from xdsi.transport.tls import ReloadingContext, client_context
+from xdsi.transport.wsgi import WsgiApp
+
+log = logging.getLogger("xdsi.app")
+
+
+class Service(Protocol):
+    """Something beside HTTP that runs once for a data folder, whatever the number of workers."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+class Parts(ActorParts):
+    """Everything a process is made of, each made once, when first needed."""
+
+    def services(self) -> list[Service]:
+        """What runs once for the data folder."""
+        found: list[Service] = []
+        server, audit = self.settings.server, self.settings.audit
+        context = ReloadingContext(self.tls) if self.tls else None
+        if server.mllp_port:
+            feed = identity_manager.Hl7v2Feed(
+                ports=self.feed_ports,
+                clock=utc_now,
+                trail=self.trail,
+                traces=self.traces,
+                site=self.site,
+                nodes_required=not self.open_profile,
+            )
+            found.append(
+                MllpServer(
+                    server.address,
+                    server.mllp_port,
+                    lambda raw, peer: feed(raw, self.named(peer)),
+                    context,
+                    on_refused=self.node_refused,
+                )
+            )
+        if audit.listen:
+            if context is None:
+                raise ConfigurationError("audit.listen needs TLS")
+            found.append(
+                Collector(
+                    server.address,
+                    audit.listen,
+                    context,
+                    self.trail.receive,
+                    admit=self.admit_audit_sender,
+                    refused=self.node_refused,
+                )
+            )
+        if audit.send:
+            found.append(self.forwarder(audit.send))
+        return found
+
+    def forwarder(self, url: str) -> Forwarder:
+        """Sends audit records to a collector."""
+        parsed = urlsplit(url)
+        if parsed.scheme != "tls" or not parsed.hostname or self.tls is None:
+            raise ConfigurationError(f"audit.send is {url!r}; valid: tls://host:6514, with TLS certificates")
+        return Forwarder(
+            self.trail,
+            Destination(
+                host=parsed.hostname,
+                port=parsed.port or 6514,
+                context=client_context(self.tls),
+                hostname=self.site.host,
+                process_id=self.site.process_id,
+            ),
+        )
+
+    def named(self, peer: Peer) -> Peer:
+        """A peer with the node its certificate stands for."""
+        return replace(peer, node=self.nodes.get(peer.certificate_sha256))
+
+    def admit_audit_sender(self, peer: Peer) -> Peer:
+        """Only nodes that are permitted ITI-20 may send audit records."""
+        named = self.named(peer)
+        if named.node is None or not named.node.may("ITI-20"):
+            raise Refused(f"{peer.certificate_subject or peer.address} is not permitted ITI-20")
+        return named
+
+    def node_refused(self, peer: Peer, reason: str) -> None:
+        """Audit a peer that did not get in (ITI-19)."""
+        log.warning("%s refused: %s", peer.address, reason)
+        self.metrics.count("xdsi_handshakes_refused_total")
+        try:
+            self.trail.append((audit_alerts.node_refused(self.site, utc_now(), peer, reason),), trace="")
+        except Unavailable as error:
+            log.error("a refused node could not be audited: %s", error)
+
+    def ready(self) -> Mapping[str, Callable[[], str]]:
+        """The checks of `/health/ready`."""
+
+        def database() -> str:
+            try:
+                self.trail.backlog()
+            except Unavailable as error:
+                return str(error)
+            return ""
+
+        return {"database": database}
+
+
+@dataclass(slots=True)
+class Application:
+    """A process as it serves."""
+
+    parts: Parts
+    wsgi: WsgiApp
+    _services: list[Service] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start_services(self) -> None:
+        """Run what runs beside HTTP in one worker only: the one that holds the lock of the data folder."""
+        self.parts.trail.append((audit_alerts.started(self.parts.site, utc_now()),), trace="")
+        services = self.parts.services()
+        if not services:
+            return
+        lock = os.open(self.parts.data / "services.lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+        def hold() -> None:
+            while not self._stopping.is_set():
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    self._stopping.wait(1.0)
+            else:
+                return
+            for service in services:
+                service.start()
+                self._services.append(service)
+
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._thread = threading.Thread(target=hold, name="services", daemon=True)
+            self._thread.start()
+            return
+        hold()
+
+    def close(self) -> None:
+        """End in good order."""
+        self._stopping.set()
+        for service in self._services:
+            service.stop()
+        self.parts.trail.append((audit_alerts.stopped(self.parts.site, utc_now()),), trace="")
+        self.parts.traces.close()
+        self.parts.trail.close()
+        self.parts.spools.close()

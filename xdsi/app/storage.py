@@ -1,0 +1,139 @@
+"""What a process keeps: the first layer of its parts."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from xdsi import settings as configuration
+from xdsi.domain.errors import ConfigurationError
+from xdsi.domain.subject import Node
+from xdsi.settings import Settings
+from xdsi.storage.audit_trail import DatabaseAuditTrail
+from xdsi.storage.database import open_database, upgrade
+from xdsi.storage.documents import FileDocumentStore
+from xdsi.storage.fresh_folder import FreshFolder
+from xdsi.storage.identities import SqlPatientIdentities
+from xdsi.storage.publications import SqlPublications
+from xdsi.storage.registry import SqlRegistry
+from xdsi.storage.spool import SpoolFolder
+from xdsi.storage.traces import SqlTraceLog
+from xdsi.transport.peers import nodes_by_fingerprint
+from xdsi.transport.tls import TlsFiles
+from xdsi.web.operations import Metrics
+from xdsi.wire import audit as audit_codec
+
+
+def utc_now() -> datetime:
+    """The clock of production."""
+    return datetime.now(UTC)
+
+
+def tls_files(tls: configuration.Tls) -> TlsFiles | None:
+    """The PEM files of the settings, or None for plain HTTP."""
+    if not tls.certificate:
+        return None
+    if not tls.key or not tls.client_ca:
+        raise ConfigurationError("tls.certificate needs tls.key and tls.client_ca")
+    return TlsFiles(
+        certificate=Path(tls.certificate),
+        key=Path(tls.key),
+        peer_ca=Path(tls.client_ca),
+        crl=Path(tls.crl) if tls.crl else None,
+    )
+
+
+def base_url(settings: Settings) -> str:
+    """Where peers reach this process."""
+    server = settings.server
+    if server.public_url:
+        return server.public_url.rstrip("/")
+    scheme = "https" if settings.tls.certificate else "http"
+    host = f"[{server.address}]" if ":" in server.address else server.address
+    return f"{scheme}://{host}:{server.port}"
+
+
+class StorageParts:
+    """Settings, certificates and storage; each part is made once, when first needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.data = settings.server.data_dir
+        self.open_profile = settings.domain.profile == "open"
+        self.tls = tls_files(settings.tls)
+        self.nodes = nodes_by_fingerprint(
+            Node(
+                name=node.name,
+                certificate_sha256=node.sha256,
+                organization_id=node.organization_id,
+                permits=frozenset(node.permits),
+            )
+            for node in settings.node
+        )
+        self.metrics = Metrics()
+
+    @cached_property
+    def engine(self) -> Any:
+        """The database, at the newest schema."""
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        url = self.settings.registry.database or f"sqlite:///{self.data.resolve()}/xdsi.sqlite3"
+        engine = open_database(url)
+        upgrade(engine)
+        return engine
+
+    @cached_property
+    def trail(self) -> DatabaseAuditTrail:
+        """The audit trail."""
+        return DatabaseAuditTrail(
+            self.engine, encode=audit_codec.encode, decode=audit_codec.decode, host=socket.gethostname()
+        )
+
+    @cached_property
+    def traces(self) -> SqlTraceLog:
+        """What operators ask for by trace id."""
+        return SqlTraceLog(self.engine)
+
+    @cached_property
+    def identities(self) -> SqlPatientIdentities:
+        """Who the patients are."""
+        return SqlPatientIdentities(self.engine)
+
+    @cached_property
+    def registry(self) -> SqlRegistry:
+        """The registry's storage."""
+        return SqlRegistry(self.engine, trail=self.trail, home=self.settings.domain.home_community_id)
+
+    @cached_property
+    def documents(self) -> FileDocumentStore:
+        """The repository's storage."""
+        store = self.settings.repository.store
+        if store and not store.startswith("file://"):
+            raise ConfigurationError(f"repository.store is {store!r}; valid: file:///path")
+        folder = Path(store.removeprefix("file://")) if store else self.data / "documents"
+        return FileDocumentStore(self.engine, folder)
+
+    @cached_property
+    def spools(self) -> SpoolFolder:
+        """Where parts of messages wait."""
+        return SpoolFolder(self.data / "spool")
+
+    @cached_property
+    def publications(self) -> SqlPublications:
+        """What the hospital has published."""
+        return SqlPublications(self.engine)
+
+    @cached_property
+    def pacs(self) -> FreshFolder:
+        """Where the hospital's images are."""
+        kind, _, path = self.settings.imaging_source.pacs.partition(":")
+        if kind != "folder" or not path:
+            raise ConfigurationError(
+                f"imaging_source.pacs is {self.settings.imaging_source.pacs!r}; valid: folder:/path"
+            )
+        if not Path(path).is_dir():
+            raise ConfigurationError(f"imaging_source.pacs: {path} is not a folder")
+        return FreshFolder(path)
+

@@ -1,0 +1,108 @@
+"""`xdsi config check`, `xdsi pki init`, `xdsi token issue`: set up."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from xdsi import app
+from xdsi.cli.command import LoadSettings, Result, Terminal
+from xdsi.domain.codes import Code
+from xdsi.domain.errors import ConfigurationError
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.subject import Subject
+from xdsi.transport import pki
+from xdsi.wire.saml_issue import issue_assertion
+
+
+def code(text: str) -> Code:
+    """Read `CODE^^SCHEME`."""
+    value, separator, scheme = text.partition("^^")
+    if not separator or not value or not scheme:
+        raise argparse.ArgumentTypeError(f"{text!r} is not CODE^^SCHEME")
+    return Code(value, scheme)
+
+
+def patient(text: str) -> PatientId:
+    """Read `ID^^^&OID&ISO`."""
+    try:
+        return PatientId.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add(commands: Any) -> None:
+    """Declare the commands."""
+    config = commands.add_parser("config", help="check the settings").add_subparsers(required=True, metavar="ACTION")
+    check = config.add_parser("check", help="read the settings and say what is wrong with them")
+    check.set_defaults(run=check_settings)
+    keys = commands.add_parser("pki", help="certificates for tests").add_subparsers(required=True, metavar="ACTION")
+    init = keys.add_parser("init", help="make an authority with node, issuer and signer certificates")
+    init.add_argument("folder", type=Path, metavar="DIR")
+    init.set_defaults(run=init_pki)
+    tokens = commands.add_parser("token", help="identity assertions for tests")
+    issue = tokens.add_subparsers(required=True, metavar="ACTION").add_parser("issue", help="make a SAML assertion")
+    issue.add_argument("--issuer", required=True, metavar="NAME")
+    issue.add_argument("--key", required=True, type=Path, metavar="F")
+    issue.add_argument("--cert", required=True, type=Path, metavar="F")
+    issue.add_argument("--user", required=True, metavar="ID")
+    issue.add_argument("--user-name", default="", metavar="NAME")
+    issue.add_argument("--organization", default="", metavar="NAME")
+    issue.add_argument("--organization-id", required=True, metavar="URN")
+    issue.add_argument("--role", required=True, type=code, action="append", metavar="CODE^^OID")
+    issue.add_argument("--purpose", required=True, type=code, action="append", metavar="CODE^^OID")
+    issue.add_argument("--patient", type=patient, metavar="CX")
+    issue.add_argument("--audience", default="urn:oid:2.999.1", metavar="URI")
+    issue.add_argument("--lifetime", type=int, default=300, metavar="S")
+    issue.add_argument("--out", required=True, type=Path, metavar="F")
+    issue.set_defaults(run=issue_token)
+
+
+def check_settings(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Read everything that the settings name; the first mistake is told with its line."""
+    settings = load()
+    app.tls_files(settings.tls)
+    parts = app.Parts(settings)
+    for made in ("access", "code_sets"):
+        getattr(parts, made)
+    return Result(message="the settings are in order", items=[{"base_url": app.base_url(settings)}])
+
+
+def init_pki(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Make certificates, unless the folder holds some already."""
+    folder: Path = given.folder
+    if (folder / "ca.key").exists():
+        raise ConfigurationError(f"{folder} holds an authority already")
+    made = pki.create_demonstration(folder)
+    rows = [
+        {"name": name, "sha256": one.sha256, "certificate": str(one.certificate_file)} for name, one in made.items()
+    ]
+    terminal.table("Certificates", ["name", "SHA-256"], [(row["name"], row["sha256"]) for row in rows])
+    return Result(items=rows)
+
+
+def issue_token(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Make and sign an assertion."""
+    subject = Subject(
+        user_id=given.user,
+        issuer=given.issuer,
+        assertion_id="",
+        user_name=given.user_name or given.user,
+        organization=given.organization or given.organization_id,
+        organization_id=given.organization_id,
+        roles=tuple(given.role),
+        purposes=tuple(given.purpose),
+        patient=given.patient,
+    )
+    assertion = issue_assertion(
+        subject,
+        audiences=[given.audience],
+        key_pem=given.key.read_bytes(),
+        cert_pem=given.cert.read_bytes(),
+        now=datetime.now(UTC),
+        lifetime=timedelta(seconds=given.lifetime),
+    )
+    given.out.write_bytes(assertion)
+    return Result(message=f"{given.out}: valid for {given.lifetime} s", items=[{"file": str(given.out)}])

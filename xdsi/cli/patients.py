@@ -1,0 +1,102 @@
+"""`xdsi patient add`, `merge`, `list`: tell the hub of patients, by ITI-44."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from xdsi import app
+from xdsi.cli.command import LoadSettings, Result, Terminal
+from xdsi.cli.keep import patient
+from xdsi.domain.identity import Application, Demographics, FeedEvent, PatientIdentityFeed, PersonName
+from xdsi.exchange import call
+from xdsi.settings import Settings
+from xdsi.transactions import iti44_patient_identity_feed_v3 as iti44
+
+
+def add(commands: Any) -> None:
+    """Declare the commands."""
+    actions = commands.add_parser("patient", help="patients of the domain").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    new = actions.add_parser("add", help="announce a patient (ITI-44 if --url is given, else this node's own store)")
+    new.add_argument("patient", type=patient, metavar="PATIENT")
+    new.add_argument("--name", default="", metavar="FAMILY^GIVEN")
+    new.add_argument("--birth-date", default="", metavar="YYYYMMDD")
+    new.add_argument("--sex", default="", metavar="F|M|O|U")
+    new.add_argument("--url", default="", help="identity endpoint of another hub")
+    new.set_defaults(run=run_add)
+    merge = actions.add_parser("merge", help="merge one identifier into another")
+    merge.add_argument("subsumed", type=patient, metavar="SUBSUMED")
+    merge.add_argument("survivor", type=patient, metavar="SURVIVOR")
+    merge.add_argument("--url", default="", help="identity endpoint of another hub")
+    merge.set_defaults(run=run_merge)
+    listing = actions.add_parser("list", help="identifiers this node knows")
+    listing.add_argument("--limit", type=int, default=1000)
+    listing.set_defaults(run=run_list)
+
+
+def run_add(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Announce one patient."""
+    demographics = Demographics(
+        name=PersonName.parse(given.name) if given.name else None,
+        birth_date=given.birth_date or None,
+        sex=given.sex or None,
+    )
+    settings = load()
+    event = _event(settings, FeedEvent.ADD)
+    return _send(settings, replace(event, patients=(given.patient,), demographics=demographics), given.url)
+
+
+def run_merge(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Merge two identifiers, for good."""
+    settings = load()
+    event = _event(settings, FeedEvent.MERGE)
+    return _send(settings, replace(event, patients=(given.survivor,), prior=(given.subsumed,)), given.url)
+
+
+def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Show the store of this node."""
+    known = app.Parts(load()).identities.list(limit=given.limit)
+    items = [
+        {
+            "patient": one.patient.cx,
+            "status": str(one.status),
+            "survivor": one.survivor.cx if one.survivor else "",
+            "name": one.demographics.name.xpn if one.demographics.name else "",
+        }
+        for one in known
+    ]
+    terminal.table(
+        "Patients", ["identifier", "status", "merged into", "name"], [tuple(item.values()) for item in items]
+    )
+    return Result(items=items)
+
+
+def _event(settings: Settings, kind: FeedEvent) -> PatientIdentityFeed:
+    return PatientIdentityFeed(
+        kind=kind,
+        patients=(),
+        message_id=f"2.25.{secrets.randbits(120)}",
+        sender=Application(settings.imaging_source.source_id, ""),
+        receiver=Application(settings.domain.home_community_id.removeprefix("urn:oid:"), ""),
+        created=datetime.now(UTC),
+    )
+
+
+def _send(settings: Settings, event: PatientIdentityFeed, url: str) -> Result:
+    parts = app.Parts(settings)
+    if url:
+        called = call(parts.client, iti44.BY_EVENT[event.kind], event, parts.channel(url))
+        called.close()
+        answer = called.answer.answer
+    else:
+        domain = parts.identity_domain
+        answer = iti44.handle(event, parts.identities, domain.authority, namespace=domain.namespace)
+    parts.trail.close()
+    problems = [{"code": p.code, "text": p.text, "rule": p.rule} for p in answer.problems]
+    message = "; ".join(p.text for p in answer.problems) or "accepted"
+    return Result(ok=answer.accepted, items=problems, message=message)

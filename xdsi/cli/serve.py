@@ -1,0 +1,156 @@
+"""`xdsi serve`: run the actors of the settings.
+
+Without settings a whole affinity domain is served on https://127.0.0.1:8443 with a fresh PKI under ./xdsi-data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import ipaddress
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from xdsi import app, settings
+from xdsi.cli.command import LoadSettings, Result, Terminal
+from xdsi.domain.errors import ConfigurationError
+from xdsi.domain.subject import Peer
+from xdsi.settings import Settings, replaced
+from xdsi.transport import pki
+from xdsi.transport.http_server import HttpServer
+from xdsi.transport.wsgi import WsgiApp
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    command = commands.add_parser("serve", help="run the actors of the settings")
+    command.add_argument("--profile", choices=["open"], help="open: plain HTTP on loopback, no SAML, no consent")
+    command.add_argument("--address", help="address to listen on")
+    command.add_argument("--port", type=int, help="port to listen on")
+    command.add_argument("--data", type=Path, metavar="DIR", help="folder of everything that is kept")
+    command.add_argument("--home", help="homeCommunityId (urn:oid:...)")
+    command.add_argument("--repository-id", help="repositoryUniqueId")
+    command.add_argument("--location-uid", help="Retrieve Location UID")
+    command.add_argument("--dicom", type=Path, metavar="DIR", help="folder of DICOM files served by RAD-69")
+    command.add_argument("--codes", type=Path, metavar="FILE", help="value sets, enforced when given")
+    command.add_argument("--mllp-port", type=int, metavar="N", help="port of the HL7 v2 feed; 0: none")
+    command.add_argument("--strict-patients", action="store_true", help="only patients that a feed announced")
+    command.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Serve until stopped."""
+    chosen = _with_options(load(), given)
+    if given.config is None and given.profile is None and not chosen.tls.certificate:
+        chosen = first_start(chosen)
+    _check(chosen)
+    holder: dict[str, app.Application] = {}
+
+    def make() -> WsgiApp:
+        application = app.build(chosen)
+        application.start_services()
+        atexit.register(application.close)
+        holder["application"] = application
+        return application.wsgi
+
+    def handshake_failed(address: str, reason: str) -> None:
+        application = holder.get("application")
+        if application is not None:
+            application.parts.node_refused(Peer(address=address), reason)
+
+    # Migrations run once, before any worker; a mistake in the settings is told before anything listens.
+    app.prepare(chosen)
+    server = HttpServer(
+        make,
+        address=chosen.server.address,
+        port=chosen.server.port,
+        tls=app.tls_files(chosen.tls),
+        workers=chosen.server.workers,
+        threads=chosen.server.threads,
+        report_handshake=handshake_failed,
+        when_ready=lambda: _announce(chosen),
+    )
+    server.run()
+    return Result()
+
+
+def _announce(chosen: Settings) -> None:
+    ids = {
+        "home": chosen.domain.home_community_id,
+        "repository": chosen.repository.unique_id,
+        "location": chosen.imaging_source.retrieve_location_uid,
+    }
+    line = {"base_url": app.base_url(chosen), "data": str(chosen.server.data_dir.resolve()), "ids": ids}
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _with_options(chosen: Settings, given: argparse.Namespace) -> Settings:
+    if given.profile == "open":
+        chosen = replaced(chosen, "domain", profile="open")
+        chosen = replaced(chosen, "consent", enforce=False)
+        chosen = replaced(chosen, "server", actors=("registry", "repository", "identity"))
+        chosen = replaced(chosen, "domain", accept_unknown_patients=not given.strict_patients)
+        if given.port is None:
+            chosen = replaced(chosen, "server", port=8080)
+    server = {"address": given.address, "port": given.port, "data_dir": given.data, "mllp_port": given.mllp_port}
+    chosen = replaced(chosen, "server", **{key: value for key, value in server.items() if value is not None})
+    if given.home:
+        chosen = replaced(chosen, "domain", home_community_id=given.home)
+    if given.repository_id:
+        chosen = replaced(chosen, "repository", unique_id=given.repository_id)
+    if given.location_uid:
+        chosen = replaced(chosen, "imaging_source", retrieve_location_uid=given.location_uid)
+    if given.codes:
+        chosen = replaced(chosen, "domain", codes=str(given.codes))
+    if given.dicom:
+        chosen = replaced(chosen, "imaging_source", pacs=f"folder:{given.dicom.resolve()}")
+        chosen = replaced(chosen, "server", actors=(*chosen.server.actors, "imaging-source"))
+    return chosen
+
+
+def _check(chosen: Settings) -> None:
+    loopback = chosen.server.address == "localhost"
+    try:
+        loopback = loopback or ipaddress.ip_address(chosen.server.address).is_loopback
+    except ValueError as error:
+        if not loopback:
+            raise ConfigurationError(f"server.address is {chosen.server.address!r}; valid: an IP address") from error
+    if chosen.domain.profile == "open" and chosen.tls.certificate:
+        raise ConfigurationError("the open profile speaks plain HTTP; remove tls.certificate or the profile")
+    if not chosen.tls.certificate and not loopback:
+        raise ConfigurationError(
+            f"server.address is {chosen.server.address}: without TLS only loopback addresses are served"
+        )
+
+
+def first_start(chosen: Settings) -> Settings:
+    """Settings for a first try: a PKI, a token issuer and trust among them, made once under the data folder."""
+    folder = chosen.server.data_dir / "pki"
+    names = ("hub", "consumer", "hospital-a", "hospital-b")
+    if not (folder / "hub.pem").exists():
+        pki.create_demonstration(folder)
+    certificates = {name: pki.load(folder, name) for name in names}
+    chosen = replaced(
+        chosen,
+        "tls",
+        certificate=str(folder / "hub.pem"),
+        key=str(folder / "hub.key"),
+        client_ca=str(folder / "ca.pem"),
+    )
+    issuer = settings.SamlIssuer(name="urn:xdsi:demonstration:idp", certificates=(str(folder / "idp.pem"),))
+    chosen = replaced(chosen, "saml", issuer=(issuer,))
+    chosen = replaced(chosen, "consent", signer_ca=str(folder / "ca.pem"))
+    nodes = tuple(
+        settings.Node(
+            name=name,
+            sha256=certificates[name].sha256,
+            organization_id=f"urn:oid:2.999.1.{number}",
+            permits=("ITI-8", "ITI-20", "ITI-41", "ITI-42", "ITI-44", "ITI-61", "ITI-79"),
+        )
+        for number, name in enumerate(names, start=10)
+        if name != "consumer"
+    )
+    return settings.with_nodes(chosen, nodes)

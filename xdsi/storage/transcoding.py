@@ -1,0 +1,84 @@
+"""Transcodes an instance in a process of its own, under limits: decoders are fed with what others wrote.
+
+The result is complete before the status of an answer is written (RAD TF-2 4.69.4.2). As a module it is that process.
+"""
+
+from __future__ import annotations
+
+import resource
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from xdsi.domain.errors import Refused, Unavailable, XdsiError
+from xdsi.domain.imaging import Instance
+from xdsi.domain.submission import Document
+from xdsi.storage.spool import chunks_of
+from xdsi.wire.transcode import transcode
+
+_SECONDS = 60
+_MEMORY = 4 * 1024**3
+
+
+class _Temporary:
+    """A file that goes when nobody can read it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self) -> Iterator[bytes]:
+        """Its bytes."""
+        return chunks_of(self._path)
+
+    def __del__(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+class SubprocessTranscoder:
+    """`path_of` finds an instance's file; results lie in `folder` until the answer has left."""
+
+    def __init__(self, path_of: Callable[[Instance], Path], folder: Path) -> None:
+        self._path_of = path_of
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def transcode(self, instance: Instance, transfer_syntaxes: Sequence[str]) -> Document:
+        """The instance in one of the transfer syntaxes; raises Refused where none can be made."""
+        target = self._folder / secrets.token_hex(16)
+        result = _Temporary(target)
+        command = [sys.executable, "-m", "xdsi.storage.transcoding", str(self._path_of(instance)), str(target)]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own module and paths; UIDs are arguments, never a shell's
+                [*command, *transfer_syntaxes], capture_output=True, timeout=_SECONDS, preexec_fn=_limit, check=False
+            )
+            if done.returncode != 0:
+                reason = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+                raise Refused(reason or f"the process ended with {done.returncode}")
+            return Document(open=result.open, size=target.stat().st_size)
+        except subprocess.TimeoutExpired as error:
+            raise Refused(f"took longer than {_SECONDS} s") from error
+        except OSError as error:
+            raise Unavailable(f"transcoding: {error}") from error
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """SOURCE TARGET SYNTAX...: write the source in one of the transfer syntaxes."""
+    source, target, *transfer_syntaxes = arguments
+    try:
+        with Path(source).open("rb") as read, Path(target).open("wb") as write:
+            transcode(read, write, transfer_syntaxes)
+    except XdsiError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the process's only way to say why
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
