@@ -162,13 +162,12 @@ class SoapEndpoint:
         self._peer_of = peer_of
         self._limits = limits or SoapLimits()
         self._record = record
-        protocol = _Protocol(self)
         application = Application(
             [_service(actor)],
             tns=_TNS,
             name=actor.role.name.replace(" ", ""),
-            in_protocol=protocol,
-            out_protocol=protocol,
+            in_protocol=_Protocol(self),
+            out_protocol=_Protocol(self),
             documents_container=InterfaceDocuments,
         )
         self._wsgi = WsgiApplication(application, max_content_length=self._limits.message_bytes)
