@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +21,7 @@ from xdsi.domain.errors import Unavailable
 from xdsi.domain.subject import Node, Peer
 from xdsi.rules.audit import events_for
 from xdsi.storage.audit_trail import DatabaseAuditTrail
-from xdsi.storage.database import open_database, writing
-from xdsi.storage.tables import metadata
+from xdsi.storage.database import writing
 from xdsi.wire import audit
 
 
@@ -33,14 +30,6 @@ class Undo(Exception):
 
 
 SENDER = Peer(address="192.0.2.9", certificate_subject="commonName=pacs", node=Node(name="hospital-b"))
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'audit.db'}")
-    metadata.create_all(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -117,7 +106,7 @@ def test_a_lane_whose_commit_failed_is_not_used_again(
     engine: sa.Engine, trail: DatabaseAuditTrail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(connection: Any) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
+        raise engine.dialect.loaded_dbapi.OperationalError("disk I/O error")
 
     def write() -> None:
         with writing(engine) as connection:
@@ -138,7 +127,7 @@ def test_a_trail_that_cannot_be_written_raises(engine: sa.Engine, trail: Databas
         connection.execute(sa.text("ALTER TABLE audit_record RENAME TO elsewhere"))
     with pytest.raises(Unavailable):
         trail.append([event()], trace="t")
-    with writing(engine) as connection, pytest.raises(sa.exc.OperationalError):
+    with writing(engine) as connection, pytest.raises(sa.exc.DBAPIError):
         trail.append([event()], trace="t", connection=connection)
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO audit_record"))
@@ -236,7 +225,7 @@ def test_records_that_come_during_a_commit_share_the_next_one(engine: sa.Engine)
 
 def test_one_bad_record_does_not_take_the_group_with_it(engine: sa.Engine) -> None:
     def encode(made: AuditEvent) -> Any:
-        return audit.encode(made) if made.time == NOW else {"no": "bytes"}
+        return audit.encode(made) if made.time == NOW else None
 
     results: list[object] = []
     with opened(engine, encode=encode) as trail:
@@ -276,7 +265,8 @@ def test_units_that_share_a_commit_share_a_lane(engine: sa.Engine, trail: Databa
 
     in_threads(write, 12)
     assert sorted(row.trace for row in rows(engine)) == ["1", "10", "11", "2", "4", "5", "7", "8"]
-    assert {row.chain for row in rows(engine)} == {f"{trail.chain}/1"}
+    if engine.dialect.name == "sqlite":
+        assert {row.chain for row in rows(engine)} == {f"{trail.chain}/1"}
     assert found(engine) == []
 
 

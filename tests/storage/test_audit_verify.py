@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,19 +10,11 @@ import sqlalchemy as sa
 from tests.storage.audit_setting import event, found, heads, opened, rows, tamper, written
 from xdsi.domain.audit_records import Direction, Tampering
 from xdsi.storage.audit_chain import GENESIS, LINKS, Head, content, read_links, record_hash, write_links
-from xdsi.storage.database import open_database, writing
-from xdsi.storage.tables import audit_chain_head, audit_record, metadata
+from xdsi.storage.database import writing
+from xdsi.storage.tables import audit_chain_head, audit_record
 
 RECORD = audit_record.c
 HEAD = audit_chain_head.c
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'audit.db'}")
-    metadata.create_all(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
