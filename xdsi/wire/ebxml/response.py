@@ -16,6 +16,10 @@ from xdsi.wire.message import Message, Packaging, Payload
 _REGISTRY_RESPONSE = xml.E(RS, "RegistryResponse")
 _ERROR_LIST = xml.E(RS, "RegistryErrorList")
 _ERROR = xml.E(RS, "RegistryError")
+# The bare names are those of ebRS 2.1, still found in samples and old systems.
+_STATUSES = {
+    name: status for status in (SUCCESS, PARTIAL_SUCCESS, FAILURE) for name in (status, status.rpartition(":")[2])
+}
 _NAMESPACE = f' xmlns:rs="{RS}"'
 
 
@@ -68,15 +72,15 @@ def read(element: etree._Element, *, delivered: int | None = None) -> Outcome:
     A Failure or PartialSuccess that lists no error gets one of ours, so that it cannot pass for a success. A severity
     that is absent or unknown is an Error (the schema's default); codes are taken as they are.
     """
-    status = (element.get("status") or "").strip()
+    written = (element.get("status") or "").strip()
+    status = _STATUSES.get(written)
+    if status is None:
+        raise MalformedMessage(f"unknown status {written!r}", location="@status", expected="a ResponseStatusType URN")
     problems = [_problem(error) for error in element.iterfind(f"{_ERROR_LIST}/{_ERROR}")]
-    partial = status == PARTIAL_SUCCESS
-    if status not in {SUCCESS, PARTIAL_SUCCESS, FAILURE}:
-        raise MalformedMessage(f"unknown status {status!r}", location="@status", expected="a ResponseStatusType URN")
     if status != SUCCESS and all(problem.severity is Severity.WARNING for problem in problems):
         text = f"the peer answered {status.rpartition(':')[2]} without an error"
         problems.append(Problem("XDSRegistryError", text, rule="RESPONSE.error.missing"))
-    if delivered is None and partial:
+    if delivered is None and status == PARTIAL_SUCCESS:
         delivered = 1
     return Outcome.of(problems, None if status == FAILURE else delivered)
 

@@ -84,7 +84,7 @@ def encode_answer(answer: RetrieveAnswer, packaging: Packaging) -> Payload:
     head = (
         f'<xds:RetrieveDocumentSetResponse xmlns:xds="{XDS}">{response.registry_response(answer.outcome)}'
     ).encode()
-    if packaging is Packaging.SIMPLE:
+    if packaging is Packaging.SIMPLE and answer.documents:
         return Payload(_inline(head, answer.documents))
     body = [head]
     attachments = []

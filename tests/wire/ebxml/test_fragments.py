@@ -1,0 +1,124 @@
+"""Fragments: built once, filled often, valid by the official schema, read back as the object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from tests import builders
+from tests.oracles import official_schema
+from tests.wire.ebxml.strategies import registry_objects
+from xdsi.domain.errors import MalformedMessage
+from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject, SubmissionSet
+from xdsi.spec import uuids
+from xdsi.spec.namespaces import APPROVED, DEPRECATED, RIM
+from xdsi.wire import xml
+from xdsi.wire.ebxml import fragments
+from xdsi.wire.xml import E
+
+ID = "urn:uuid:11111111-2222-4333-8444-555555555555"
+LID = "urn:uuid:99999999-2222-4333-8444-555555555555"
+SAMPLES = {
+    "DocumentEntry": builders.document_entry(ID),
+    "On-Demand DocumentEntry": builders.on_demand_entry(ID),
+    "SubmissionSet": builders.submission_set(ID),
+    "Folder": builders.folder(ID),
+    "Association": builders.has_member("urn:uuid:1", "urn:uuid:2", "Original", entry_uuid=ID),
+}
+
+
+def fill(fragment: bytes, **changes: Any) -> bytes:
+    filling: dict[str, Any] = {
+        "status": APPROVED, "version": 3, "lid": LID, "patient_id": builders.PATIENT,
+        "last_update_time": "20240102030405",
+    }  # fmt: skip
+    return fragments.fill(fragment, **filling | changes)
+
+
+def expected(sample: RegistryObject, status: str = APPROVED, patient: str = builders.PATIENT) -> RegistryObject:
+    """The object as `fill` makes it."""
+    changes: dict[str, Any] = {"availability_status": status}
+    if isinstance(sample, DocumentEntry | Folder):
+        changes |= {"logical_id": LID, "version": 3}
+    if isinstance(sample, Folder):
+        changes["last_update_time"] = "20240102030405"
+    if not isinstance(sample, Association) and sample.patient_id:
+        changes["patient_id"] = patient
+    return replace(sample, **changes)
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
+def test_filled_fragment_is_the_object_in_its_present_state(sample: RegistryObject) -> None:
+    fragment = fragments.build(sample)
+    filled = fill(fragment, status=DEPRECATED, patient_id=builders.OTHER_PATIENT)
+    assert b"\0" not in filled
+    assert fragments.read(filled) == expected(sample, DEPRECATED, builders.OTHER_PATIENT)
+    assert fragments.read(fill(fragment)) == expected(sample), "a fragment can be filled again"
+
+
+@settings(max_examples=50)
+@given(registry_objects)
+def test_any_object_survives(sample: RegistryObject) -> None:
+    sample = replace(sample, home_community_id="")
+    assert fragments.read(fill(fragments.build(sample))) == expected(sample)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
+def test_filled_fragment_is_valid_by_the_official_schema(sample: RegistryObject) -> None:
+    schema = official_schema()
+    for home in ("", "urn:oid:2.999.1"):
+        root = xml.parse(fill(fragments.build(sample), home=home))
+        assert schema.validate(root), schema.error_log
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
+def test_home_is_the_submitted_one_or_the_given_one(sample: RegistryObject) -> None:
+    """ITI TF-3 4.2.3.2.12: what was submitted is returned."""
+    fragment = fragments.build(sample)
+    assert fragments.read(fill(fragment)).home_community_id == ""
+    assert fragments.read(fill(fragment, home="urn:oid:2.999.1")).home_community_id == "urn:oid:2.999.1"
+    own = fragments.build(replace(sample, home_community_id="urn:oid:2.999.7"))
+    for home in ("", "urn:oid:2.999.1"):
+        assert fragments.read(fill(own, home=home)).home_community_id == "urn:oid:2.999.7"
+
+
+def test_a_folder_needs_its_last_update_time() -> None:
+    with pytest.raises(ValueError, match="last_update_time"):
+        fill(fragments.build(builders.folder(ID)), last_update_time=None)
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
+def test_every_returned_object_has_its_object_type(sample: RegistryObject) -> None:
+    """ITI TF-3 4.2.1: on return all objects carry @objectType."""
+    types = {
+        E(RIM, "Classification"): uuids.OBJECT_TYPE_CLASSIFICATION,
+        E(RIM, "ExternalIdentifier"): uuids.OBJECT_TYPE_EXTERNAL_IDENTIFIER,
+        E(RIM, "RegistryPackage"): uuids.OBJECT_TYPE_REGISTRY_PACKAGE,
+        E(RIM, "Association"): uuids.OBJECT_TYPE_ASSOCIATION,
+        E(RIM, "ExtrinsicObject"): getattr(sample, "object_type", ""),
+    }
+    root = xml.parse(fill(fragments.build(sample)))
+    found = {element.tag: element.get("objectType") for element in root.iter(*types)}
+    assert found == {tag: types[tag] for tag in found}
+
+
+def test_patient_ids_are_escaped() -> None:
+    filled = fill(fragments.build(builders.submission_set(ID)), patient_id='<"&>^^^&2.999&ISO')
+    read = fragments.read(filled)
+    assert isinstance(read, SubmissionSet)
+    assert read.patient_id == '<"&>^^^&2.999&ISO'
+
+
+def test_signs_that_xml_cannot_carry_make_no_gap() -> None:
+    read = fragments.read(fill(fragments.build(builders.folder(ID, title="a\0tb\0p"))))
+    assert isinstance(read, Folder)
+    assert read.title == "a\ufffdtb\ufffdp"
+
+
+def test_only_objects_are_read() -> None:
+    with pytest.raises(MalformedMessage):
+        fragments.read(b"<x/>")
