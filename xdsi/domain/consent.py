@@ -32,11 +32,19 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
+class ResourceKind(StrEnum):
+    """What kind of object is decided on; the value ends the APPC resource-type."""
+
+    DOCUMENT_ENTRY = "document-entry"
+    FOLDER = "folder"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A DocumentEntry (or its images) as policies see it (APPC table of resource attributes)."""
+    """A DocumentEntry (or its images) or a Folder as policies see it (APPC table of resource attributes)."""
 
     unique_id: str
+    kind: ResourceKind = ResourceKind.DOCUMENT_ENTRY
     repository_unique_id: str = ""
     entry_uuid: str = ""
     patient: PatientId | None = None
@@ -53,6 +61,10 @@ class Resource:
     reference_ids: tuple[str, ...] = ()
     """CXi, e.g. the accession number and the Study Instance UID"""
     source_patient_id: str = ""
+    folder_ids: tuple[str, ...] = ()
+    """uniqueIds of the Approved folders that hold the document"""
+    folder_codes: tuple[Code, ...] = ()
+    """codeList of those folders, or of the folder itself"""
     creation_time: str = ""
     service_start_time: str = ""
     service_stop_time: str = ""

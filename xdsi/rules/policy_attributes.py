@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from xdsi.domain.codes import Code
-from xdsi.domain.consent import Action, Attributes, Resource, Value
+from xdsi.domain.consent import Action, Attributes, Resource, ResourceKind, Value
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId, from_cx
 from xdsi.domain.subject import Subject
 from xdsi.spec import xacml
@@ -139,7 +139,7 @@ RESOURCE_ATTRIBUTES: MappingProxyType[str, Callable[[Resource], tuple[Value, ...
         xacml.DOCUMENT_ID: lambda r: _text(r.unique_id),
         xacml.REPOSITORY_UNIQUE_ID: lambda r: _text(r.repository_unique_id),
         xacml.REPOSITORY_UNIQUE_ID_2007: lambda r: _text(r.repository_unique_id),
-        xacml.RESOURCE_TYPE: lambda r: (xacml.DOCUMENT_ENTRY,),
+        xacml.RESOURCE_TYPE: lambda r: (xacml.RESOURCE_TYPE_PREFIX + r.kind,),
         xacml.CLASS_CODE: lambda r: _code(r.class_code),
         xacml.TYPE_CODE: lambda r: _code(r.type_code),
         xacml.FORMAT_CODE: lambda r: _code(r.format_code),
@@ -154,9 +154,14 @@ RESOURCE_ATTRIBUTES: MappingProxyType[str, Callable[[Resource], tuple[Value, ...
         xacml.SERVICE_STOP_TIME: lambda r: _time(r.service_stop_time),
         xacml.AUTHOR_INSTITUTION: lambda r: _with_text(r.author_institutions),
         xacml.AUTHOR_PERSON: lambda r: _with_text(r.author_persons),
-        xacml.LEGAL_AUTHENTICATOR: lambda r: () if r.legal_authenticator is None else (r.legal_authenticator,),
+        xacml.LEGAL_AUTHENTICATOR: lambda r: (
+            () if r.legal_authenticator is None else _with_text((r.legal_authenticator,))
+        ),
         xacml.REFERENCE_ID: lambda r: _identifiers(r.reference_ids),
         xacml.SOURCE_PATIENT_ID: lambda r: _identifiers((r.source_patient_id,)),
+        xacml.FOLDER_ID: lambda r: tuple(canonical(folder) for folder in r.folder_ids),
+        xacml.FOLDER_CODE: lambda r: () if r.kind is ResourceKind.FOLDER else r.folder_codes,
+        xacml.FOLDER_OWN_CODE: lambda r: r.folder_codes if r.kind is ResourceKind.FOLDER else (),
         xacml.AVAILABILITY_STATUS: lambda r: _text(r.availability_status),
         xacml.COMMUNITY_ID: lambda r: _text(r.home_community_id),
         xacml.SOURCE_SYSTEM_ID: lambda r: _source(r.source_id),

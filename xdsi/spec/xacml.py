@@ -45,7 +45,7 @@ DOCUMENT_ID = _XACML1 + "resource:resource-id"
 REPOSITORY_UNIQUE_ID = _SER + "document-entry:repository-unique-id"
 REPOSITORY_UNIQUE_ID_2007 = "urn:ihe:iti:xds-b:2007:documententry:repository-unique-id"
 RESOURCE_TYPE = _APPC + "resource-type"
-DOCUMENT_ENTRY = _APPC + "document-entry"
+RESOURCE_TYPE_PREFIX = _APPC
 CLASS_CODE = _APPC + "document-entry:class-code"
 TYPE_CODE = _APPC + "document-entry:type-code"
 FORMAT_CODE = _APPC + "document-entry:format-code"
@@ -63,6 +63,9 @@ AUTHOR_PERSON = _APPC + "author-person:id"
 LEGAL_AUTHENTICATOR = _APPC + "document-entry:legal-authenticator:id"
 REFERENCE_ID = _APPC + "document-entry:reference-id"
 SOURCE_PATIENT_ID = _APPC + "document-entry:source-patient-id"
+FOLDER_ID = _APPC + "document-entry:related-folder:id"
+FOLDER_CODE = _APPC + "document-entry:related-folder:code"
+FOLDER_OWN_CODE = _APPC + "folder:code"
 AVAILABILITY_STATUS = _APPC + "availability-status"
 COMMUNITY_ID = _APPC + "community-id"
 SOURCE_SYSTEM_ID = _APPC + "source-system-id"
@@ -72,6 +75,58 @@ ACTION_ID = _XACML1 + "action:action-id"
 ACTION_ID_SHORT = _XACML1 + "action-id"
 CURRENT_DATE = _XACML1 + "environment:current-date"
 CURRENT_DATE_TIME = _XACML1 + "environment:current-dateTime"
+
+# The data types in which a policy may name each attribute: a policy with any other attribute or type is not understood
+_TEXT = frozenset({STRING, ANY_URI})
+_CODE, _IDENTIFIER, _EITHER, _TIME = frozenset({CV}), frozenset({II}), _TEXT | {II}, frozenset({DATE_TIME})
+SUBJECT_TYPES: dict[str, frozenset[str]] = {
+    SUBJECT_ID: _TEXT,
+    SUBJECT_ID_QUALIFIER: _TEXT,
+    SUBJECT_NAME: _TEXT,
+    ORGANIZATION: _TEXT,
+    ORGANIZATION_ID: _TEXT,
+    HOME_COMMUNITY_ID: _TEXT,
+    NPI: _EITHER,
+    PROVIDER_IDENTIFIER: _IDENTIFIER,
+    ROLE: _CODE,
+    PURPOSE_OF_USE: _CODE,
+    SUBJECT_PATIENT: _IDENTIFIER,
+    CONSENT_DOCUMENT: _TEXT,
+    PRIVACY_POLICY: _TEXT,
+}
+RESOURCE_TYPES: dict[str, frozenset[str]] = {
+    PATIENT_ID: _IDENTIFIER,
+    PATIENT_ID_CH: _IDENTIFIER,
+    DOCUMENT_ID: _TEXT,
+    REPOSITORY_UNIQUE_ID: _TEXT,
+    REPOSITORY_UNIQUE_ID_2007: _TEXT,
+    RESOURCE_TYPE: _TEXT,
+    CLASS_CODE: _CODE,
+    TYPE_CODE: _CODE,
+    FORMAT_CODE: _CODE,
+    CONFIDENTIALITY_CODE: _CODE,
+    CONFIDENTIALITY_CODE_ENTRY: _CODE,
+    CONFIDENTIALITY_CODE_CH: _CODE,
+    EVENT_CODE: _CODE,
+    HEALTHCARE_FACILITY_TYPE_CODE: _CODE,
+    PRACTICE_SETTING_CODE: _CODE,
+    CREATION_TIME: _TIME,
+    SERVICE_START_TIME: _TIME,
+    SERVICE_STOP_TIME: _TIME,
+    AUTHOR_INSTITUTION: _EITHER,
+    AUTHOR_PERSON: _EITHER,
+    LEGAL_AUTHENTICATOR: _EITHER,
+    REFERENCE_ID: _IDENTIFIER,
+    SOURCE_PATIENT_ID: _IDENTIFIER,
+    FOLDER_ID: _TEXT,
+    FOLDER_CODE: _CODE,
+    FOLDER_OWN_CODE: _CODE,
+    AVAILABILITY_STATUS: _TEXT,
+    COMMUNITY_ID: _TEXT,
+    SOURCE_SYSTEM_ID: _EITHER,
+}
+ACTION_TYPES: dict[str, frozenset[str]] = {ACTION_ID: _TEXT, ACTION_ID_SHORT: _TEXT}
+ENVIRONMENT_TYPES: dict[str, frozenset[str]] = {CURRENT_DATE: frozenset({DATE}), CURRENT_DATE_TIME: _TIME}
 
 # Action ids by what they do; a final "Response" is dropped before looking up
 ACTION_NAMES: dict[str, tuple[str, ...]] = {
