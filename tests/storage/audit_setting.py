@@ -47,10 +47,15 @@ def written(engine: sa.Engine, records: int, host: str = "hub") -> str:
         return trail.chain
 
 
-def rows(engine: sa.Engine) -> list[sa.Row[Any]]:
+def all_rows(engine: sa.Engine) -> list[sa.Row[Any]]:
     """All records, as they came."""
     with engine.connect() as connection:
         return list(connection.execute(sa.select(audit_record).order_by(audit_record.c.id)).all())
+
+
+def rows(engine: sa.Engine) -> list[sa.Row[Any]]:
+    """All records but links, as they came."""
+    return [row for row in all_rows(engine) if row.direction != "link"]
 
 
 def heads(engine: sa.Engine) -> dict[str, sa.Row[Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.storage.audit_setting import event, found, heads, opened, rows, tamper, written
+from tests.storage.audit_setting import all_rows, event, found, heads, opened, tamper, written
 from xdsi.domain.audit_records import Direction, Tampering
 from xdsi.storage.audit_chain import GENESIS, LINKS, Head, content, read_links, record_hash, write_links
 from xdsi.storage.database import writing
@@ -28,7 +28,7 @@ def at(chain: str, sequence: int) -> sa.ColumnElement[bool]:
 
 
 def row(engine: sa.Engine, chain: str, sequence: int) -> dict[str, Any]:
-    (found,) = [one for one in rows(engine) if (one.chain, one.sequence) == (chain, sequence)]
+    (found,) = [one for one in all_rows(engine) if (one.chain, one.sequence) == (chain, sequence)]
     return dict(found._mapping)
 
 
@@ -206,10 +206,9 @@ def test_a_crashed_process_is_linked_by_the_next(engine: sa.Engine) -> None:
     with opened(engine, "crashed") as trail:
         trail.append([event(1)], trace="t")
         chain = f"{trail.chain}/0"
-        with opened(engine, "next"):
-            pass
-        (naming,) = [one for one in rows(engine) if one.chain.startswith("next-")]
-        assert chain in {head.chain for head in read_links(naming.xml)}
+        written(engine, 1, "next")
+        naming = [one for one in all_rows(engine) if one.chain.startswith("next-") and one.direction == "link"]
+        assert chain in {head.chain for one in naming for head in read_links(one.xml)}
     written(engine, 1, "later")
     tamper(engine, sa.delete(audit_record).where(at(chain, 1)))
     assert (Tampering.TAIL, chain, 1, 1) in found(engine)
@@ -231,7 +230,7 @@ def test_a_process_that_moves_again_is_linked_again(engine: sa.Engine) -> None:
             while heads(engine)[f"{trail.chain}/0"].sequence < expected:
                 pass
         assert heads(engine)[f"{trail.chain}/0"].linked
-    links = [one for one in rows(engine) if one.chain.endswith(LINKS)]
+    links = [one for one in all_rows(engine) if one.chain.endswith(LINKS)]
     assert len(links) == 3
     assert [head.sequence for one in links for head in read_links(one.xml)] == [1, 2, 3]
 
@@ -245,7 +244,7 @@ def test_two_idle_processes_do_not_link_each_other_for_ever(engine: sa.Engine) -
         a.append([event()], trace="t")
         while heads(engine)[f"{a.chain}/0"].sequence < 2:
             pass
-    assert len([one for one in rows(engine) if one.direction == "link"]) <= 6
+    assert len([one for one in all_rows(engine) if one.direction == "link"]) <= 6
     assert found(engine) == []
 
 
@@ -258,3 +257,11 @@ def test_links_are_read_as_they_were_written() -> None:
 def test_every_covered_column_has_a_place_in_the_table() -> None:
     made, _ = Head("c").follow(content(xml=b"", time=event().time, direction=Direction.SENT))
     assert set(made) <= {column.name for column in audit_record.columns}
+
+
+def test_reading_the_trail_adds_nothing_to_it(engine: sa.Engine, chain: str) -> None:
+    before = len(all_rows(engine))
+    with opened(engine, "reader") as trail:
+        assert trail.verify().intact
+        assert trail.search()
+    assert len(all_rows(engine)) == before

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -59,7 +60,9 @@ class DatabaseAuditTrail:
         self._linked = False
         self._closing = False
         self._lanes = Lanes(engine, self.chain)
-        self._group = GroupWriter(self._write, tick=self._link, interval=link_seconds)
+        self._link_seconds = link_seconds
+        self._lock = threading.Lock()
+        self._group: GroupWriter[list[_Content], list[int]] | None = None
 
     def append(self, events: Sequence[AuditEvent], *, trace: str, connection: Connection | None = None) -> list[int]:
         """Store records in the transaction of `connection`, else durably before return.
@@ -67,23 +70,25 @@ class DatabaseAuditTrail:
         Raises Unavailable where they cannot be stored; with a connection, what the database raises. Within a unit of
         work give its connection: without it the record would wait for the unit, and the unit for the record.
         """
-        self._check_process()
+        group = self._writer()
         if not events:
             return []
         if connection is not None:
             return self._lanes.append(connection, [self._own(event, trace) for event in events])
-        return self._submit(lambda: [self._own(event, trace) for event in events])
+        return _submit(group, lambda: [self._own(event, trace) for event in events])
 
     def receive(self, raw: bytes, peer: Peer) -> int:
         """Store a record of another node, durable on return; one that came before is not stored twice."""
-        self._check_process()
+        group = self._writer()
         sender = peer.node.name if peer.node else peer.certificate_subject or peer.address
-        return self._submit(lambda: [self._foreign(raw, sender)])[0]
+        return _submit(group, lambda: [self._foreign(raw, sender)])[0]
 
     def close(self) -> None:
         """Write what is waiting, link the heads of the chains a last time, and end."""
-        self._closing = True
-        self._group.close()
+        with self._lock:
+            self._closing = True
+        if self._group is not None:
+            self._group.close()
         self._lanes.close()
 
     def verify(
@@ -152,15 +157,16 @@ class DatabaseAuditTrail:
             ).one()
         return count, _time(oldest) if oldest else None
 
-    def _check_process(self) -> None:
+    def _writer(self) -> GroupWriter[list[_Content], list[int]]:
         if os.getpid() != self._process:
             raise RuntimeError("the audit trail was made in another process")
-
-    def _submit(self, prepare: Callable[[], list[_Content]]) -> list[int]:
-        try:
-            return self._group.submit(prepare)
-        except SQLAlchemyError as error:
-            raise Unavailable(f"the audit trail cannot be written: {error}") from error
+        with self._lock:
+            if self._closing:
+                raise Unavailable("the audit trail is closed")
+            # Begun with the first record: who only reads the trail adds nothing to it.
+            if self._group is None:
+                self._group = GroupWriter(self._write, tick=self._link, interval=self._link_seconds)
+            return self._group
 
     def _own(self, event: AuditEvent, trace: str) -> _Content:
         return content(
@@ -234,6 +240,13 @@ class DatabaseAuditTrail:
                 part = ordered[start : start + _IDS_IN_A_STATEMENT]
                 statement = sa.update(audit_record).where(_RECORD.id.in_(part))
                 connection.execute(statement.values(attempts=_RECORD.attempts + 1, **values))
+
+
+def _submit(group: GroupWriter[list[_Content], list[int]], prepare: Callable[[], list[_Content]]) -> list[int]:
+    try:
+        return group.submit(prepare)
+    except SQLAlchemyError as error:
+        raise Unavailable(f"the audit trail cannot be written: {error}") from error
 
 
 def _key(one: _Content) -> str | int:
