@@ -34,13 +34,12 @@ def instant(time: datetime) -> str:
 
 def record_hash(row: Mapping[str, Any]) -> str:
     """SHA-256 over every covered column, each with its length in front."""
-    digest = hashlib.sha256()
+    pieces: list[bytes] = []
     for name in COVERED:
         value = row[name]
         encoded = value if isinstance(value, bytes) else str(value).encode()
-        digest.update(len(encoded).to_bytes(8, "big"))
-        digest.update(encoded)
-    return digest.hexdigest()
+        pieces += (len(encoded).to_bytes(8, "big"), encoded)
+    return hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
