@@ -238,7 +238,7 @@ def _check_author(registry_object: RegistryObject, author: Author) -> Iterator[P
 
 def _check_entry(entry: DocumentEntry) -> Iterator[Problem]:
     start, stop = entry.service_start_time, entry.service_stop_time
-    if start and stop and start.ljust(14, "0") > stop.ljust(14, "9"):
+    if start.isdigit() and stop.isdigit() and start.ljust(14, "0") > stop.ljust(14, "9"):
         text = f"serviceStartTime {start} of {entry.entry_uuid} is after serviceStopTime {stop}"
         yield problem(entry, "serviceStartTime", "serviceTime.order", text)
     for field in ("PID-7|", "PID-8|"):

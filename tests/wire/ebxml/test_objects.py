@@ -211,6 +211,11 @@ def test_reports(text: str, rule: str, location: str) -> None:
     assert len(finding.context) > 20
 
 
+def test_refuses_attributes_beyond_reason() -> None:
+    with pytest.raises(MalformedMessage, match="4097 characters"):
+        decode(ENTRY.replace(' mimeType="text/plain"', f' mimeType="{"x" * 4097}"'))
+
+
 def test_an_association_without_id_gets_one() -> None:
     text = markup.write(builders.has_member("ss1", "doc1", "Original")).replace(' id="HasMember-ss1-doc1"', "")
     (association,) = decode(text).objects

@@ -6,13 +6,14 @@ Platform.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 
 from tests import builders
-from tests.oracles import official_schema, sample_messages
+from tests.oracles import corpus, official_schema, sample_messages
 from tests.wire.ebxml.bodies import body_of, document
 from tests.wire.ebxml.strategies import registry_objects
 from tests.wire.ebxml.test_query import ANSWERS, SAMPLE, filled
@@ -196,3 +197,15 @@ def test_provisions_of_others_are_read() -> None:
         expected = set() if read.documents else {"XDSMissingDocument"}
         assert {one.code for one in read.findings} - {"XDSRegistryMetadataError"} == expected, name
     assert with_documents >= 3
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("sample", "size"), [("NoXop", 38), ("dicom", 6090)])
+def test_captured_provisions_are_read(sample: str, size: int) -> None:
+    """Bodies of ITI-41 as a client of another make sent them, the second of them a manifest (RAD-68)."""
+    raw = corpus("nist-toolkit2", "testkit", "tests", "PnrXop", sample, "body.txt").read_bytes()
+    envelope = re.search(rb"<(\w+):Envelope.*</\1:Envelope>", raw, re.DOTALL)
+    assert envelope
+    (element,) = xml.parse(envelope[0]).iter(E(XDS, "ProvideAndRegisterDocumentSetRequest"))
+    read = provision.decode(Message((element,)))
+    assert ([one.size for one in read.documents.values()], read.findings) == ([size], ())

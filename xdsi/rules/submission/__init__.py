@@ -18,6 +18,9 @@ from xdsi.rules.submission.assignment import Effects, assign, effects
 from xdsi.rules.submission.context import Context, Facts
 from xdsi.spec.optionality import Column
 
+MAX_PROBLEMS = 500
+"""that are listed one by one"""
+
 __all__ = ["Effects", "Facts", "assign", "check", "check_metadata", "effects", "tolerated"]
 
 
@@ -46,7 +49,11 @@ def check(
         *relationships.check_patient_of_request(context),
         *relationships.check(context),
     ]
-    return tuple(found)
+    if len(found) <= MAX_PROBLEMS:
+        return tuple(found)
+    text = f"and {len(found) - MAX_PROBLEMS} more problems"
+    errors = sorted(found, key=lambda one: one.severity is not Severity.ERROR)
+    return (*errors[:MAX_PROBLEMS], Problem(structure.METADATA_ERROR, text, rule="SUBMISSION.problems"))
 
 
 def check_metadata(

@@ -29,6 +29,8 @@ from xdsi.wire.ebxml.fields import (
     ObjectClass,
 )
 
+_LONGEST = 4096
+"""characters of an XML attribute other than a name or description; rules set lower limits"""
 _SLOT = xml.E(RIM, "Slot")
 _VALUE_LIST = xml.E(RIM, "ValueList")
 _VALUE = xml.E(RIM, "Value")
@@ -104,7 +106,12 @@ def _finding(rule: str, text: str, location: str) -> Problem:
 
 
 def _attribute(element: etree._Element, name: str) -> str:
-    return (element.get(name) or "").strip()
+    value = (element.get(name) or "").strip()
+    if len(value) > _LONGEST:
+        # Problems repeat ids and values; nobody shall make an answer much larger than the request.
+        place = element.getroottree().getpath(element)
+        raise MalformedMessage(f"{name} of {len(value)} characters", location=place, expected=f"at most {_LONGEST}")
+    return value
 
 
 def _read_slot(element: etree._Element) -> Slot:
