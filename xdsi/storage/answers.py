@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, null, select
+from sqlalchemy import Select, null, select
 from sqlalchemy.engine import Connection, Engine
 
 from xdsi.domain.metadata import RegistryObject
@@ -16,7 +16,7 @@ from xdsi.spec.namespaces import RIM
 from xdsi.storage import tables as t
 from xdsi.storage.database import reading
 from xdsi.storage.people import People
-from xdsi.storage.routes import PLACES, Route, Routes, at_places
+from xdsi.storage.routes import Route, Routes, at_places, place_binds
 from xdsi.storage.wording import in_batches, long_status
 from xdsi.wire import xml
 from xdsi.wire.ebxml import fragments, objects
@@ -34,12 +34,6 @@ def _columns(letter: str) -> Select[Any]:
     return select(c.patient_key, c.id, c.status, *versioned, updated, c.fragment)
 
 
-def _of_one_patient(letter: str) -> Select[Any]:
-    c = _TABLES[letter].c
-    return _columns(letter).where(c.patient_key == bindparam("key"), c.id.in_(bindparam("ids", expanding=True)))
-
-
-_OF_ONE_PATIENT: Final = {letter: _of_one_patient(letter) for letter in _TABLES}
 _AT_PLACES: Final = {letter: _columns(letter).where(at_places(table)) for letter, table in _TABLES.items()}
 
 
@@ -48,12 +42,8 @@ def read(connection: Connection, people: People, routes: Mapping[str, Route], ho
     rows: list[Any] = []
     for letter in _TABLES:
         places = [route.place for route in routes.values() if route.letter == letter]
-        for batch in in_batches(places):
-            if len({key for key, _ in batch}) == 1:
-                binds = {"key": batch[0][0], "ids": [id_ for _, id_ in batch]}
-                rows.extend(connection.execute(_OF_ONE_PATIENT[letter], binds))
-            else:
-                rows.extend(connection.execute(_AT_PLACES[letter], {PLACES: batch}))
+        for binds in place_binds(places):
+            rows.extend(connection.execute(_AT_PLACES[letter], binds))
     patients = {key: patient.cx for key, (_, patient) in people.survivors({row.patient_key for row in rows}).items()}
     return {
         row.id: fragments.fill(

@@ -20,9 +20,9 @@ from xdsi.domain.submission import Submission
 from xdsi.storage import consents
 from xdsi.storage import tables as t
 from xdsi.storage.people import People
-from xdsi.storage.routes import PLACES, IdKind, Routes, at_places
+from xdsi.storage.routes import IdKind, Routes, at_places, place_binds
 from xdsi.storage.rows import INSERT_ORDER, Ends, Rows
-from xdsi.storage.wording import in_batches, letter_of
+from xdsi.storage.wording import letter_of
 
 _INSERTS: Final = {table: table.insert() for table in INSERT_ORDER}
 _DEPRECATE: Final = (
@@ -64,12 +64,11 @@ def save(connection: Connection, people: People, routes: Routes, submission: Sub
 
 def deprecate(connection: Connection, people: People, routes: Routes, entry_uuids: Sequence[str]) -> list[str]:
     """Set DocumentEntries to Deprecated; returns the ids that were still Approved."""
-    # In one order for all writers, so that two of them do not wait for each other.
-    places = sorted(route.place for route in routes.of_ids(entry_uuids).values() if route.letter == "D")
+    places = [route.place for route in routes.of_ids(entry_uuids).values() if route.letter == "D"]
     changed = [
         (row.patient_key, row.id)
-        for batch in in_batches(places)
-        for row in connection.execute(_DEPRECATE, {PLACES: batch})
+        for binds in place_binds(places)
+        for row in connection.execute(_DEPRECATE, binds)
     ]
     if changed:
         people.advance_epoch(consents.bearers(connection, changed))
@@ -79,9 +78,9 @@ def deprecate(connection: Connection, people: People, routes: Routes, entry_uuid
 
 def touch_folders(connection: Connection, routes: Routes, entry_uuids: Sequence[str], last_update_time: str) -> None:
     """Set lastUpdateTime of Folders."""
-    places = sorted(route.place for route in routes.of_ids(entry_uuids).values() if route.letter == "F")
-    for batch in in_batches(places):
-        connection.execute(_TOUCH, {PLACES: batch, "now": last_update_time})
+    places = [route.place for route in routes.of_ids(entry_uuids).values() if route.letter == "F"]
+    for binds in place_binds(places):
+        connection.execute(_TOUCH, binds | {"now": last_update_time})
 
 
 def _ends(people: People, routes: Routes, submission: Submission) -> Ends:
@@ -117,9 +116,9 @@ def _supersede(connection: Connection, people: People, routes: Routes, one: Docu
         for route in routes.find([one.logical_id], IdKind.UUID, IdKind.LOGICAL)
         if route.letter == letter and route.id != one.entry_uuid
     ]
-    for batch in in_batches(places):
-        connection.execute(_SUPERSEDE[letter], {PLACES: batch, "lid": one.logical_id, "newer": one.version})
-        people.advance_epoch(consents.bearers(connection, batch))
+    for binds in place_binds(places):
+        connection.execute(_SUPERSEDE[letter], binds | {"lid": one.logical_id, "newer": one.version})
+    people.advance_epoch(consents.bearers(connection, places))
 
 
 def _taken(error: IntegrityError) -> Problem:

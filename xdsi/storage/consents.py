@@ -17,11 +17,10 @@ from sqlalchemy.engine import Connection
 from xdsi.domain.consent import Consent, SignatureStatus
 from xdsi.domain.identifiers import PatientId
 from xdsi.storage.people import People
-from xdsi.storage.routes import PLACES, at_places
+from xdsi.storage.routes import at_places, place_binds
 from xdsi.storage.serial import from_json, to_json
 from xdsi.storage.tables import consent as t
 from xdsi.storage.tables import document_entry as entry
-from xdsi.storage.wording import in_batches
 
 _IN_FORCE = (
     select(t)
@@ -74,9 +73,7 @@ def save(connection: Connection, people: People, consent: Consent, patient_key: 
 
 def bearers(connection: Connection, places: Iterable[tuple[int, str]]) -> Collection[int]:
     """The patients for whom one of these entries is a consent."""
-    return {
-        key for batch in in_batches(places) for key in connection.execute(_BEARERS, {PLACES: batch}).scalars()
-    }
+    return {key for binds in place_binds(places) for key in connection.execute(_BEARERS, binds).scalars()}
 
 
 def _text(time: datetime | None) -> str:

@@ -23,9 +23,9 @@ from xdsi.storage import answers, changes, consents, database, stored_queries
 from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
 from xdsi.storage.people import People
-from xdsi.storage.routes import PLACES, IdKind, Routes, at_places
+from xdsi.storage.routes import IdKind, Routes, at_places, place_binds
 from xdsi.storage.stored_queries.finder import Finder
-from xdsi.storage.wording import KINDS, in_batches
+from xdsi.storage.wording import KINDS
 
 _RESOURCES: Final = (
     select(*RESOURCE_COLUMNS)
@@ -121,7 +121,8 @@ class SqlSession:
     def folders_of(self, entry_uuid: str) -> Sequence[Folder]:
         """The Approved Folders that contain a DocumentEntry."""
         members = self._select(_FOLDERS_OF, self._as_target([entry_uuid]))
-        places = [(row.patient_key, row.id) for row in self._select(_APPROVED_FOLDERS, [tuple(row) for row in members])]
+        rows = self._select(_APPROVED_FOLDERS, [(row.patient_key, row.source) for row in members])
+        places = [(row.patient_key, row.id) for row in rows]
         return [one for one in self._placed("F", places) if isinstance(one, Folder)]
 
     def related_to(self, entry_uuids: Sequence[str], types: Sequence[str]) -> Sequence[Association]:
@@ -144,11 +145,11 @@ class SqlSession:
     def _objects(self, ids: Sequence[str]) -> list[RegistryObject]:
         return answers.objects_at(self.connection, self._people, self._routes, ids) if ids else []
 
-    def _select(self, statement: Any, places: Sequence[tuple[Any, ...]], **binds: Any) -> list[Row[Any]]:
+    def _select(self, statement: Any, places: Iterable[tuple[int, str]], **binds: Any) -> list[Row[Any]]:
         return [
             row
-            for batch in in_batches(dict.fromkeys(places))
-            for row in self.connection.execute(statement, {PLACES: batch, **binds})
+            for placed in place_binds(places)
+            for row in self.connection.execute(statement, placed | binds)
         ]
 
     # --- changes

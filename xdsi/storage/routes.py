@@ -5,15 +5,16 @@ ITI TF-2 3.18.4.1.2.3.7.5 to .13: queries by entryUUID, uniqueId or logicalID.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, Table, and_, bindparam, select
 from sqlalchemy.engine import Connection
 
 from xdsi.storage.tables import identifier as t
-from xdsi.storage.wording import in_batches
+from xdsi.storage.wording import BATCH, in_batches
 
 
 class IdKind(StrEnum):
@@ -75,10 +76,32 @@ class Routes:
             self.known[id_] = Route(id_, letter, patient_key, id_, IdKind.UUID)
 
 
-PLACES = "places"
+_KEYS = "place_keys"
+_IDS = "place_ids"
+_KEYS_IN_A_STATEMENT = 16
 
 
 def at_places(table: Table, second: str = "id") -> ColumnElement[bool]:
-    """The condition that (patient_key, `second`) is among the pairs bound as PLACES."""
-    return tuple_(table.c.patient_key, table.c[second]).in_(bindparam(PLACES, expanding=True))
+    """The condition that a row is at one of the places of `place_binds`.
 
+    Two lists instead of pairs, because SQLite finds pairs by reading the whole table. They say the same: an id lies
+    with one patient, and where it is the end of an association, every patient who has one is asked for.
+    """
+    return and_(
+        table.c.patient_key.in_(bindparam(_KEYS, expanding=True)),
+        table.c[second].in_(bindparam(_IDS, expanding=True)),
+    )
+
+
+def place_binds(places: Iterable[tuple[int, str]]) -> Iterator[dict[str, Any]]:
+    """The values for `at_places`, in batches of few patients, since engines look for every key with every id."""
+    keys: dict[int, None] = {}
+    ids: dict[str, None] = {}
+    for key, id_ in sorted(places):
+        if len(ids) == BATCH or (len(keys) == _KEYS_IN_A_STATEMENT and key not in keys):
+            yield {_KEYS: list(keys), _IDS: list(ids)}
+            keys, ids = {}, {}
+        keys[key] = None
+        ids[id_] = None
+    if ids:
+        yield {_KEYS: list(keys), _IDS: list(ids)}

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import BindParameter, bindparam, select, union_all
 from sqlalchemy.engine import Row
 
 from xdsi.domain.stored_query import FoundObject, StoredQuery
 from xdsi.storage.stored_queries.finder import Finder, level_of, of_type
 from xdsi.storage.stored_queries.selections import ASSOCIATIONS, ENTRIES, FOLDERS, MOST, SUBMISSION_SETS, Level
-from xdsi.storage.tables import document_entry, identifier
+from xdsi.storage.tables import document_entry, folder, identifier
 
 
 def find_documents(query: StoredQuery, finder: Finder) -> Sequence[FoundObject]:
@@ -61,7 +61,7 @@ def get_all(query: StoredQuery, finder: Finder) -> Sequence[FoundObject]:
     folders = finder.found(FOLDERS, finder.of_patients(FOLDERS, query, keys, level))
     ids = {one.id for one in (*sets, *entries, *folders)}
     touching = _touching(ids, finder.of_patients(ASSOCIATIONS, query, keys, level))
-    foreign = [tuple(row) for row in finder.connection.execute(_FOREIGN, {"patients": keys})]
+    foreign = [(row.patient_key, row.object_id) for row in finder.connection.execute(_FOREIGN, {"patients": keys})]
     if foreign:
         touching |= _touching(ids, finder.at(ASSOCIATIONS, query, foreign, level))
     return finder.cut(sets, entries, folders, finder.found(ASSOCIATIONS, list(touching.values())))
@@ -75,10 +75,15 @@ def _touching(ids: set[str], rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
     return found
 
 
-# Associations that lie with another patient but point at an entry of this one (submitted by reference).
+_patients: BindParameter[list[int]] = bindparam("patients", expanding=True)
+_members = union_all(
+    select(document_entry.c.id).where(document_entry.c.patient_key.in_(_patients)),
+    select(folder.c.id).where(folder.c.patient_key.in_(_patients)),
+).subquery("members")
+# Associations that lie with another patient but point at something of this one (submitted by reference).
 _FOREIGN = (
     select(identifier.c.patient_key, identifier.c.object_id)
-    .join(document_entry, document_entry.c.id == identifier.c.value)
-    .where(identifier.c.kind == "target", document_entry.c.patient_key.in_(bindparam("patients", expanding=True)))
+    .join(_members, _members.c.id == identifier.c.value)
+    .where(identifier.c.kind == "target")
     .limit(MOST)
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, exists, false, literal_column, or_, select, tuple_
 
@@ -19,6 +19,9 @@ from xdsi.storage.wording import ESCAPE, normal, pattern
 Groups: TypeAlias = tuple[tuple[Value, ...], ...]
 """All groups must hold (AND), one value of each suffices (OR)"""
 Condition: TypeAlias = ColumnElement[bool]
+
+
+CONFIDENTIALITY: Final = "confidentiality"
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,10 @@ class CodeOneOf(Criterion):
     attribute: str
 
     def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
-        pair = tuple_(self.table.c[f"{self.attribute}_code"], self.table.c[f"{self.attribute}_scheme"])
-        return pair.in_(bindparam(name, expanding=True))
+        return _pair_in(self.table.c[f"{self.attribute}_code"], self.table.c[f"{self.attribute}_scheme"], name)
 
     def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
-        yield name, _pairs(group)
+        yield from _pair_binds(name, group)
 
 
 @dataclass(frozen=True)
@@ -91,22 +93,20 @@ class SomeCode(Criterion):
 
     def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
         coded = and_(
-            code.c.kind == literal_column(f"'{self.kind}'"),
-            tuple_(code.c.code, code.c.scheme).in_(bindparam(name, expanding=True)),
+            code.c.kind == literal_column(f"'{self.kind}'"), _pair_in(code.c.code, code.c.scheme, name)
         )
-        if not everywhere:
+        # A confidentiality code never narrows a query by itself and is not in the index over all patients.
+        if not everywhere or self.kind == CONFIDENTIALITY:
             return exists().where(
                 code.c.patient_key == self.table.c.patient_key, code.c.object_id == self.table.c.id, coded
             )
-        # Begins at the codes; the second condition lets the partial index serve.
-        bearers = select(code.c.patient_key, code.c.object_id).where(coded, code.c.kind != literal_column(_UNINDEXED))
+        # Begins at the codes; the condition that it is not a confidentiality code lets the partial index serve.
+        unindexed = literal_column(f"'{CONFIDENTIALITY}'")
+        bearers = select(code.c.patient_key, code.c.object_id).where(coded, code.c.kind != unindexed)
         return tuple_(self.table.c.patient_key, self.table.c.id).in_(bearers)
 
     def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
-        yield name, _pairs(group)
-
-
-_UNINDEXED = "'confidentiality'"
+        yield from _pair_binds(name, group)
 
 
 @dataclass(frozen=True)
@@ -162,5 +162,15 @@ class To(From):
         return self.column < value
 
 
-def _pairs(group: tuple[Value, ...]) -> list[tuple[str, str]]:
-    return [(normal(value.code), normal(value.scheme)) for value in group if isinstance(value, Code)]
+def _pair_in(first: Column[str], second: Column[str], name: str) -> Condition:
+    # The list of first halves adds nothing but lets SQLite use an index, which it does not for pairs.
+    return and_(
+        first.in_(bindparam(f"{name}_code", expanding=True)),
+        tuple_(first, second).in_(bindparam(name, expanding=True)),
+    )
+
+
+def _pair_binds(name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
+    pairs = [(normal(value.code), normal(value.scheme)) for value in group if isinstance(value, Code)]
+    yield name, pairs
+    yield f"{name}_code", list(dict.fromkeys(code for code, _ in pairs))

@@ -14,9 +14,9 @@ from xdsi.domain.stored_query import FoundObject, ObjectKind, StoredQuery, Value
 from xdsi.spec import uuids
 from xdsi.storage.facts import resource_of
 from xdsi.storage.people import People
-from xdsi.storage.routes import PLACES, Routes
+from xdsi.storage.routes import Routes, place_binds
 from xdsi.storage.stored_queries.selections import MOST, Level, Scope, Selection
-from xdsi.storage.wording import LETTERS, in_batches
+from xdsi.storage.wording import LETTERS
 
 Place = tuple[int, str]
 """(patient key, id of an object or of an end of an association)"""
@@ -72,9 +72,9 @@ class Finder:
         statement, binds = selection.statement(query, scope, level)
         found: list[Row[Any]] = []
         several = False
-        for batch in in_batches(dict.fromkeys(places)):
+        for placed in place_binds(places):
             several = bool(found)
-            found.extend(self._run(statement, binds | {PLACES: batch}))
+            found.extend(self._run(statement, binds | placed))
             if len(found) >= MOST:
                 break
         if several:

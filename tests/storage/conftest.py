@@ -1,0 +1,125 @@
+"""Databases for tests of storage: SQLite always, PostgreSQL where its programs are installed.
+
+A private server is started once, as another user where the tests run as root. Without PostgreSQL its half of the tests
+is skipped; with `XDSI_REQUIRE_ORACLES=1` it fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from xdsi.storage.database import open_database, upgrade
+
+ENGINES = ("sqlite", "postgresql")
+
+
+def _programs() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    anywhere = shutil.which("initdb")
+    return Path(anywhere).resolve().parent if anywhere else None
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a database on a private server that is empty but for the schema."""
+    programs = _programs()
+    if programs is None:
+        reason = "no PostgreSQL: initdb is not installed"
+        if os.environ.get("XDSI_REQUIRE_ORACLES") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="xdsi-pg-"))
+    user = "nobody" if os.geteuid() == 0 else None
+    if user is not None:
+        shutil.chown(folder, user)
+
+    def run(*command: str) -> None:
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        subprocess.run(
+            command, check=True, cwd=folder, user=user, env=environment, timeout=60, stdout=subprocess.DEVNULL
+        )
+
+    data = str(folder / "data")
+    try:
+        # A locale whose order is not that of bytes: columns must not depend on it.
+        run(str(programs / "initdb"), "-D", data, "-U", "xdsi", "-A", "trust", "-E", "UTF8", "--no-sync",
+            "--locale-provider=icu", "--icu-locale=en-US")  # fmt: skip
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c deadlock_timeout=100ms"
+        run(str(programs / "pg_ctl"), "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start")
+        try:
+            url = f"postgresql://xdsi@/postgres?host={folder}"
+            engine = open_database(url)
+            upgrade(engine)
+            engine.dispose()
+            yield url
+        finally:
+            run(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file that is empty but for the schema."""
+    path = tmp_path_factory.mktemp("template") / "xdsi.db"
+    engine = open_database(f"sqlite:///{path}")
+    upgrade(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database with the schema, on each engine."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "xdsi.db")
+        return f"sqlite:///{tmp_path / 'xdsi.db'}"
+    url: str = request.getfixturevalue("postgresql_server")
+    engine = open_database(url)
+    with engine.begin() as connection:
+        tables = set(sa.inspect(connection).get_table_names()) - {"alembic_version"}
+        connection.execute(sa.text(f"TRUNCATE {', '.join(sorted(tables))} RESTART IDENTITY CASCADE"))
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on an empty database."""
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_engine(sqlite_template: Path, tmp_path: Path) -> Iterator[Engine]:
+    """For what only SQLite does: an engine on an empty database."""
+    shutil.copy(sqlite_template, tmp_path / "only.db")
+    engine = open_database(f"sqlite:///{tmp_path / 'only.db'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def another_engine(database_url: str) -> Iterator[Callable[[], Engine]]:
+    """Further engines on the same database, as other processes would have them."""
+    engines: list[Engine] = []
+
+    def another() -> Engine:
+        engines.append(open_database(database_url))
+        return engines[-1]
+
+    yield another
+    for one in engines:
+        one.dispose()

@@ -1,0 +1,257 @@
+"""storage/database and storage/unit_of_work: snapshots, durability, turns of writers, what counts as unavailable."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.engine import Connection, Engine
+
+from xdsi.domain.errors import Unavailable
+from xdsi.storage import unit_of_work
+from xdsi.storage.database import open_database, reading, upgrade, writing
+from xdsi.storage.tables import metadata
+from xdsi.storage.tables import patient as t
+
+
+def add(connection: Connection, id_: str) -> None:
+    connection.execute(t.insert().values(authority="2.999", id=id_))
+
+
+def ids(engine: Engine) -> set[str]:
+    with reading(engine) as connection:
+        return set(connection.execute(sa.select(t.c.id)).scalars())
+
+
+def test_the_migrations_make_the_tables_of_the_page(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
+    engines = [open_database(f"sqlite:///{tmp_path / 'new' / 'xdsi.db'}") for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(upgrade, engines))
+    assert "document_entry" in sa.inspect(engines[0]).get_table_names()
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://localhost/xdsi"])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"SQLite"):
+        open_database(url)
+
+
+def test_sqlite_flushes_every_commit_and_checks_references(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'xdsi.db'}")
+    with engine.connect() as connection:
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    engine.dispose()
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+def test_a_reader_sees_one_state(engine: Engine) -> None:
+    with reading(engine) as connection:
+        assert connection.execute(sa.select(t.c.id)).scalars().all() == []
+        with writing(engine) as other:
+            add(other, "A")
+        assert connection.execute(sa.select(t.c.id)).scalars().all() == []
+    assert ids(engine) == {"A"}
+
+
+def test_an_exception_undoes_the_unit_of_work(engine: Engine) -> None:
+    def fail() -> None:
+        with writing(engine) as connection:
+            add(connection, "A")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert ids(engine) == set()
+    with writing(engine) as connection:
+        add(connection, "B")
+    assert ids(engine) == {"B"}
+
+
+def test_text_is_compared_byte_by_byte(engine: Engine) -> None:
+    with writing(engine) as connection:
+        for id_ in ("b", "B", "a-c", "ab", "é", "Z"):
+            add(connection, id_)
+        ordered = connection.execute(sa.select(t.c.id).order_by(t.c.id)).scalars().all()
+        matched = connection.execute(sa.select(t.c.id).where(t.c.id.like("b"))).scalars().all()
+    assert ordered == sorted(["b", "B", "a-c", "ab", "é", "Z"])
+    assert matched == ["b"]
+
+
+def test_many_writers_each_get_their_own_result(engine: Engine) -> None:
+    def write(number: int) -> bool:
+        try:
+            with writing(engine) as connection:
+                add(connection, str(number))
+                if number % 3 == 0:
+                    raise ZeroDivisionError
+        except ZeroDivisionError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        done = list(pool.map(write, range(90)))
+    assert ids(engine) == {str(number) for number, kept in enumerate(done) if kept}
+    assert sum(done) == 60
+
+
+def test_writers_that_queue_share_a_commit_and_return_after_it(sqlite_engine: Engine) -> None:
+    engine = sqlite_engine
+    commits = []
+    sa.event.listen(engine, "commit", lambda connection: commits.append(connection))
+    inside = threading.Event()
+    finish = threading.Event()
+
+    def slow() -> None:
+        with writing(engine) as connection:
+            add(connection, "first")
+            inside.set()
+            finish.wait()
+
+    def quick(number: int) -> bool:
+        with writing(engine) as connection:
+            add(connection, str(number))
+        return str(number) in ids(engine)
+
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(slow)
+        inside.wait()
+        others = [pool.submit(quick, number) for number in range(8)]
+        while len(_queue(engine)) < 8:
+            time.sleep(0.001)
+        finish.set()
+        first.result()
+        assert all(other.result() for other in others)
+    assert len(commits) == 1
+
+
+def _queue(engine: Engine) -> object:
+    return engine.get_execution_options()["xdsi_group"]._queue
+
+
+def test_a_commit_that_fails_fails_for_everyone_in_it(sqlite_engine: Engine) -> None:
+    engine = sqlite_engine
+
+    def refuse(connection: Connection) -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, _sqlite_error(13))
+
+    sa.event.listen(engine, "commit", refuse)
+    inside, finish = threading.Event(), threading.Event()
+
+    def write(id_: str) -> None:
+        with writing(engine) as connection:
+            add(connection, id_)
+            inside.set()
+            finish.wait()
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(write, "A")]
+        inside.wait()
+        both.append(pool.submit(write, "B"))
+        while not _queue(engine):
+            time.sleep(0.001)
+        finish.set()
+        for one in both:
+            with pytest.raises(Unavailable):
+                one.result()
+    sa.event.remove(engine, "commit", refuse)
+    assert ids(engine) == set()
+    with writing(engine) as connection:
+        add(connection, "C")
+    assert ids(engine) == {"C"}
+
+
+def _sqlite_error(code: int) -> Exception:
+    error = sqlite3.OperationalError("as if")
+    error.sqlite_errorcode = code  # type: ignore[attr-defined]
+    return error
+
+
+def test_a_unit_of_work_inside_another_is_a_mistake_not_a_deadlock(sqlite_engine: Engine) -> None:
+    engine = sqlite_engine
+    with pytest.raises(RuntimeError, match="inside"), writing(engine), writing(engine):
+        pass
+    with writing(engine) as connection:
+        add(connection, "A")
+    assert ids(engine) == {"A"}
+
+
+def test_who_waits_too_long_for_a_turn_is_told_so(sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = sqlite_engine
+    monkeypatch.setattr(unit_of_work, "PATIENCE_SECONDS", 0.05)
+
+    def late() -> None:
+        with writing(engine) as connection:
+            add(connection, "late")
+
+    with ThreadPoolExecutor(1) as pool, writing(engine) as connection:
+        add(connection, "A")
+        with pytest.raises(Unavailable, match="busy"):
+            pool.submit(late).result()
+    with writing(engine) as connection:
+        add(connection, "B")
+    assert ids(engine) == {"A", "B"}
+
+
+def test_another_process_that_writes_for_long_makes_sqlite_unavailable(sqlite_engine: Engine) -> None:
+    engine = sqlite_engine
+    other = open_database(engine.url.render_as_string())
+
+    @sa.event.listens_for(other, "connect")
+    def impatient(connection: object, record: object) -> None:
+        connection.execute("PRAGMA busy_timeout=50")  # type: ignore[attr-defined]
+
+    with writing(engine) as connection:
+        add(connection, "A")
+        with pytest.raises(Unavailable, match="locked"), writing(other) as late:
+            add(late, "B")
+    with writing(other) as connection:
+        add(connection, "C")
+    other.dispose()
+    assert ids(engine) == {"A", "C"}
+
+
+def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
+    engine = open_database(f"postgresql://xdsi@/xdsi?host={tmp_path}")
+    with pytest.raises(Unavailable), reading(engine):
+        pass
+    with pytest.raises(Unavailable), writing(engine):
+        pass
+    engine.dispose()
+
+
+def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "xdsi.db").write_bytes(b"not a database, but long enough to be looked at" * 100)
+    engine = open_database(f"sqlite:///{tmp_path / 'xdsi.db'}")
+    with pytest.raises(Unavailable), reading(engine) as connection:
+        connection.execute(sa.select(t))
+    engine.dispose()
+
+
+def test_a_wrong_statement_is_a_defect_and_stays_one(engine: Engine) -> None:
+    with pytest.raises(sa.exc.DBAPIError), reading(engine) as connection:
+        connection.execute(sa.text("SELECT * FROM no_such_table"))
+
+
+def test_a_full_pool_is_unavailable(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'x.db'}", pool_size=1, max_overflow=0, pool_timeout=0.01)
+    with reading(engine), pytest.raises(Unavailable, match="no free"), reading(engine):
+        pass
+    engine.dispose()
