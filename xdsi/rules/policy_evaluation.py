@@ -62,7 +62,7 @@ def _policy(policy: Policy, request: Request, library: Library, chain: tuple[str
         return NOT_APPLICABLE
     error = Evaluation(Verdict.INDETERMINATE, policy.id, INDETERMINATE_RULE)
     body = error if applies is None else _body(policy, request, library, chain)
-    if not alternatives or body is NOT_APPLICABLE:
+    if not alternatives or (body is NOT_APPLICABLE and _cannot_fail(alternatives)):
         return body
 
     def guarded(request: Request) -> Evaluation:
@@ -272,6 +272,10 @@ def _reduce_target(target: Target, request: Request) -> tuple[bool | None, _Alte
                 return result, ()
             still_open.append(tuple(rest))
     return (result, tuple(still_open)) if still_open else (False, ())
+
+
+def _cannot_fail(alternatives: _Alternatives) -> bool:
+    return all(m.function in xacml.EQUALITIES and not m.must_be_present for matches in alternatives for m in matches)
 
 
 def _any_of(alternatives: _Alternatives, attributes: Mapping[str, tuple[Value, ...]], zone: tzinfo) -> bool | None:
