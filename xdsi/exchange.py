@@ -24,7 +24,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts, Side
 from xdsi.domain.consent import Action, Decision, Resource
 from xdsi.domain.errors import MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
-from xdsi.domain.outcome import Problem
+from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import Clock, Decisions, RegistrySession, Spool
 from xdsi.domain.subject import Caller, Peer, Subject
 from xdsi.rules import audit as audit_rules
@@ -229,6 +229,7 @@ def run(
                 Call(request, caller, ports, session, located, decisions, trace),
             )
             trace.note("handle")
+            response = _traced(response, trace)
             facts = _described(transaction, request, response, facts, located, decisions)
             events = audit_rules.events_for(facts)
             if transaction.writes:
@@ -238,11 +239,11 @@ def run(
     except Rejected as rejection:
         response = _refuse(actor, transaction, request, facts, rejection.problems, trace)
     except MalformedMessage as error:
-        problem = Problem(transaction.malformed_code, f"{error} [trace {trace.id}]", location=error.location)
+        problem = Problem(transaction.malformed_code, str(error), location=error.location)
         response = _refuse(actor, transaction, request, facts, (problem,), trace)
     except Unavailable as error:
         log.warning("trace %s: %s", trace.id, error)
-        problem = Problem(transaction.unavailable_code, f"not available at the moment [trace {trace.id}]")
+        problem = Problem(transaction.unavailable_code, "not available at the moment")
         response = _refuse(actor, transaction, request, facts, (problem,), trace)
     except SoapFault as fault:
         trace.note("fault", reason=fault.reason, detail=fault.detail)
@@ -281,6 +282,26 @@ def _decide(
     return decisions
 
 
+def _traced(response: Any, trace: Trace) -> Any:
+    """Note the problems of an answer, and give each the trace by which its sender can ask (`xdsi explain`)."""
+    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
+    if not isinstance(outcome, Outcome) or not outcome.problems:
+        return response
+    for problem in outcome.problems:
+        trace.note(
+            "problem", code=problem.code, context=problem.context, location=problem.location, rule=problem.rule
+        )
+    marked = replace(outcome, problems=tuple(_marked(problem, trace) for problem in outcome.problems))
+    return marked if response is outcome else replace(response, outcome=marked)
+
+
+def _marked(problem: Problem, trace: Trace) -> Problem:
+    # A registry's errors pass through a repository word for word, with the registry's own trace.
+    if "[trace " in problem.context:
+        return problem
+    return replace(problem, context=f"{problem.context} [trace {trace.id}]")
+
+
 def _refuse(
     actor: Actor,
     transaction: Transaction[Any, Any],
@@ -291,7 +312,7 @@ def _refuse(
 ) -> Any:
     for problem in problems:
         trace.note("refused", code=problem.code, context=problem.context, location=problem.location, rule=problem.rule)
-    response = transaction.refuse(request, problems)
+    response = transaction.refuse(request, tuple(_marked(problem, trace) for problem in problems))
     if request is not None:
         facts = transaction.facts(request, response, facts)
     actor.trail.append(

@@ -18,6 +18,7 @@ from xdsi.actors import (
     imaging_document_source,
 )
 from xdsi.actors.authorization_verifier import PermitAll
+from xdsi.actors.consent_source import ConsentSource
 from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
 from xdsi.actors.manifest_publisher import ManifestPublisher
 from xdsi.actors.registry_client import InProcess, RegistersBy42
@@ -197,6 +198,21 @@ class ActorParts(PolicyParts):
             retrieve_location_uid=source.retrieve_location_uid,
             retrieve_ae_title=source.retrieve_ae_title,
             retrieve_url=source.retrieve_url,
+            clock=utc_now,
+        )
+
+    def consent_source(self, url: str = "") -> ConsentSource:
+        """Publishes consents to a repository; without a URL to the hospital's."""
+        source = self.settings.imaging_source
+        to = url or source.repository_url
+        if not to:
+            raise ConfigurationError("a repository is needed: --url, or imaging_source.repository_url")
+        organization = source.organization_id.removeprefix("urn:oid:")
+        return ConsentSource(
+            client=self.client,
+            repository=self.channel(to),
+            source_id=source.source_id,
+            institution=f"{source.organization_name}^^^^^^^^^{organization}",
             clock=utc_now,
         )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from xdsi.domain.errors import Refused, Unavailable, XdsiError
 from xdsi.domain.imaging import Instance
 from xdsi.domain.submission import Document
-from xdsi.storage.spool import chunks_of
+from xdsi.storage.files import chunks_of
 from xdsi.wire.transcode import transcode
 
 _SECONDS = 60

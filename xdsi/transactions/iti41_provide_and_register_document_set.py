@@ -56,7 +56,7 @@ def handle(call: Call[Provision]) -> Outcome:
         outcome = ports.registry.register(replace(call.request.submission, document_entries=entries), call.caller)
     except Unavailable as error:
         call.trace.note("registry", error=str(error))
-        problem = Problem("XDSRegistryNotAvailable", f"the registry cannot be reached [trace {call.trace.id}]")
+        problem = Problem("XDSRegistryNotAvailable", "the registry cannot be reached")
         return _undo(ports, published, problem)
     except BaseException:
         _undo(ports, published)

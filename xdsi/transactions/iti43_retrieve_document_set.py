@@ -68,7 +68,7 @@ def handle(call: Call[RetrieveRequest]) -> RetrieveAnswer:
             problems.append(
                 Problem(
                     "XDSRepositoryError",
-                    f"document {item.document_unique_id} failed its integrity check [trace {call.trace.id}]",
+                    f"document {item.document_unique_id} failed its integrity check",
                     location=item.document_unique_id,
                     rule="DOC.integrity",
                 )

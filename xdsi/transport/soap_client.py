@@ -51,7 +51,7 @@ class _TlsAdapter(requests.adapters.HTTPAdapter):
         """Our context verifies already; the library would load the public authorities."""
 
 
-class _NoNetwork(Transport):  # type: ignore[misc]
+class _NoNetwork(Transport):
     """WSDL and schemas are files of the package; nothing is fetched."""
 
     def load(self, url: str) -> bytes:

@@ -23,6 +23,12 @@ PATIENT_AUTHORITY = Oid("2.999.1.1")
 NORMAL = Code(*imaging_codes.CONFIDENTIALITY_CODE)
 RESTRICTED = Code("R", NORMAL.scheme, "restricted")
 
+_LOCATIONS = {
+    "A": Oid("2.25.212656241004653187826102426855824085572"),
+    "B": Oid("2.25.93247536288904023156762124129285340852"),
+}
+"""Retrieve Location UIDs; not under 2.999, which DICOM tools refuse as the root of a UID"""
+
 LARGE = 1300
 """instances of the large study"""
 
@@ -69,7 +75,7 @@ def _hospital(arc: int, letter: str, name: str, character_set: str, referring_ph
         patient_authority=Oid(f"{organization}.1"),
         accession_authority=Oid(f"{organization}.2"),
         source_id=Oid(f"{organization}.3"),
-        retrieve_location_uid=Oid(f"{organization}.4"),
+        retrieve_location_uid=_LOCATIONS[letter],
         issuer_name=f"HOSPITAL_{letter}",
         ae_title=f"PACS_{letter}",
         character_set=character_set,

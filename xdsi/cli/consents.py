@@ -1,0 +1,140 @@
+"""`xdsi consent grant`, `xdsi consent revoke`, `xdsi consent list`: signed consents of patients."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xdsi import app
+from xdsi.actors import consent_source
+from xdsi.cli.command import LoadSettings, Result, Terminal
+from xdsi.cli.keep import code, patient
+from xdsi.domain.codes import Code
+from xdsi.domain.consent import Effect, Statement
+from xdsi.domain.identifiers import InstanceIdentifier
+
+_CODED = {
+    "role": "roles",
+    "purpose": "purposes",
+    "class": "class_codes",
+    "type": "type_codes",
+    "confidentiality": "confidentiality_codes",
+    "modality": "modalities",
+}
+_PLAIN = {
+    "organization": "organizations",
+    "person": "persons",
+    "study": "studies",
+    "document": "documents",
+}
+
+
+def add(commands: Any) -> None:
+    """Declare the commands."""
+    actions = commands.add_parser("consent", help="signed consents").add_subparsers(required=True, metavar="ACTION")
+    what = "comma-separated KEY=VALUE: role, purpose, class, type, confidentiality, modality (CODE^^OID); "
+    what += "organization, person, study, document; institution (OID of the author's institution); empty: anything"
+    grant = actions.add_parser("grant", help="write, sign and publish a consent")
+    grant.add_argument("patient", type=patient, metavar="PATIENT")
+    grant.add_argument("--permit", action="append", default=[], metavar="WHAT", help=what)
+    grant.add_argument("--deny", action="append", default=[], metavar="WHAT", help="likewise; a deny always wins")
+    _signing(grant)
+    grant.add_argument("--replaces", default="", metavar="ENTRY", help="entryUUID of the consent that this one ends")
+    grant.set_defaults(run=run_grant)
+    revoke = actions.add_parser("revoke", help="replace a consent by one that denies everything")
+    revoke.add_argument("patient", type=patient, metavar="PATIENT")
+    revoke.add_argument("entry", metavar="ENTRY", help="entryUUID of the consent")
+    _signing(revoke)
+    revoke.set_defaults(run=run_revoke)
+    listing = actions.add_parser("list", help="consents that this hub knows of a patient, and whether they count")
+    listing.add_argument("patient", type=patient, metavar="PATIENT")
+    listing.set_defaults(run=run_list)
+
+
+def _signing(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--key", required=True, type=Path, metavar="F", help="key to sign with (PEM)")
+    command.add_argument("--cert", required=True, type=Path, metavar="F", help="its certificate (PEM)")
+    command.add_argument("--url", default="", help="ITI-41 endpoint; else imaging_source.repository_url")
+
+
+def statement(effect: Effect, text: str) -> Statement:
+    """Read `role=309343006^^2.16.840.1.113883.6.96,purpose=TREAT^^2.16.840.1.113883.5.8`."""
+    coded: dict[str, list[Code]] = {}
+    plain: dict[str, list[str]] = {}
+    institutions: list[InstanceIdentifier] = []
+    for part in filter(None, text.split(",")):
+        key, separator, value = part.partition("=")
+        if not separator:
+            raise LookupError(f"{part!r} is not KEY=VALUE")
+        if key in _CODED:
+            coded.setdefault(_CODED[key], []).append(code(value))
+        elif key in _PLAIN:
+            plain.setdefault(_PLAIN[key], []).append(value)
+        elif key == "institution":
+            institutions.append(InstanceIdentifier(value.removeprefix("urn:oid:")))
+        else:
+            raise LookupError(f"unknown key {key!r}; known: {', '.join((*_CODED, *_PLAIN, 'institution'))}")
+    fields: dict[str, Any] = {name: tuple(codes) for name, codes in coded.items()}
+    fields |= {name: tuple(texts) for name, texts in plain.items()}
+    return Statement(effect=effect, author_institutions=tuple(institutions), **fields)
+
+
+def run_grant(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Publish a consent."""
+    statements = [statement(Effect.PERMIT, text) for text in given.permit]
+    statements += [statement(Effect.DENY, text) for text in given.deny]
+    if not statements:
+        return Result(ok=False, message="a consent needs at least one --permit or --deny")
+    return _publish(given, load, statements, title="Consent", replaces=given.replaces)
+
+
+def run_revoke(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Replace a consent by a signed refusal."""
+    return _publish(given, load, [Statement(effect=Effect.DENY)], title="Revocation of consent", replaces=given.entry)
+
+
+def _publish(
+    given: argparse.Namespace, load: LoadSettings, statements: list[Statement], *, title: str, replaces: str
+) -> Result:
+    parts = app.Parts(load())
+    now = datetime.now(UTC)
+    consent = consent_source.make(
+        given.patient,
+        statements,
+        description=f"{title} of {given.patient.cx}, signed {now.date().isoformat()}",
+        key_pem=given.key.read_bytes(),
+        cert_pem=given.cert.read_bytes(),
+        now=now,
+    )
+    published = parts.consent_source(given.url).publish(consent, title=title, replaces=replaces)
+    parts.trail.close()
+    errors = published.outcome.errors
+    item = {"entry": published.entry_uuid, "document": published.unique_id, "trace": published.trace}
+    message = "; ".join(f"{p.code}: {p.context}" for p in errors) or f"published as {published.entry_uuid}"
+    return Result(ok=not errors, items=[item], message=message)
+
+
+def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Show what the hub makes of a patient's consents."""
+    parts = app.Parts(load())
+    with parts.registry.reading() as session:
+        consents = session.consents(given.patient)
+    items = [
+        {
+            "entry": one.entry_uuid,
+            "document": one.unique_id,
+            "status": str(one.status),
+            "signer": one.signer,
+            "signed": one.signed_at.isoformat() if one.signed_at else "",
+            "active": one.active_at(datetime.now(UTC)),
+            "reason": one.reason,
+        }
+        for one in consents
+    ]
+    terminal.table(
+        given.patient.cx, ["entry", "document", "status", "signer", "signed", "active", "reason"],
+        [tuple(str(value) for value in item.values()) for item in items],
+    )  # fmt: skip
+    return Result(items=items)
