@@ -33,6 +33,9 @@ bench: .venv
 serve: .venv
 	$(BIN)/xdsi serve
 
+docs: .venv
+	$(BIN)/python docs/generate.py
+
 lock: .venv
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
