@@ -11,6 +11,7 @@ import runpy
 import shlex
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import yaml
 from xdsi import settings
 from xdsi.cli.demo import studies as demo
 from xdsi.transport import pki
+from xdsi.transport.tls import TlsFiles, server_context
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKER = ROOT / "docker"
@@ -265,23 +267,37 @@ class _Health(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+@contextmanager
+def served(monkeypatch: pytest.MonkeyPatch, files: TlsFiles | None = None) -> Iterator[None]:
+    """A server that healthcheck.py takes for the container's own."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Health)
+    if files is not None:
+        server.socket = server_context(files).wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     monkeypatch.delenv("XDSI_CONFIG", raising=False)
     monkeypatch.setenv("XDSI_SERVER__PORT", str(server.server_port))
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, 0), (503, 1)])
-def test_health_is_what_ready_says(port: int, status: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_is_what_ready_says(status: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Health, "status", status)
-    assert runpy.run_path(str(DOCKER / "healthcheck.py"))["main"]() == expected
+    with served(monkeypatch):
+        assert runpy.run_path(str(DOCKER / "healthcheck.py"))["main"]() == expected
+
+
+def test_health_is_asked_with_the_certificate_of_the_node(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = TlsFiles(certificate=mounted / "hub.pem", key=mounted / "hub.key", peer_ca=mounted / "ca.pem")
+    for key, file in {"CERTIFICATE": files.certificate, "KEY": files.key, "CLIENT_CA": files.peer_ca}.items():
+        monkeypatch.setenv(f"XDSI_TLS__{key}", str(file))
+    with served(monkeypatch, files):
+        assert runpy.run_path(str(DOCKER / "healthcheck.py"))["main"]() == 0
 
 
 def test_a_closed_port_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
