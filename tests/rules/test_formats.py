@@ -29,6 +29,7 @@ RIGHT: dict[Check, list[str]] = {
         "A77^^^^urn:ihe:iti:xds:2013:accession",
         "1.2.840.1^^^^urn:ihe:iti:xds:2016:studyInstanceUID",
         "2.999.1^^^^urn:ihe:iti:xdw:2013:workflowInstanceId",
+        "urn:oid:2.999.1^^^&2.999&ISO^urn:ihe:iti:xdw:2013:workflowInstanceId",
         "ext^^^&2.999&ISO^urn:ihe:iti:xds:2013:uniqueId",
         "R1^^^ns&2.999&ISO^urn:ihe:iti:xds:2013:referral",
         "R1^^^&2.999&ISO^urn:ihe:iti:xds:2013:order^urn:oid:2.999",

@@ -33,11 +33,8 @@ _LAST_PID_FIELD = 39
 
 AVAILABILITIES = ("urn:ihe:iti:2010:DocumentAvailability:Online", "urn:ihe:iti:2010:DocumentAvailability:Offline")
 
-# CXi.5 values of which the identifier is globally unique by itself, and those that need an assigning authority
-_UNIQUE_REFERENCES = frozenset({
-    "urn:ihe:iti:xdw:2013:workflowInstanceId",
-    "urn:ihe:iti:xds:2016:studyInstanceUID",
-})  # fmt: skip
+_STUDY_UID = "urn:ihe:iti:xds:2016:studyInstanceUID"
+# CXi.5 values that need an assigning authority
 _ASSIGNED_REFERENCES = frozenset({
     "urn:ihe:iti:xds:2013:referral",
     "urn:ihe:iti:xds:2013:order",
@@ -130,8 +127,8 @@ def cxi(text: str) -> str:
     id_, authority, kind = parts[0], parts[3], parts[4]
     if not id_ or not kind:
         return "expected ID^^^[authority]^kind, with an ID and a kind"
-    if kind in _UNIQUE_REFERENCES and (authority or oid(id_)):
-        return f"{kind} expects an OID without authority: OID^^^^{kind}"
+    if kind == _STUDY_UID and (authority or oid(id_)):
+        return f"expected a Study Instance UID without authority, UID^^^^{kind}"
     if kind in _ASSIGNED_REFERENCES and not authority:
         return f"{kind} expects an authority: ID^^^&OID&ISO^{kind}"
     if "&" in authority and not _assigns(authority):
