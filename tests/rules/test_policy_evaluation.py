@@ -27,7 +27,6 @@ from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId
 from xdsi.rules.policy_attributes import (
     RESOURCE_ATTRIBUTES,
-    action_of,
     attributes_of_resource,
     canonical,
     patient_asked_for,
@@ -203,7 +202,7 @@ def test_every_name_of_an_action(action):
     for name in xacml.ACTION_NAMES[action]:
         for written in (name, name + "Response"):
             assert verdict(policy(permit(action=match(xacml.ACTION_ID, written))), action=action) is PERMIT
-            assert action_of(written) is action
+            assert Action.of(f" {written}\n") is action
     other = next(a for a in Action if a is not action)
     assert verdict(policy(permit(action=match(xacml.ACTION_ID, xacml.ACTION_NAMES[other][0]))), action=action) is (
         NOT_APPLICABLE
@@ -211,7 +210,7 @@ def test_every_name_of_an_action(action):
 
 
 def test_unknown_action():
-    assert action_of("urn:x") is None
+    assert Action.of("urn:x") is None
     assert canonical("urn:oid:1.2") == "1.2"
 
 

@@ -31,6 +31,17 @@ class Action(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
 
+    @classmethod
+    def of(cls, action_id: str) -> Action | None:
+        """The action that a transaction's action id stands for, with or without `Response`; None for an unknown one."""
+        name = action_id.strip().removesuffix("Response")
+        return next((action for action in cls if name in xacml.ACTION_NAMES[action]), None)
+
+    @property
+    def action_id(self) -> str:
+        """The action id by which policies and questions name it: for reading, that of the answer (APPC 5.6)."""
+        return xacml.ACTION_NAMES[self][0] + ("Response" if self in READING else "")
+
 
 class ResourceKind(StrEnum):
     """What kind of object is decided on; the value ends the APPC resource-type."""

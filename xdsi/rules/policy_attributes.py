@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from xdsi.domain.codes import Code
-from xdsi.domain.consent import Action, Attributes, Resource, ResourceKind, Value
+from xdsi.domain.consent import Attributes, Resource, ResourceKind, Value
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId, from_cx
 from xdsi.domain.subject import Subject
 from xdsi.spec import xacml
@@ -25,12 +25,6 @@ _DTM = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?")
 def canonical(text: str) -> str:
     """The form in which text is compared: without `urn:oid:`, and an action id as the action it stands for."""
     return _ACTION_OF.get(text) or text.removeprefix("urn:oid:")
-
-
-def action_of(action_id: str) -> Action | None:
-    """The action a transaction's action id stands for; None for an unknown one."""
-    name = _ACTION_OF.get(action_id.strip())
-    return Action(name) if name else None
 
 
 def attributes_of(subject: Subject) -> dict[str, tuple[Value, ...]]:

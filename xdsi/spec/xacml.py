@@ -227,6 +227,12 @@ POLICY_ALGORITHMS: dict[str, str] = {
     _XACML1 + _POLICY + "first-applicable": "first-applicable",
 }
 
+# XACML in SAML, version 2 of the profile (older samples print the namespaces XACML_SAML_PROTOCOL, XACML_SAML_ASSERTION)
+PROTOCOL_V2 = "urn:oasis:names:tc:xacml:2.0:profile:saml2.0:v2:schema:protocol"
+ASSERTION_V2 = "urn:oasis:names:tc:xacml:2.0:profile:saml2.0:v2:schema:assertion"
+CODED_URI = "urn:ihe:iti:2014:ser:"
+"""begins a coded value written as a URI: codeSystem, codeSystemName, code, displayName (SeR 3.79)"""
+
 # Consent documents in metadata (ITI TF-3 5.1.2, APPC 5.6)
 FORMAT_SCHEME = "1.3.6.1.4.1.19376.1.2.3"
 BPPC_FORMAT = "urn:ihe:iti:bppc:2007"

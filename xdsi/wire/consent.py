@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from lxml import etree
 
 from xdsi.domain.codes import Code
-from xdsi.domain.consent import Action, ConsentFacts, Match, Policy, Section, Statement
+from xdsi.domain.consent import READING, Action, ConsentFacts, Match, Policy, Section, Statement
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId, is_oid
 from xdsi.spec import xacml
@@ -21,6 +21,7 @@ from xdsi.wire import xml
 from xdsi.wire.xacml import MAX_ELEMENTS, POLICY_SET, parse, read_policy
 from xdsi.wire.xacml_values import moment_of, write_hl7_value
 from xdsi.wire.xml import E, content
+from xdsi.wire.xml_time import write_instant
 
 _PATIENT = frozenset({xacml.PATIENT_ID, xacml.PATIENT_ID_CH})
 
@@ -119,7 +120,7 @@ def encode_appc(
     )
     _write_section(target, Section.RESOURCE, [[who]])
     window = [
-        Match(attribute=xacml.CURRENT_DATE_TIME, value=_instant(moment), function=function)
+        Match(attribute=xacml.CURRENT_DATE_TIME, value=write_instant(moment, timespec="auto"), function=function)
         for moment, function in (
             (valid_from, xacml.DATE_TIME_LESS_OR_EQUAL),
             (valid_until, xacml.DATE_TIME_GREATER),
@@ -175,8 +176,7 @@ def _write_statement(policy: etree._Element, identifier: str, statement: Stateme
 
 def _action_ids(action: Action) -> list[str]:
     """What the supplement prints: for reading, the actions of the answers (APPC 5.6, table of action ids)."""
-    reading = action in (Action.QUERY, Action.RETRIEVE, Action.RETRIEVE_IMAGING)
-    return [f"{name}Response" if reading else name for name in xacml.ACTION_NAMES[action]]
+    return [f"{name}Response" if action in READING else name for name in xacml.ACTION_NAMES[action]]
 
 
 def _matches(attribute: str, values: Iterable[Code | InstanceIdentifier | str], function: str) -> list[Match]:
@@ -213,10 +213,6 @@ def _write_section(target: etree._Element, section: Section, alternatives: Seque
             designator = _add(element, f"{section}AttributeDesignator")
             designator.set("AttributeId", match.attribute)
             designator.set("DataType", data_type)
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _add(parent: etree._Element, local: str) -> etree._Element:

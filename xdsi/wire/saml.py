@@ -24,6 +24,7 @@ from xdsi.spec.namespaces import DS, SAML, WSU
 from xdsi.wire.saml_attributes import REQUIRED, read_attributes
 from xdsi.wire.saml_issue import BEARER, HOLDER_OF_KEY, issue_assertion, security_header
 from xdsi.wire.xml import E, content
+from xdsi.wire.xml_time import read_instant
 from xdsi.wire.xmldsig import TrustedKey, isolate, verify_isolated
 
 __all__ = ["SamlTrust", "VerifiedAssertion", "issue_assertion", "read_assertion", "security_header"]
@@ -33,7 +34,6 @@ _ORDER = re.compile(
     r"Issuer Signature Subject Conditions( Advice)?"
     r"( (AuthnStatement|AttributeStatement|AuthzDecisionStatement|Statement))+"
 )
-_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,12 +271,10 @@ def _check_schemes(codes: Iterable[Code], schemes: frozenset[str]) -> None:
 
 
 def _instant(text: str, name: str, fault: str = "InvalidSecurityToken") -> datetime:
-    if _DATE_TIME.fullmatch(text):
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            pass
-    raise SecurityFault(fault, f"{name} is not a time with its offset: {text!r}")
+    instant = read_instant(text)
+    if instant is None:
+        raise SecurityFault(fault, f"{name} is not a time with its offset: {text!r}")
+    return instant
 
 
 def _malformed(detail: str) -> SecurityFault:

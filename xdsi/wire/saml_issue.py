@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from lxml import etree
 
@@ -17,6 +17,7 @@ from xdsi.spec.namespaces import DS, SAML, SOAP, WSSE
 from xdsi.wire import xml
 from xdsi.wire.saml_attributes import write_attributes
 from xdsi.wire.xml import E
+from xdsi.wire.xml_time import write_instant
 from xdsi.wire.xmldsig import sign_enveloped
 
 BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
@@ -41,7 +42,7 @@ def issue_assertion(
     Its ID is `subject.assertion_id`, a fresh one where that is empty. With `holder_certificate` (DER) it is of use only
     on a connection with that client certificate, else to its bearer.
     """
-    issued, until = _format(now), _format(now + lifetime)
+    issued, until = write_instant(now), write_instant(now + lifetime)
     assertion = etree.Element(E(SAML, "Assertion"), nsmap={"saml2": SAML})
     for name, value in ("ID", subject.assertion_id or f"_{uuid.uuid4()}"), ("IssueInstant", issued), ("Version", "2.0"):
         assertion.set(name, value)
@@ -76,7 +77,3 @@ def security_header(assertion: bytes) -> bytes:
 
 def _add(parent: etree._Element, local: str, **attributes: str) -> etree._Element:
     return etree.SubElement(parent, E(SAML, local), {name: value for name, value in attributes.items() if value})
-
-
-def _format(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from xdsi.wire import xml
 from xdsi.wire.canonical import ALGORITHMS
 from xdsi.wire.signature_writer import unique_id_of
 from xdsi.wire.xml import E, content
+from xdsi.wire.xml_time import read_instant
 
 LIMIT = 5 * 1024 * 1024
 MAX_REFERENCES = 1000
@@ -46,7 +46,6 @@ _FORBIDDEN = etree.XPath(
     "boolean(//comment() | //processing-instruction() | //@*[namespace-uri() = 'http://www.w3.org/XML/1998/namespace'])"
 )
 _IDS = etree.XPath("//@*[translate(local-name(), 'ID', 'id') = 'id']", smart_strings=False)
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +174,8 @@ def _properties(element: etree._Element) -> SignedProperties:
     if signature is None:
         raise MalformedMessage("no SignedSignatureProperties")
     time = (signature.findtext(E(XADES, "SigningTime")) or "").strip()
-    if _TIME.fullmatch(time) is None:
+    signing_time = read_instant(time)
+    if signing_time is None:
         raise MalformedMessage(f"SigningTime is not a time with its offset: {time!r}")
     digests = [
         (
@@ -192,10 +192,6 @@ def _properties(element: etree._Element) -> SignedProperties:
         E(XADES, part)
         for part in ("SignedDataObjectProperties", "CommitmentTypeIndication", "CommitmentTypeId", "Identifier")
     )
-    try:
-        signing_time = datetime.fromisoformat(time)
-    except ValueError as error:
-        raise MalformedMessage(f"SigningTime is not a time: {time!r}") from error
     return SignedProperties(
         signing_time=signing_time,
         certificate_digests=tuple(digests[:1]),

@@ -11,7 +11,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import quote, unquote
 
 from cryptography import x509
@@ -25,6 +25,7 @@ from xdsi.spec.namespaces import DS, XADES
 from xdsi.wire import xml
 from xdsi.wire.canonical import C14N_11_COMMENTS, canonical
 from xdsi.wire.xml import E
+from xdsi.wire.xml_time import write_instant
 from xdsi.wire.xmldsig import kind_of
 
 COMMITMENT_SCHEME = "1.2.840.10065.1.12"
@@ -109,9 +110,7 @@ def _add_properties(
     )
     properties = _xades(holder, "SignedProperties", Id=f"{identifier}-properties")
     signature = _xades(properties, "SignedSignatureProperties")
-    _xades(signature, "SigningTime").text = (
-        now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    _xades(signature, "SigningTime").text = write_instant(now)
     digest = _xades(_xades(_xades(signature, "SigningCertificateV2"), "Cert"), "CertDigest")
     _digest(digest, certificate.fingerprint(hashes.SHA256()))
     policy = _xades(_xades(signature, "SignaturePolicyIdentifier"), "SignaturePolicyId")
