@@ -89,7 +89,7 @@ class Blobs:
             for mark in list(self._journal.iterdir()):
                 # Excludes a `put` of the same bytes at this moment, which makes the mark young again.
                 with self._lock(LOCK_EX):
-                    if not mark.exists() or mark.stat().st_mtime > limit:
+                    if not _is_older(mark, limit):
                         continue
                     if not is_used(mark.name):
                         path = self.path(mark.name)
@@ -99,7 +99,7 @@ class Blobs:
                         removed.append(mark.name)
                     mark.unlink(missing_ok=True)
             for leftover in list(self._incoming.iterdir()):
-                if leftover.stat().st_mtime <= limit:
+                if _is_older(leftover, limit):
                     leftover.unlink(missing_ok=True)
         return removed
 
@@ -134,10 +134,13 @@ class Blobs:
         return path
 
     def _mark(self, sha256: str) -> None:
-        mark = self._journal / sha256
-        mark.touch(mode=0o600)
         now = self._clock()
-        os.utime(mark, (now, now))
+        descriptor = os.open(self._journal / sha256, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            # Not by name: somebody who publishes the same bytes may remove it at this moment.
+            os.utime(descriptor, (now, now))
+        finally:
+            os.close(descriptor)
         flush(self._journal)
 
     def _lock(self, operation: int) -> AbstractContextManager[None]:
@@ -150,6 +153,13 @@ class Blobs:
         space = os.statvfs(self._folder)
         if space.f_bavail * space.f_frsize - size < self._reserve:
             raise Unavailable(f"{_WHAT}: less than {self._reserve} bytes would be left on the disk")
+
+
+def _is_older(path: Path, limit: float) -> bool:
+    try:
+        return path.stat().st_mtime <= limit
+    except FileNotFoundError:
+        return False
 
 
 def _copy(document: Document, path: Path) -> str:

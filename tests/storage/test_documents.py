@@ -1,0 +1,478 @@
+"""storage/documents: acknowledged bytes are there after a crash, and only bytes with the right hash leave."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from xdsi.domain.errors import IntegrityLost, Unavailable
+from xdsi.domain.submission import Document
+from xdsi.storage import blobs, documents
+from xdsi.storage.database import open_database
+from xdsi.storage.documents import WITHHELD, FileDocumentStore
+from xdsi.storage.spool import SpoolFolder
+from xdsi.storage.tables import document as rows
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Clock:
+    now = 1_000_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "documents"
+
+
+@pytest.fixture
+def store(engine: Engine, folder: Path, clock: Clock) -> FileDocumentStore:
+    return FileDocumentStore(engine, folder, clock=clock)
+
+
+@pytest.fixture
+def sqlite_store(sqlite_engine: Engine, folder: Path, clock: Clock) -> FileDocumentStore:
+    """Where the engine does not matter."""
+    return FileDocumentStore(sqlite_engine, folder, clock=clock)
+
+
+def document(data: bytes) -> Document:
+    return Document(lambda: iter([data[:10], data[10:]]), len(data), hashlib.sha1(data).hexdigest())
+
+
+def publish(store: FileDocumentStore, unique_id: str, data: bytes) -> str:
+    sha256 = store.stage(document(data))
+    store.publish(unique_id, "text/plain", sha256, len(data), hashlib.sha1(data).hexdigest())
+    return sha256
+
+
+def blob(folder: Path, data: bytes) -> Path:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return folder / "blobs" / sha256[:2] / sha256[2:4] / sha256
+
+
+def files(folder: Path, kind: str) -> list[str]:
+    return sorted(path.name for path in (folder / kind).rglob("*") if path.is_file())
+
+
+def read(store: FileDocumentStore, unique_id: str) -> bytes:
+    found = store.find(unique_id)
+    assert found is not None
+    return b"".join(found.document.open())
+
+
+def test_a_published_document_is_what_was_staged(store: FileDocumentStore) -> None:
+    sha256 = store.stage(document(b"hello world!"))
+    assert sha256 == hashlib.sha256(b"hello world!").hexdigest()
+    assert store.find("2.999.1") is None, "not retrievable before it is published"
+    store.publish("2.999.1", "text/plain", sha256, 12, "0" * 40)
+    found = store.find("2.999.1")
+    assert found is not None
+    assert (found.unique_id, found.mime_type) == ("2.999.1", "text/plain")
+    assert (found.document.size, found.document.sha1, found.document.sha256) == (12, "0" * 40, sha256)
+    assert found.verify()
+    assert b"".join(found.document.open()) == b"".join(found.document.open()) == b"hello world!"
+
+
+@pytest.mark.parametrize("size", [0, 1, WITHHELD - 1, WITHHELD, WITHHELD + 1, 3 * 1024 * 1024 + 7])
+def test_documents_of_every_size_come_back(sqlite_store: FileDocumentStore, size: int) -> None:
+    data = os.urandom(size)
+    publish(sqlite_store, "2.999.1", data)
+    assert read(sqlite_store, "2.999.1") == data
+
+
+def test_the_same_bytes_are_stored_once_under_many_names(store: FileDocumentStore, folder: Path) -> None:
+    for number in range(3):
+        publish(store, f"2.999.{number}", b"the same")
+    publish(store, "2.999.0", b"the same")
+    assert len(files(folder, "blobs")) == 1
+    assert [read(store, f"2.999.{number}") for number in range(3)] == [b"the same"] * 3
+    assert [found.unique_id for found in store.all()] == ["2.999.0", "2.999.1", "2.999.2"]
+
+
+def test_other_bytes_under_a_published_name_are_refused(store: FileDocumentStore) -> None:
+    publish(store, "2.999.1", b"first")
+    with pytest.raises(ValueError, match="other bytes"):
+        publish(store, "2.999.1", b"second")
+    assert read(store, "2.999.1") == b"first"
+
+
+def test_bytes_that_were_not_staged_cannot_be_published(sqlite_store: FileDocumentStore) -> None:
+    with pytest.raises(LookupError):
+        sqlite_store.publish("2.999.1", "text/plain", "a" * 64, 5, "")
+    sha256 = sqlite_store.stage(document(b"hello"))
+    with pytest.raises(LookupError):
+        sqlite_store.publish("2.999.1", "text/plain", sha256, 6, "")
+
+
+@pytest.mark.parametrize("sha256", ["../../etc/passwd", "A" * 64, "", "a" * 63])
+def test_only_hashes_name_files(sqlite_store: FileDocumentStore, sha256: str) -> None:
+    with pytest.raises(ValueError, match="SHA-256"):
+        sqlite_store.publish("2.999.1", "text/plain", sha256, 5, "")
+
+
+def test_a_unique_id_is_never_part_of_a_path(sqlite_store: FileDocumentStore, folder: Path) -> None:
+    publish(sqlite_store, "../../../etc/passwd\n%2e%2e", b"x")
+    assert read(sqlite_store, "../../../etc/passwd\n%2e%2e") == b"x"
+    assert files(folder, "blobs") == [hashlib.sha256(b"x").hexdigest()]
+
+
+def test_files_are_private(sqlite_store: FileDocumentStore, folder: Path) -> None:
+    publish(sqlite_store, "2.999.1", b"x")
+    assert blob(folder, b"x").stat().st_mode & 0o777 == 0o600
+    assert all(path.stat().st_mode & 0o777 == 0o700 for path in folder.rglob("*") if path.is_dir())
+
+
+def test_a_document_that_changes_while_it_is_staged_is_refused(sqlite_store: FileDocumentStore, folder: Path) -> None:
+    good = document(b"hello")
+    for changed in (
+        Document(good.open, 6, good.sha1),
+        Document(good.open, 5, good.sha1, hashlib.sha256(b"other").hexdigest()),
+    ):
+        with pytest.raises(IntegrityLost):
+            sqlite_store.stage(changed)
+    assert files(folder, "incoming") == files(folder, "blobs") == []
+
+
+# --- the spool
+
+
+def test_a_spooled_file_is_taken_over_not_copied(sqlite_store: FileDocumentStore, folder: Path, tmp_path: Path) -> None:
+    with SpoolFolder(tmp_path / "spool", in_memory=0).open() as spool:
+        part = spool.part()
+        part.write(b"spooled")
+        spooled = part.finish()
+        assert part.path is not None
+        inode = part.path.stat().st_ino
+        sha256 = sqlite_store.stage(spooled)
+        assert b"".join(spooled.open()) == b"spooled", "still readable"
+        sqlite_store.publish("2.999.1", "text/plain", sha256, spooled.size, spooled.sha1)
+    assert blob(folder, b"spooled").stat().st_ino == inode
+    assert read(sqlite_store, "2.999.1") == b"spooled"
+
+
+def test_a_small_part_in_memory_is_written(sqlite_store: FileDocumentStore, tmp_path: Path) -> None:
+    with SpoolFolder(tmp_path / "spool").open() as spool:
+        part = spool.part()
+        part.write(b"small")
+        sha256 = sqlite_store.stage(part.finish())
+    sqlite_store.publish("2.999.1", "text/plain", sha256, 5, "")
+    assert read(sqlite_store, "2.999.1") == b"small"
+
+
+# --- withdrawing and collecting
+
+
+def test_what_was_withdrawn_is_not_found_and_collected_later(
+    store: FileDocumentStore, folder: Path, clock: Clock
+) -> None:
+    publish(store, "2.999.1", b"refused")
+    store.withdraw("2.999.1")
+    store.withdraw("2.999.1")
+    assert store.find("2.999.1") is None
+    assert store.collect() == []
+    clock.now += blobs.GRACE_SECONDS + 1
+    assert store.collect() == [hashlib.sha256(b"refused").hexdigest()]
+    assert files(folder, "blobs") == files(folder, "journal") == []
+    publish(store, "2.999.1", b"accepted")
+    assert read(store, "2.999.1") == b"accepted"
+
+
+def test_bytes_that_another_name_uses_stay(store: FileDocumentStore, folder: Path, clock: Clock) -> None:
+    publish(store, "2.999.1", b"shared")
+    publish(store, "2.999.2", b"shared")
+    store.withdraw("2.999.1")
+    clock.now += blobs.GRACE_SECONDS + 1
+    assert store.collect() == []
+    assert read(store, "2.999.2") == b"shared"
+    assert files(folder, "journal") == []
+
+
+def test_collect_takes_what_was_staged_long_ago_and_never_published(
+    sqlite_store: FileDocumentStore, folder: Path, clock: Clock
+) -> None:
+    orphan = sqlite_store.stage(document(b"orphan"))
+    (folder / "incoming" / "left").write_bytes(b"half")
+    os.utime(folder / "incoming" / "left", (clock.now, clock.now))
+    publish(sqlite_store, "2.999.1", b"published")
+    clock.now += blobs.GRACE_SECONDS + 1
+    fresh = sqlite_store.stage(document(b"fresh"))
+    assert sqlite_store.collect() == [orphan]
+    assert files(folder, "journal") == [fresh]
+    assert files(folder, "incoming") == []
+    assert read(sqlite_store, "2.999.1") == b"published"
+    sqlite_store.publish("2.999.2", "text/plain", fresh, 5, "")
+    assert read(sqlite_store, "2.999.2") == b"fresh"
+
+
+def test_staging_again_renews_the_grace(sqlite_store: FileDocumentStore, clock: Clock) -> None:
+    sqlite_store.stage(document(b"twice"))
+    clock.now += blobs.GRACE_SECONDS + 1
+    sqlite_store.stage(document(b"twice"))
+    assert sqlite_store.collect() == []
+
+
+# --- integrity
+
+
+def rot(path: Path) -> None:
+    """Change the last byte and nothing that shows from outside but times."""
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_rotten_document_is_not_delivered_and_goes_into_quarantine(store: FileDocumentStore, folder: Path) -> None:
+    publish(store, "2.999.1", b"precious")
+    publish(store, "2.999.2", b"precious")
+    rot(blob(folder, b"precious"))
+    found = store.find("2.999.1")
+    assert found is not None
+    assert not found.verify()
+    assert len(files(folder, "quarantine")) == 1
+    for unique_id in ("2.999.1", "2.999.2"):
+        again = store.find(unique_id)
+        assert again is not None, "it was stored, so it is not unknown"
+        assert not again.verify()
+        with pytest.raises(IntegrityLost):
+            b"".join(again.document.open())
+
+
+def test_the_end_of_a_large_rotten_document_is_withheld(sqlite_store: FileDocumentStore, folder: Path) -> None:
+    data = os.urandom(3 * WITHHELD)
+    publish(sqlite_store, "2.999.1", data)
+    rot(blob(folder, data))
+    found = sqlite_store.find("2.999.1")
+    assert found is not None
+    received = bytearray()
+    with pytest.raises(IntegrityLost):
+        received.extend(b"".join(_collecting(received, found.document.open())))
+    assert bytes(received) == data[: 2 * WITHHELD]
+    assert len(files(folder, "quarantine")) == 1
+
+
+def _collecting(into: bytearray, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        into.extend(chunk)
+        yield b""
+
+
+@pytest.mark.parametrize("change", ["shorter", "longer", "gone"])
+def test_a_file_of_another_length_is_rotten(sqlite_store: FileDocumentStore, folder: Path, change: str) -> None:
+    data = os.urandom(2 * WITHHELD)
+    publish(sqlite_store, "2.999.1", data)
+    path = blob(folder, data)
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data[:-1] if change == "shorter" else data + b"x")
+    found = sqlite_store.find("2.999.1")
+    assert found is not None
+    with pytest.raises(IntegrityLost):
+        for _ in found.document.open():
+            pass
+    assert not found.verify()
+
+
+def test_the_same_bytes_submitted_anew_mend_a_rotten_document(sqlite_store: FileDocumentStore, folder: Path) -> None:
+    publish(sqlite_store, "2.999.1", b"precious")
+    rot(blob(folder, b"precious"))
+    found = sqlite_store.find("2.999.1")
+    assert found is not None
+    assert not found.verify()
+    publish(sqlite_store, "2.999.2", b"precious")
+    for unique_id in ("2.999.1", "2.999.2"):
+        again = sqlite_store.find(unique_id)
+        assert again is not None
+        assert again.verify()
+        assert b"".join(again.document.open()) == b"precious"
+
+
+def test_a_copy_that_rotted_unseen_is_mended_too(sqlite_store: FileDocumentStore, folder: Path) -> None:
+    publish(sqlite_store, "2.999.1", b"precious")
+    rot(blob(folder, b"precious"))
+    publish(sqlite_store, "2.999.2", b"precious")
+    assert read(sqlite_store, "2.999.1") == b"precious"
+
+
+def test_large_documents_are_hashed_first_only_when_their_file_changed(
+    sqlite_store: FileDocumentStore, folder: Path, sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "ALWAYS_VERIFIED", 4)
+    hashed = []
+    chunks_of = documents.chunks_of
+    monkeypatch.setattr(documents, "chunks_of", lambda path: hashed.append(path) or chunks_of(path))
+
+    def verify(unique_id: str, *, always: bool = False) -> bool:
+        found = sqlite_store.find(unique_id)
+        assert found is not None
+        return found.verify(always=always)
+
+    publish(sqlite_store, "2.999.1", b"large")
+    publish(sqlite_store, "2.999.2", b"tiny")
+    assert (verify("2.999.1"), len(hashed)) == (True, 0)
+    assert (verify("2.999.2"), len(hashed)) == (True, 1)
+    assert (verify("2.999.1", always=True), len(hashed)) == (True, 2)
+    path = blob(folder, b"large")
+    os.utime(path, (1, 1))
+    assert (verify("2.999.1"), len(hashed)) == (True, 3)
+    assert (verify("2.999.1"), len(hashed)) == (True, 3)
+    before = path.stat()
+    rot(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (verify("2.999.1"), len(hashed)) == (False, 4)
+    with sqlite_engine.connect() as connection:
+        states = {row.unique_id: row.quarantined for row in connection.execute(sa.select(rows))}
+    assert states == {"2.999.1": True, "2.999.2": False}
+
+
+def test_a_document_that_cannot_be_read_is_not_put_into_quarantine(
+    sqlite_store: FileDocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(sqlite_store, "2.999.1", b"precious")
+
+    def refuse(path: Path) -> Iterator[bytes]:
+        raise OSError(5, "Input/output error")
+
+    found = sqlite_store.find("2.999.1")
+    assert found is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(documents, "chunks_of", refuse)
+        assert not found.verify()
+    assert files(folder, "quarantine") == []
+    assert found.verify()
+
+
+# --- durability
+
+
+def test_bytes_and_names_are_flushed_before_they_are_acknowledged(
+    sqlite_store: FileDocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    flush, replace, confirm = blobs.flush, Path.replace, blobs.Blobs.confirm
+
+    def note(what: str, path: Path) -> None:
+        events.append(f"{what} {path.relative_to(folder).parts[0]}")
+
+    monkeypatch.setattr(blobs, "flush", lambda path: (note("flush", path), flush(path)))
+    monkeypatch.setattr(Path, "replace", lambda self, to: (note("replace", to), replace(self, to))[1])
+    monkeypatch.setattr(blobs.Blobs, "confirm", lambda self, sha: (events.append("confirm"), confirm(self, sha)))
+    sha256 = sqlite_store.stage(document(b"durable"))
+    # The bytes, the mark that finds them after a crash, their name, the name on the disk.
+    assert events == ["flush incoming", "flush journal", "replace blobs", "flush blobs"]
+    sqlite_store.publish("2.999.1", "text/plain", sha256, 7, "")
+    assert events[4:] == ["confirm"]
+
+
+def test_a_nearly_full_disk_is_unavailable(sqlite_engine: Engine, folder: Path) -> None:
+    store = FileDocumentStore(sqlite_engine, folder, reserve=1 << 60)
+    with pytest.raises(Unavailable, match="would be left"):
+        store.stage(document(b"x"))
+    assert files(folder, "incoming") == []
+
+
+def test_a_disk_that_refuses_is_unavailable(sqlite_store: FileDocumentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(blobs, "write_all", refuse)
+    with pytest.raises(Unavailable, match="No space left"):
+        sqlite_store.stage(document(b"x"))
+
+
+def test_many_threads_stage_publish_and_withdraw_the_same_bytes(
+    sqlite_store: FileDocumentStore, clock: Clock
+) -> None:
+    stop = threading.Event()
+
+    def collect() -> None:
+        while not stop.is_set():
+            sqlite_store.collect()
+
+    def work(number: int) -> None:
+        for turn in range(10):
+            publish(sqlite_store, f"2.999.{number}", b"the same")
+            assert read(sqlite_store, f"2.999.{number}") == b"the same"
+            if turn < 9:
+                sqlite_store.withdraw(f"2.999.{number}")
+
+    with ThreadPoolExecutor(5) as pool:
+        collector = pool.submit(collect)
+        list(pool.map(work, range(4)))
+        stop.set()
+        collector.result()
+    clock.now += blobs.GRACE_SECONDS + 1
+    assert sqlite_store.collect() == []
+    assert [read(sqlite_store, f"2.999.{number}") for number in range(4)] == [b"the same"] * 4
+
+
+WRITER = """
+import sys
+from itertools import count
+from pathlib import Path
+from xdsi.domain.submission import Document
+from xdsi.storage.database import open_database
+from xdsi.storage.documents import FileDocumentStore
+store = FileDocumentStore(open_database(sys.argv[1]), Path(sys.argv[2]))
+for number in count():
+    data = b"%d " % number * 5000
+    sha256 = store.stage(Document(lambda: iter([data]), len(data)))
+    print("staged", sha256, flush=True)
+    if number % 3:
+        store.publish(f"2.999.{number}", "text/plain", sha256, len(data), "")
+        print("published", number, flush=True)
+"""
+
+
+def test_a_killed_process_loses_nothing_it_acknowledged(
+    sqlite_store: FileDocumentStore, sqlite_engine: Engine, folder: Path, clock: Clock
+) -> None:
+    command = [sys.executable, "-c", WRITER, sqlite_engine.url.render_as_string(), str(folder)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line.split())
+        if len(lines) == 25:
+            process.send_signal(signal.SIGKILL)
+            break
+    lines.extend(line.split() for line in process.stdout)
+    process.wait()
+    process.stdout.close()
+    published = [int(number) for kind, number in (line for line in lines if len(line) == 2) if kind == "published"]
+    assert len(published) >= 9
+    engine = open_database(sqlite_engine.url.render_as_string())
+    store = FileDocumentStore(engine, folder, clock=clock)
+    clock.now = time.time() + blobs.GRACE_SECONDS + 60
+    removed = store.collect()
+    for number in published:
+        found = store.find(f"2.999.{number}")
+        assert found is not None
+        assert found.verify()
+        assert b"".join(found.document.open()) == b"%d " % number * 5000
+    kept = {found.document.sha256 for found in store.all()}
+    assert set(files(folder, "blobs")) == kept, "what was staged only is gone"
+    assert not kept & set(removed)
+    assert files(folder, "incoming") == files(folder, "journal") == []
+    engine.dispose()
