@@ -9,17 +9,22 @@ import hashlib
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from xdsi.domain.consent import Action, Decision, DecisionRequest, Resource
+from lxml import etree
+
+from xdsi.domain.consent import Action, Decision, DecisionAnswer, DecisionRequest, Resource
 from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
 from xdsi.domain.ports import RegistrySession
 from xdsi.domain.subject import Caller
-from xdsi.exchange import Channel, Client, Transaction, call
+from xdsi.exchange import Channel, Client, call
 from xdsi.rules.policy_attributes import attributes_of
-from xdsi.transactions.iti79_authorization_decisions_query import SignedAnswer
+from xdsi.transactions import iti79_authorization_decisions_query as iti79
+from xdsi.wire.authorization_answer import decode_answer
+from xdsi.wire.xmldsig import TrustedKey
 
 log = logging.getLogger("xdsi.iti79")
 
@@ -60,14 +65,16 @@ class HubDecisions:
         self,
         client: Client,
         channel: Channel,
-        transaction: Transaction[DecisionRequest, SignedAnswer],
+        trust: Sequence[TrustedKey],
         *,
+        require_signed: bool,
         cache_seconds: float,
         offline_seconds: float,
     ) -> None:
         self._client = client
         self._channel = channel
-        self._transaction = transaction
+        self._trust = trust
+        self._require_signed = require_signed
         self._cache_seconds = min(cache_seconds, 60.0)
         self._offline_seconds = offline_seconds
         self._kept: dict[bytes, _Kept] = {}
@@ -110,9 +117,11 @@ class HubDecisions:
             action=action,
             resources=resources,
             patient=caller.subject.patient,
+            # The answer must name the question: one given to somebody else is of no use.
+            query_id=f"_{uuid.uuid4()}",
         )
         try:
-            called = call(self._client, self._transaction, request, self._channel)
+            called = call(self._client, iti79.transaction(self._reader(request.query_id)), request, self._channel)
         except Unavailable as error:
             log.warning("%s", error)
             moment = time.monotonic()
@@ -131,6 +140,18 @@ class HubDecisions:
             for index, decision in zip(missing, decisions, strict=True):
                 self._kept[keys[index]] = _Kept(decision, moment)
         return decisions
+
+    def _reader(self, query_id: str) -> iti79.ReadAnswer:
+        def read(element: etree._Element) -> DecisionAnswer:
+            return decode_answer(
+                element,
+                self._trust,
+                require_signed=self._require_signed,
+                query_id=query_id,
+                now=self._client.clock(),
+            )
+
+        return read
 
     def _known(self, key: bytes, moment: float, patience: float) -> Decision | None:
         kept = self._kept.get(key)

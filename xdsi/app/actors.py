@@ -40,7 +40,6 @@ from xdsi.transactions.iti44_patient_identity_feed_v3 import FeedPorts
 from xdsi.transactions.rad69_retrieve_imaging_document_set import ImagingPorts
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import TlsFiles, client_context
-from xdsi.wire import authorization
 
 
 class ActorParts(PolicyParts):
@@ -147,7 +146,7 @@ class ActorParts(PolicyParts):
         key = str(Path(certificate).with_suffix(".key")) if consent.decision_certificate else self.settings.tls.key
         if not certificate:
             raise ConfigurationError("the actor authorization signs its answers: it needs tls.certificate")
-        signer = authorization.AnswerSigner(
+        signer = iti79.AnswerSigner(
             issuer=self.settings.domain.home_community_id,
             key_pem=Path(key).read_bytes(),
             cert_pem=Path(certificate).read_bytes(),

@@ -22,7 +22,7 @@ from xdsi.rules.identity import IdentityDomain
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import client_context
-from xdsi.wire import authorization, code_sets
+from xdsi.wire import code_sets
 from xdsi.wire.saml import SamlTrust
 from xdsi.wire.signer import ConsentTrust
 from xdsi.wire.xmldsig import TrustedKey
@@ -96,11 +96,11 @@ class PolicyParts(StorageParts):
             return self.policy_decisions
         source = self.settings.imaging_source
         keys = [TrustedKey.of(Path(file).read_bytes()) for file in self.settings.consent.decision_trust]
-        reader = authorization.AnswerReader(keys, require_signed=source.require_signed_decisions)
         return HubDecisions(
             self.client,
             self.channel(decision_url),
-            iti79.transaction(reader),
+            keys,
+            require_signed=source.require_signed_decisions,
             cache_seconds=source.decision_cache_seconds,
             offline_seconds=source.decision_offline_seconds,
         )

@@ -5,9 +5,11 @@ ITI SeR: 3.79. `PolicyDecisions` is the deciding itself, used by the hub's own a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+
+from lxml import etree
 
 from xdsi.domain.audit import ExchangeFacts, QueryFacts
 from xdsi.domain.consent import (
@@ -26,7 +28,7 @@ from xdsi.domain.ports import Clock, Registry, RegistrySession
 from xdsi.domain.subject import Caller, Subject
 from xdsi.exchange import Call, Codec, Transaction
 from xdsi.rules import consent as rules
-from xdsi.wire import authorization
+from xdsi.wire import authorization, authorization_answer
 from xdsi.wire.message import Message, Packaging, Payload
 
 STUDY_REFERENCE = "^^^^urn:ihe:iti:xds:2016:studyInstanceUID"
@@ -126,12 +128,21 @@ def _contradiction(asked: Resource, entry: Resource, session: RegistrySession) -
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSigner:
+    """Whose signature an answer bears; key and certificate in PEM."""
+
+    issuer: str
+    key_pem: bytes
+    cert_pem: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionPorts:
     """What the Authorization Decisions Manager works with."""
 
     decisions: PolicyDecisions
     clock: Clock
-    signer: authorization.AnswerSigner
+    signer: AnswerSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +151,7 @@ class SignedAnswer:
 
     answer: DecisionAnswer
     request: DecisionRequest | None = None
-    signer: authorization.AnswerSigner | None = None
+    signer: AnswerSigner | None = None
     at: datetime | None = None
 
 
@@ -182,7 +193,7 @@ def facts(request: DecisionRequest, answer: SignedAnswer | None, base: ExchangeF
     return replace(
         base,
         patients=tuple(sorted(patients)) if len(patients) == 1 else (),
-        query=QueryFacts(id=request.query_id, request=authorization.encode_query(request)),
+        query=QueryFacts(id=request.query_id, request=authorization.encode_query(request, now=base.time)),
         results=results,
         outcome=0 if answer is not None else 8,
     )
@@ -193,22 +204,34 @@ def _decode_query(message: Message) -> DecisionRequest:
 
 
 def _encode_query(request: DecisionRequest, packaging: Packaging) -> Payload:
-    return Payload((authorization.encode_query(request),))
+    return Payload((authorization.encode_query(request, now=datetime.now(UTC)),))
 
 
 def _encode_answer(answer: SignedAnswer, packaging: Packaging) -> Payload:
     if answer.request is None or answer.signer is None or answer.at is None:
         raise SoapFault("Receiver", "no decision")
-    return Payload((authorization.encode_answer(answer.answer, answer.request, answer.signer, now=answer.at),))
+    signer = answer.signer
+    encoded = authorization_answer.encode_answer(
+        answer.answer,
+        answer.request,
+        issuer=signer.issuer,
+        key_pem=signer.key_pem,
+        cert_pem=signer.cert_pem,
+        now=answer.at,
+    )
+    return Payload((encoded,))
 
 
-def transaction(decode_answer: authorization.AnswerReader | None = None) -> Transaction[DecisionRequest, SignedAnswer]:
-    """The row; a client brings its own reader of answers, which holds whose signature it believes."""
+ReadAnswer = Callable[[etree._Element], DecisionAnswer]
+
+
+def transaction(read_answer: ReadAnswer | None = None) -> Transaction[DecisionRequest, SignedAnswer]:
+    """The row; a client brings its own reader of answers, which knows the question and whose signature it believes."""
 
     def decode(message: Message) -> SignedAnswer:
-        if decode_answer is None:
+        if read_answer is None:
             raise SoapFault("Receiver", "this end does not read answers")
-        return SignedAnswer(decode_answer(message.body))
+        return SignedAnswer(read_answer(message.body))
 
     return Transaction(
         number="ITI-79",
