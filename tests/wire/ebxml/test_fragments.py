@@ -13,10 +13,11 @@ from tests.oracles import official_schema
 from tests.wire.ebxml.strategies import registry_objects
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject, SubmissionSet
-from xdsi.spec import uuids
+from xdsi.spec import optionality, uuids
 from xdsi.spec.namespaces import APPROVED, DEPRECATED, RIM
 from xdsi.wire import xml
 from xdsi.wire.ebxml import fragments
+from xdsi.wire.ebxml.fields import BY_TYPE
 from xdsi.wire.xml import E
 
 ID = "urn:uuid:11111111-2222-4333-8444-555555555555"
@@ -104,6 +105,22 @@ def test_every_returned_object_has_its_object_type(sample: RegistryObject) -> No
     root = xml.parse(fill(fragments.build(sample)))
     found = {element.tag: element.get("objectType") for element in root.iter(*types)}
     assert found == {tag: types[tag] for tag in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("DocumentEntry", optionality.DOCUMENT_ENTRY_RETURNED),
+        ("SubmissionSet", optionality.SUBMISSION_SET_RETURNED),
+        ("Folder", optionality.FOLDER_RETURNED),
+    ],
+)
+def test_what_a_registry_must_return_is_there(name: str, table: dict[str, str]) -> None:
+    """ITI TF-3 4.3.2."""
+    read = fragments.read(fill(fragments.build(SAMPLES[name])))
+    attributes = {row.name: row.attribute for row in BY_TYPE[type(read)].fields} | {"entryUUID": "entry_uuid"}
+    required = {attributes[attribute] for attribute, rule in table.items() if rule in {"R", "R3"}}
+    assert {attribute for attribute in required if not getattr(read, attribute)} == set()
 
 
 def test_patient_ids_are_escaped() -> None:
