@@ -17,7 +17,7 @@ from datetime import datetime
 from lxml import etree
 
 from xdsi.domain.consent import Action, Decision, DecisionAnswer, DecisionRequest, Resource
-from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
+from xdsi.domain.errors import MalformedMessage, Refused, SoapFault, Unavailable
 from xdsi.domain.ports import RegistrySession
 from xdsi.domain.subject import Caller
 from xdsi.exchange import Channel, Client, call
@@ -127,7 +127,7 @@ class HubDecisions:
             moment = time.monotonic()
             patience = self._cache_seconds + self._offline_seconds
             return [self._known(keys[index], moment, patience) or _NO_ANSWER for index in missing]
-        except (MalformedMessage, SoapFault) as error:
+        except (MalformedMessage, Refused, SoapFault) as error:
             log.error("the hub's answer cannot be used: %s", error)
             return [_NO_ANSWER] * len(resources)
         called.close()

@@ -172,8 +172,13 @@ def handle(call: Call[DecisionRequest]) -> SignedAnswer:
             rule=decision.rule,
             document=decision.document,
         )
-    answer = DecisionAnswer({r.unique_id: d for r, d in zip(request.resources, decisions, strict=True)})
-    return SignedAnswer(answer, request, ports.signer, now)
+    answered: dict[str, Decision] = {}
+    for resource, decision in zip(request.resources, decisions, strict=True):
+        # The answer names a resource by its uniqueId alone: where two of them share it, a denial stands for both.
+        former = answered.get(resource.unique_id)
+        if former is None or former.permit:
+            answered[resource.unique_id] = decision
+    return SignedAnswer(DecisionAnswer(answered), request, ports.signer, now)
 
 
 def refuse(request: DecisionRequest | None, problems: Sequence[Problem]) -> SignedAnswer:
