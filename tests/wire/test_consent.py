@@ -15,7 +15,7 @@ from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId
 from xdsi.spec import xacml
 from xdsi.wire import xml
-from xdsi.wire.consent import decode_appc, encode_appc
+from xdsi.wire.consent import decode_appc, decode_consent, encode_appc
 
 P1 = PatientId("P1", "2.999.1.1")
 BRUSSELS = ZoneInfo("Europe/Brussels")
@@ -106,6 +106,15 @@ UNUSABLE = {
 def test_unusable(case):
     with pytest.raises(MalformedMessage):
         decode_appc(UNUSABLE[case])
+
+
+def test_format_chooses_the_reader():
+    assert decode_consent(appc(), xacml.APPC_FORMAT)[1].patients == (P1,)
+    for format_code in (xacml.BPPC_FORMAT, xacml.BPPC_SCAN_FORMAT):
+        with pytest.raises(MalformedMessage, match="BPPC"):
+            decode_consent(appc(), format_code)
+    with pytest.raises(MalformedMessage, match="urn:other"):
+        decode_consent(appc(), "urn:other")
 
 
 @pytest.mark.oracle

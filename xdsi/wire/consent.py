@@ -18,12 +18,24 @@ from xdsi.domain.identifiers import InstanceIdentifier, PatientId, is_oid
 from xdsi.spec import xacml
 from xdsi.spec.namespaces import HL7V3, XACML_POLICY
 from xdsi.wire import xml
+from xdsi.wire.bppc import decode_bppc
 from xdsi.wire.xacml import MAX_ELEMENTS, POLICY_SET, parse, read_policy
 from xdsi.wire.xacml_values import moment_of, write_hl7_value
 from xdsi.wire.xml import E, content
 from xdsi.wire.xml_time import write_instant
 
 _PATIENT = frozenset({xacml.PATIENT_ID, xacml.PATIENT_ID_CH})
+
+
+def decode_consent(raw: bytes, format_code: str, *, zone: tzinfo = UTC) -> tuple[Policy, ConsentFacts]:
+    """A consent document of any accepted format, by its entry's formatCode; MalformedMessage for another one."""
+    if format_code == xacml.APPC_FORMAT:
+        return decode_appc(raw, zone=zone)
+    if format_code in (xacml.BPPC_FORMAT, xacml.BPPC_SCAN_FORMAT):
+        return decode_bppc(raw, zone=zone)
+    raise MalformedMessage(
+        f"{format_code!r} is no format of consents", expected=", ".join(sorted(xacml.CONSENT_FORMATS))
+    )
 
 
 def decode_appc(raw: bytes, *, zone: tzinfo = UTC) -> tuple[Policy, ConsentFacts]:
