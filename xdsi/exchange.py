@@ -14,6 +14,7 @@ A transaction that reveals or changes data cannot be served without its decision
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.soap import Envelope
 
 log = logging.getLogger("xdsi.exchange")
+
+_TRACE = re.compile(r"\[trace ([0-9a-f]{32})\]")
 
 Req = TypeVar("Req")
 Resp = TypeVar("Resp")
@@ -438,7 +441,9 @@ def call(
         answer = transaction.response.decode(reply.message)
     except Exception as error:
         failed = replace(transaction.facts(request, None, facts), outcome=8, outcome_description=str(error))
-        client.trail.append(audit_rules.events_for(failed), trace="")
+        # A fault names the trace under which the other end keeps its reasons.
+        found = _TRACE.search(str(error))
+        client.trail.append(audit_rules.events_for(failed), trace=found[1] if found else "")
         raise
     described = replace(transaction.facts(request, answer, facts), trace=reply.trace)
     client.trail.append(audit_rules.events_for(described), trace=reply.trace)
