@@ -17,7 +17,7 @@ from xdsi.domain.subject import Subject
 from xdsi.spec import xacml
 from xdsi.spec.namespaces import DS, HL7V3, SAML, SOAP, WSSE, WSU
 from xdsi.wire import xml
-from xdsi.wire.saml import SamlTrust, issue_assertion, read_assertion, security_header
+from xdsi.wire.saml import SamlTrust, issue_assertion, read_assertion, read_bare_assertion, security_header
 from xdsi.wire.xml import E
 from xdsi.wire.xmldsig import sign_enveloped
 
@@ -127,6 +127,22 @@ def test_header_is_mandatory_to_understand():
 def test_each_assertion_has_its_own_id():
     anonymous = replace(DOCTOR, assertion_id="")
     assert read(issued(anonymous)).subject.assertion_id != read(issued(anonymous)).subject.assertion_id
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"", "InvalidSecurityToken"),
+        (b"<x/>", "InvalidSecurity"),
+        (b"<!DOCTYPE x []><x/>", "InvalidSecurityToken"),
+        (f'<EncryptedAssertion xmlns="{SAML}"/>'.encode(), "UnsupportedSecurityToken"),
+    ],
+)
+def test_assertion_without_header(raw, code):
+    assert read_bare_assertion(issued(), TRUST, now=NOW).subject == read(issued()).subject
+    with pytest.raises(SecurityFault) as caught:
+        read_bare_assertion(raw, TRUST, now=NOW)
+    assert caught.value.wsse_code == code
 
 
 # Number and place

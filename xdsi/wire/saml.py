@@ -18,16 +18,24 @@ from cryptography import x509
 from lxml import etree
 
 from xdsi.domain.codes import Code
-from xdsi.domain.errors import ConfigurationError, SecurityFault
+from xdsi.domain.errors import ConfigurationError, MalformedMessage, SecurityFault
 from xdsi.domain.subject import Subject
-from xdsi.spec.namespaces import DS, SAML, WSU
+from xdsi.spec.namespaces import DS, SAML, WSSE, WSU
+from xdsi.wire import xml
 from xdsi.wire.saml_attributes import REQUIRED, read_attributes
 from xdsi.wire.saml_issue import BEARER, HOLDER_OF_KEY, issue_assertion, security_header
 from xdsi.wire.xml import E, content
 from xdsi.wire.xml_time import read_instant
-from xdsi.wire.xmldsig import TrustedKey, isolate, verify_isolated
+from xdsi.wire.xmldsig import LIMIT, TrustedKey, isolate, verify_isolated
 
-__all__ = ["SamlTrust", "VerifiedAssertion", "issue_assertion", "read_assertion", "security_header"]
+__all__ = [
+    "SamlTrust",
+    "VerifiedAssertion",
+    "issue_assertion",
+    "read_assertion",
+    "read_bare_assertion",
+    "security_header",
+]
 
 _ASSERTION, _ENCRYPTED = E(SAML, "Assertion"), E(SAML, "EncryptedAssertion")
 _ORDER = re.compile(
@@ -130,6 +138,19 @@ def read_assertion(
         **fields,
     )
     return VerifiedAssertion(subject, isolated.raw, conditions.find(E(SAML, "OneTimeUse")) is not None)
+
+
+def read_bare_assertion(
+    raw: bytes, trust: SamlTrust, *, now: datetime, peer_certificate_sha256: str = ""
+) -> VerifiedAssertion:
+    """An assertion that came without a SOAP header (HTTP Authorization), verified as in one."""
+    try:
+        assertion = xml.parse(raw, limit=LIMIT)
+    except MalformedMessage as error:
+        raise _malformed(str(error)) from error
+    header = etree.Element(E(WSSE, "Security"))
+    header.append(assertion)
+    return read_assertion([header], trust, now=now, peer_certificate_sha256=peer_certificate_sha256)
 
 
 def _find(headers: Sequence[etree._Element], trust: SamlTrust, now: datetime) -> etree._Element:
