@@ -18,11 +18,13 @@ from xdsi.domain.identifiers import InstanceIdentifier, PatientId, is_oid
 from xdsi.spec import xacml
 from xdsi.spec.namespaces import HL7V3, XACML_POLICY
 from xdsi.wire import xml
-from xdsi.wire.bppc import decode_bppc
+from xdsi.wire.bppc import decode_bppc, encode_bppc
 from xdsi.wire.xacml import MAX_ELEMENTS, POLICY_SET, parse, read_policy
 from xdsi.wire.xacml_values import moment_of, write_hl7_value
 from xdsi.wire.xml import E, content
 from xdsi.wire.xml_time import write_instant
+
+__all__ = ["decode_appc", "decode_bppc", "decode_consent", "encode_appc", "encode_bppc"]
 
 _PATIENT = frozenset({xacml.PATIENT_ID, xacml.PATIENT_ID_CH})
 
