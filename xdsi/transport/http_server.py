@@ -1,7 +1,8 @@
 """The HTTP front end: gunicorn threads with socket deadlines, one TLS context, audited handshakes.
 
-gunicorn's threaded worker streams bodies both ways but sets no socket timeout and makes a TLS context per connection;
-the subclass here does both, because a slow sender must not hold a thread and a context costs a millisecond.
+gunicorn's threaded worker streams bodies both ways but sets no socket timeout, makes a TLS context per connection, and
+waits for a peer to close on the thread that accepts all others; the subclass here does better, because a slow sender
+must not hold a thread, a context costs a millisecond, and one peer must not keep the others waiting.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gunicorn import util
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers import gthread
 
@@ -89,6 +92,25 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
         else:
             self.parser.unreader.sock.restart()
 
+    def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is gunicorn's
+        """Wait for the peer to close in a thread apart; where too many do so already, do not wait."""
+        if graceful and _LINGERING.acquire(blocking=False):
+            threading.Thread(target=self._linger, daemon=True).start()
+        else:
+            super().close()
+
+    def _linger(self) -> None:
+        try:
+            self.sock.settimeout(None)
+            util.close_graceful(self.sock)
+        except OSError as error:
+            log.debug("close: %s", error)
+        finally:
+            _LINGERING.release()
+
+
+_LINGERING = threading.BoundedSemaphore(64)
+
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with our connections."""
@@ -102,6 +124,20 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             return
         self.nr_conns += 1
         self.enqueue_req(_Connection(self.cfg, client_sock, client_addr, listener.getsockname()))
+
+
+def _heeding_close(app: WsgiApp) -> WsgiApp:
+    """gunicorn drops the header, announces keep-alive and may close all the same; this tells it to announce it."""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            if any(name.lower() == "connection" and value.lower() == "close" for name, value in headers):
+                start_response.__self__.force_close()  # type: ignore[attr-defined]
+            return start_response(status, headers, *rest)
+
+        return app(environ, start)
+
+    return application
 
 
 class HttpServer(BaseApplication):  # type: ignore[misc]
@@ -176,5 +212,5 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(key, value)
 
     def load(self) -> WsgiApp:
-        """The application, made in the worker."""
-        return self._make_app()
+        """The application, made in the worker; its `Connection: close` is heeded."""
+        return _heeding_close(self._make_app())

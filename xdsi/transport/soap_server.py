@@ -100,6 +100,8 @@ class _Protocol(Soap12):  # type: ignore[misc]
         try:
             self._endpoint.receive(ctx.transport.req_env, received)
         except Exception as error:
+            if not isinstance(error, OSError):
+                self._endpoint.discard(ctx.transport.req_env)
             raise _FaultInside(_as_fault(error, received.trace)) from error
 
     def decompose_incoming_envelope(self, ctx: Any, message: str = Soap12.REQUEST) -> None:
@@ -156,12 +158,14 @@ class SoapEndpoint:
         peer_of: Callable[[Mapping[str, Any]], Peer],
         limits: SoapLimits | None = None,
         record: Callable[[str], Recording] | None = None,
+        observe: Callable[[str, str], None] = lambda transaction, outcome: None,
     ) -> None:
         self.actor = actor
         self.make_spool = make_spool
         self._peer_of = peer_of
         self._limits = limits or SoapLimits()
         self._record = record
+        self._observe = observe
         application = Application(
             [_service(actor)],
             tns=_TNS,
@@ -288,6 +292,15 @@ class SoapEndpoint:
                 received.recording.request(data)
             yield data
 
+    def discard(self, environ: Mapping[str, Any]) -> None:
+        """Take in the rest of a refused request, within the limit: who is still sending reads no answer."""
+        left = self._limits.unverified_bytes
+        try:
+            while left > 0 and (data := environ["wsgi.input"].read(READ_SIZE)):
+                left -= len(data)
+        except OSError as error:
+            log.debug("the rest of a refused request did not arrive: %s", error)
+
     # -- through
 
     def answer(self, received: _Received) -> Payload:
@@ -316,12 +329,14 @@ class SoapEndpoint:
         received: _Received = ctx.udc
         headers = ctx.transport.resp_headers
         relates_to = received.envelope.message_id if received.envelope else ""
+        number = received.transaction.number if received.transaction else "none"
+        self._observe(number, "fault" if ctx.out_error is not None else "answered")
         if ctx.out_error is not None:
             error = ctx.out_error
             fault = error.soap_fault if isinstance(error, _FaultInside) else _as_fault(error, received.trace)
             log.info("trace %s: fault %s: %s %s", received.trace.id, fault.code, fault.reason, fault.detail)
             headers["Content-Type"] = soap.CONTENT_TYPE
-            # The rest of the request is not read: the connection cannot be used again.
+            # The rest of the request may not have been read: the connection cannot be used again.
             headers["Connection"] = "close"
             ctx.out_string = [soap.write_fault(fault, relates_to=relates_to, trace=received.trace.id)]
             received.spool.close()
