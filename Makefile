@@ -8,14 +8,15 @@ export PYTHONDONTWRITEBYTECODE = 1
 
 .venv: .venv/installed
 .venv/installed: requirements-dev.lock pyproject.toml setup.py
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "xdsi needs Python 3.11 (spyne 2.14 imports on no other); try: make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-binary spyne -r requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "xdsi needs Python 3.11 (spyne 2.14 imports on no other); try: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv .venv
+	@echo "installing into .venv (a minute) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --use-pep517 -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
 
 demo: .venv
-	$(BIN)/xdsi demo --out $(OUT) $(if $(KEEP),--keep)
+	@$(BIN)/xdsi demo --out $(OUT) $(if $(KEEP),--keep)
 
 test: .venv
 	$(BIN)/python -m pytest

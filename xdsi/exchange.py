@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts, Side
@@ -129,8 +130,8 @@ class Access:
     nodes_required: bool = True
     """a known node must permit what needs no assertion"""
     clock: Clock
-    replay: Callable[[str, str], bool] | None = None
-    """remembers (issuer, assertion id); True when seen before and replays are refused"""
+    replay: Callable[[str, str, datetime], bool] | None = None
+    """remembers (issuer, assertion id, end); True when seen before. None: assertions may be used again"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +193,7 @@ def admit(actor: Actor, transaction: Transaction[Any, Any], envelope: Envelope, 
             envelope.security, access.trust, now=access.clock(), peer_certificate_sha256=peer.certificate_sha256
         )
         subject = verified.subject
-        if access.replay is not None and access.replay(subject.issuer, subject.assertion_id):
-            raise SecurityFault("FailedAuthentication", f"assertion {subject.assertion_id} was used before")
+        _check_replay(access, verified)
     except SecurityFault as fault:
         trace.note("refused", fault=fault.wsse_code, detail=fault.detail)
         facts = _facts(actor, transaction, Caller(peer=peer), trace, Side.SERVER)
@@ -202,6 +202,17 @@ def admit(actor: Actor, transaction: Transaction[Any, Any], envelope: Envelope, 
         raise
     trace.note("admit", user=subject.audit_name, node=peer.node.name if peer.node else "")
     return Caller(peer=peer, subject=subject, assertion=verified.raw)
+
+
+def _check_replay(access: Access, verified: saml.VerifiedAssertion) -> None:
+    subject = verified.subject
+    if access.replay is None:
+        if verified.one_time_use:
+            raise SecurityFault("FailedAuthentication", "an assertion for one use, where uses are not remembered")
+        return
+    until = subject.not_on_or_after or access.clock()
+    if access.replay(subject.issuer, subject.assertion_id, until + timedelta(minutes=5)):
+        raise SecurityFault("FailedAuthentication", f"assertion {subject.assertion_id} was used before")
 
 
 def run(

@@ -11,7 +11,6 @@ from xdsi.storage.recordings import FileRecording
 from xdsi.transport.peers import peer_of_request
 from xdsi.transport.soap_server import SoapEndpoint
 from xdsi.transport.wsgi import compose
-from xdsi.web.operations import operations
 
 __all__ = ["Application", "Parts", "base_url", "build", "prepare", "tls_files", "utc_now"]
 
@@ -34,11 +33,11 @@ def build(settings: Settings) -> Application:
             make_spool=parts.make_spool,
             peer_of=peer_of,
             record=record if folder is not None else None,
+            observe=parts.observe,
         )
         for actor in parts.actors()
     ]
-    pages = operations(parts.ready(), parts.metrics)
-    return Application(parts, compose(endpoints, pages, base_url=base_url(settings)))
+    return Application(parts, compose(endpoints, parts.pages, base_url=base_url(settings)))
 
 
 def prepare(settings: Settings) -> None:

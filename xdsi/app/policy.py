@@ -19,6 +19,7 @@ from xdsi.domain.identity import ANY_AUTHORITY
 from xdsi.domain.ports import Decisions, Spool
 from xdsi.exchange import Access, Client
 from xdsi.rules.identity import IdentityDomain
+from xdsi.storage.replays import SqlReplayMemory
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import client_context
@@ -57,7 +58,12 @@ class PolicyParts(StorageParts):
                 max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
                 clock_skew=timedelta(seconds=saml.clock_skew_seconds),
             )
-        return Access(trust=trust, nodes_required=not self.open_profile, clock=utc_now)
+        return Access(
+            trust=trust,
+            nodes_required=not self.open_profile,
+            clock=utc_now,
+            replay=SqlReplayMemory(self.engine) if trust is not None and saml.refuse_replay else None,
+        )
 
     @cached_property
     def client(self) -> Client:

@@ -8,22 +8,25 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from xdsi.actors import (
-    identity_manager,
-)
+from flask import Flask
+
+from xdsi.actors import identity_manager
 from xdsi.app.actors import ActorParts
 from xdsi.app.storage import utc_now
 from xdsi.domain.errors import ConfigurationError, Refused, Unavailable
 from xdsi.domain.subject import Peer
 from xdsi.rules import audit_alerts
 from xdsi.transport.mllp import MllpServer
+from xdsi.transport.operations_server import OperationsServer
 from xdsi.transport.syslog import Destination, Forwarder
 from xdsi.transport.syslog_collector import Collector
 from xdsi.transport.tls import ReloadingContext, client_context
 from xdsi.transport.wsgi import WsgiApp
+from xdsi.web.operations import operations
 
 log = logging.getLogger("xdsi.app")
 
@@ -77,6 +80,8 @@ class Parts(ActorParts):
                     refused=self.node_refused,
                 )
             )
+        if server.operations_port:
+            found.append(OperationsServer(server.operations_port, self.pages))
         if audit.send:
             found.append(self.forwarder(audit.send))
         return found
@@ -116,6 +121,11 @@ class Parts(ActorParts):
             self.trail.append((audit_alerts.node_refused(self.site, utc_now(), peer, reason),), trace="")
         except Unavailable as error:
             log.error("a refused node could not be audited: %s", error)
+
+    @cached_property
+    def pages(self) -> Flask:
+        """The web pages."""
+        return operations(self.ready(), self.metrics)
 
     def ready(self) -> Mapping[str, Callable[[], str]]:
         """The checks of `/health/ready`."""

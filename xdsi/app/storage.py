@@ -75,6 +75,10 @@ class StorageParts:
         )
         self.metrics = Metrics()
 
+    def observe(self, transaction: str, outcome: str) -> None:
+        """Count an exchange."""
+        self.metrics.count("xdsi_exchanges_total", transaction=transaction, outcome=outcome)
+
     @cached_property
     def engine(self) -> Any:
         """The database, at the newest schema."""

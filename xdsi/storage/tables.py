@@ -339,3 +339,15 @@ audit_chain_head = Table(
     Column("closed", Boolean, nullable=False, server_default=text("false")),
 )
 """Every chain of audit records, and its head when last looked at; `linked` when a record of another chain names it."""
+
+# --- assertions ------------------------------------------------------------------------------------------------------
+
+assertion_use = Table(
+    "assertion_use",
+    metadata,
+    Column("issuer", Exact, primary_key=True),
+    Column("id", Exact, primary_key=True),
+    Column("until", Exact, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+"""Assertions that were used, until they end."""

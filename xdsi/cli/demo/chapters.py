@@ -396,8 +396,8 @@ def audit(stage: Stage) -> None:
         for name, trail in nodes.items():
             for record in trail.search(limit=100_000):
                 if record.trace in ends and "-" in record.transaction:
-                    event = audit_codec.decode(record.xml).event.code
-                    ends[record.trace].add((name, record.transaction, event))
+                    code = audit_codec.decode(record.xml).event.code
+                    ends[record.trace].add((name, record.transaction, code))
         step.got = f"{sum(1 for found in ends.values() if len(found) >= 2)} of {len(traces)}"
     for name, trail in nodes.items():
         with stage.steps.step(f"chain of {name}", "whole", "ITI-20") as step:
