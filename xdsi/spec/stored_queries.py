@@ -6,125 +6,35 @@ the queries beyond the Technical Framework are named with each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from xdsi.spec import uuids
-from xdsi.spec.namespaces import APPROVED, DEPRECATED
+from xdsi.spec.query_parameters import Coding, Parameter, Query, by_id, parameters
 
-
-class Coding(StrEnum):
-    """How a value is written inside rim:Value (3.18.4.1.2.3.5)."""
-
-    STRING = "string"
-    """'text', a quote doubled"""
-    CODE = "code"
-    """'code^^scheme'"""
-    TIME = "time"
-    """DTM digits, usually bare"""
-    NUMBER = "number"
-    """bare digits"""
-    PATIENT = "patient"
-    """'ID^^^&OID&ISO'"""
-    STATUS = "status"
-    """'urn:oasis:names:tc:ebxml-regrep:StatusType:...'"""
-    URN = "urn"
-    """'urn:...', such as an entryUUID, an objectType or an association type"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """One parameter of a stored query."""
-
-    name: str
-    coding: Coding = Coding.STRING
-    required: bool = False
-    multiple: bool = False
-    """a list: its items are alternatives (OR)"""
-    conjunctive: bool = False
-    """the Slot may be repeated; the Slots must all hold (AND)"""
-    like: bool = False
-    """`%` and `_` are wildcards"""
-    vocabulary: frozenset[str] = frozenset()
-    """where not empty: other values are dropped as if they had not been sent"""
-    update: bool = False
-    """of the Document Metadata Update option"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """One stored query."""
-
-    id: str
-    name: str
-    parameters: Mapping[str, Parameter]
-    results: tuple[str, ...]
-    """the object classes it returns"""
-    one_of: tuple[str, ...] = ()
-    """exactly one of these parameters must be sent"""
-    any_of: tuple[str, ...] = ()
-    """at least one of these parameters must be sent"""
-    not_both: tuple[tuple[str, str], ...] = ()
-    """pairs of which at most one may be sent"""
-    single_patient: tuple[str, ...] = ()
-    """for LeafClass, the returned objects of these classes must all be of one patient (3.18.4.1.2.3.1)"""
-    patient_parameter: str = ""
-    """the parameter that carries the patient id"""
-    source: str = "ITI TF-2 3.18"
-
-    @property
-    def needs_home(self) -> bool:
-        """True for queries by identifier, which a gateway routes by AdhocQuery/@home (ITI TF-2 3.38.4.1.2.1)."""
-        return not self.patient_parameter
-
+__all__ = ["EXTENSIONS", "ITI18", "ITI51", "ITI63", "STORED_QUERIES", "Coding", "Parameter", "Query"]
 
 DE: Final = "DocumentEntry"
 SS: Final = "SubmissionSet"
 FD: Final = "Folder"
 AS: Final = "Association"
 
-_STATUSES = frozenset({APPROVED, DEPRECATED})
-
-
-def _parameters(text: str) -> dict[str, Parameter]:
-    """Read lines of `$name coding flags`: R required, M multiple, & conjunctive, L like, MU of Metadata Update."""
-    found: dict[str, Parameter] = {}
-    for line in text.split("\n"):
-        if not line.strip():
-            continue
-        name, coding, *flags = line.split()
-        if not name.startswith("$") or set(flags) - {"R", "M", "&", "L", "MU"} or name in found:
-            raise ValueError(f"not a parameter: {line}")
-        found[name] = Parameter(
-            name=name,
-            coding=Coding(coding),
-            required="R" in flags,
-            multiple="M" in flags,
-            conjunctive="&" in flags,
-            like="L" in flags,
-            vocabulary=_STATUSES if name == "$XDSDocumentEntryStatus" else frozenset(),
-            update="MU" in flags,
-        )
-    return found
-
-
 def _with(base: Mapping[str, Parameter], text: str) -> dict[str, Parameter]:
-    return {**base, **_parameters(text)}
+    return {**base, **parameters(text)}
 
 
 def _without_update(base: Mapping[str, Parameter]) -> dict[str, Parameter]:
     return {name: parameter for name, parameter in base.items() if not parameter.update}
 
 
-_DOCUMENT_FILTERS = _parameters("""
+_DOCUMENT_FILTERS = parameters("""
 $XDSDocumentEntryFormatCode           code   M
 $XDSDocumentEntryConfidentialityCode  code   M &
 $XDSDocumentEntryType                 urn    M
 """)
 
-_FIND_DOCUMENTS = _parameters("""
+_FIND_DOCUMENTS = parameters("""
 $XDSDocumentEntryPatientId                   patient R
 $XDSDocumentEntryStatus                      status  R M
 $XDSDocumentEntryClassCode                   code    M
@@ -146,7 +56,7 @@ $XDSDocumentEntryDocumentAvailability        urn     M MU
 $MetadataLevel                               number  MU
 """)
 
-_FIND_FOLDERS = _parameters("""
+_FIND_FOLDERS = parameters("""
 $XDSFolderPatientId           patient R
 $XDSFolderStatus              status  R M
 $XDSFolderLastUpdateTimeFrom  time
@@ -166,7 +76,7 @@ _EXCLUDABLE = (
 def _excluding() -> tuple[dict[str, Parameter], tuple[tuple[str, str], ...]]:
     base = {
         **_without_update(_FIND_DOCUMENTS),
-        **{name: replace(row, required=False) for name, row in _parameters(_REFERENCE_ID).items()},
+        **{name: replace(row, required=False) for name, row in parameters(_REFERENCE_ID).items()},
     }
     pairs = tuple((f"$XDSDocumentEntry{name}", f"$XDSDocumentEntry{name}Exclude") for name in _EXCLUDABLE)
     return {**base, **{exclude: replace(base[name], name=exclude) for name, exclude in pairs}}, pairs
@@ -180,18 +90,7 @@ def _optional(base: Mapping[str, Parameter], patient: str) -> dict[str, Paramete
     return {**_without_update(base), patient: replace(base[patient], required=False, multiple=True)}
 
 
-def _by_id(rows: Iterable[Query]) -> Mapping[str, Query]:
-    found = {row.id: row for row in rows}
-    for row in found.values():
-        named = {*row.one_of, *row.any_of, *(name for pair in row.not_both for name in pair)}
-        if row.patient_parameter:
-            named.add(row.patient_parameter)
-        if named - row.parameters.keys():
-            raise ValueError(f"{row.name}: unknown parameter {named - row.parameters.keys()}")
-    return found
-
-
-ITI18: Final = _by_id((
+ITI18: Final = by_id((
     Query(
         id=uuids.FIND_DOCUMENTS, name="FindDocuments", parameters=_FIND_DOCUMENTS, results=(DE,),
         patient_parameter="$XDSDocumentEntryPatientId",
@@ -203,7 +102,7 @@ ITI18: Final = _by_id((
     Query(
         id=uuids.FIND_SUBMISSION_SETS, name="FindSubmissionSets", results=(SS,),
         patient_parameter="$XDSSubmissionSetPatientId",
-        parameters=_parameters("""
+        parameters=parameters("""
             $XDSSubmissionSetPatientId           patient R
             $XDSSubmissionSetStatus              status  R M
             $XDSSubmissionSetSourceId            string  M
@@ -230,7 +129,7 @@ ITI18: Final = _by_id((
     ),
     Query(
         id=uuids.GET_DOCUMENTS, name="GetDocuments", results=(DE,), single_patient=(DE,),
-        parameters=_parameters("""
+        parameters=parameters("""
             $XDSDocumentEntryEntryUUID  urn     M
             $XDSDocumentEntryUniqueId   string  M
             $XDSDocumentEntryLogicalID  urn     M MU
@@ -240,7 +139,7 @@ ITI18: Final = _by_id((
     ),
     Query(
         id=uuids.GET_FOLDERS, name="GetFolders", results=(FD,), single_patient=(FD,),
-        parameters=_parameters("""
+        parameters=parameters("""
             $XDSFolderEntryUUID  urn     M
             $XDSFolderUniqueId   string  M
             $XDSFolderLogicalID  urn     M MU
@@ -250,7 +149,7 @@ ITI18: Final = _by_id((
     ),
     Query(
         id=uuids.GET_ASSOCIATIONS, name="GetAssociations", results=(AS,),
-        parameters=_parameters("""
+        parameters=parameters("""
             $uuid                  urn     R M
             $XDSAssociationStatus  status  M MU
             $MetadataLevel         number  MU
@@ -259,7 +158,7 @@ ITI18: Final = _by_id((
     Query(
         id=uuids.GET_DOCUMENTS_AND_ASSOCIATIONS, name="GetDocumentsAndAssociations", results=(DE, AS),
         single_patient=(DE,),
-        parameters=_parameters("""
+        parameters=parameters("""
             $XDSDocumentEntryEntryUUID  urn     M
             $XDSDocumentEntryUniqueId   string  M
             $XDSAssociationStatus       status  M MU
@@ -269,7 +168,7 @@ ITI18: Final = _by_id((
     ),
     Query(
         id=uuids.GET_SUBMISSION_SETS, name="GetSubmissionSets", results=(SS, AS), single_patient=(SS,),
-        parameters=_parameters("""
+        parameters=parameters("""
             $uuid           urn     R M
             $MetadataLevel  number  MU
         """),
@@ -296,7 +195,7 @@ ITI18: Final = _by_id((
     ),
     Query(
         id=uuids.GET_FOLDERS_FOR_DOCUMENT, name="GetFoldersForDocument", results=(FD,),
-        parameters=_parameters("""
+        parameters=parameters("""
             $XDSDocumentEntryEntryUUID  urn
             $XDSDocumentEntryUniqueId   string
             $XDSAssociationStatus       status  M MU
@@ -306,7 +205,7 @@ ITI18: Final = _by_id((
     ),
     Query(
         id=uuids.GET_RELATED_DOCUMENTS, name="GetRelatedDocuments", results=(DE, AS),
-        parameters=_parameters("""
+        parameters=parameters("""
             $XDSDocumentEntryEntryUUID  urn
             $XDSDocumentEntryUniqueId   string
             $AssociationTypes           urn     R M
@@ -319,7 +218,7 @@ ITI18: Final = _by_id((
 ))  # fmt: skip
 """The queries of Registry Stored Query"""
 
-ITI51: Final = _by_id((
+ITI51: Final = by_id((
     Query(
         id=uuids.FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS, name="FindDocumentsForMultiplePatients", results=(DE,),
         parameters=_optional(_FIND_DOCUMENTS, "$XDSDocumentEntryPatientId"),
@@ -339,7 +238,7 @@ ITI51: Final = _by_id((
 ))  # fmt: skip
 """The queries of Multi-Patient Stored Query"""
 
-ITI63: Final = _by_id((
+ITI63: Final = by_id((
     Query(
         id="urn:uuid:f2072993-9478-41df-a603-8f016706efe8", name="Fetch", parameters=_FIND_DOCUMENTS, results=(DE,),
         patient_parameter="$XDSDocumentEntryPatientId", source="Cross-Community Fetch supplement",
@@ -347,7 +246,7 @@ ITI63: Final = _by_id((
 ))  # fmt: skip
 """The query of Cross Gateway Fetch"""
 
-EXTENSIONS: Final = _by_id((
+EXTENSIONS: Final = by_id((
     Query(
         id="urn:uuid:4308b1df-36de-4bef-8e2e-ba91f593c435", name="FindDocumentsExclude", results=(DE,),
         parameters=_EXCLUDE_PARAMETERS, not_both=_EXCLUDE_PAIRS, patient_parameter="$XDSDocumentEntryPatientId",

@@ -14,7 +14,7 @@ from xdsi.domain.metadata import RegistryObject
 from xdsi.domain.stored_query import AdhocQuery, QueryAnswer
 from xdsi.spec.namespaces import QUERY, RIM
 from xdsi.wire import xml
-from xdsi.wire.ebxml import markup, response
+from xdsi.wire.ebxml import elements, markup, response
 from xdsi.wire.ebxml import objects as ebrim
 from xdsi.wire.message import Message, Packaging, Payload
 
@@ -40,7 +40,7 @@ def decode_request(message: Message) -> AdhocQuery:
     return AdhocQuery(
         query_id=(query.get("id") or "").strip(),
         return_type="" if option is None else (option.get("returnType") or "RegistryObject").strip(),
-        slots=tuple((slot.name, slot.values) for slot in ebrim.slots(query)),
+        slots=tuple((slot.name, slot.values) for slot in elements.slots(query)),
         home_community_id=(query.get("home") or "").strip(),
         return_composed_objects=option is not None and option.get("returnComposedObjects", "").strip() in {"true", "1"},
         start_index=_integer(root, "startIndex", 0),
@@ -101,7 +101,7 @@ def decode_answer(message: Message) -> QueryAnswer:
     references: list[tuple[str, str]] = []
     fragments: list[bytes] = []
     for child in () if found is None else found.iterchildren("*"):
-        if child.tag == ebrim.OBJECT_REF:
+        if child.tag == elements.OBJECT_REF:
             references.append(((child.get("id") or "").strip(), (child.get("home") or "").strip()))
         else:
             fragments.append(xml.serialize(child))

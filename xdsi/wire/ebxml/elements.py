@@ -1,0 +1,75 @@
+"""The small parts of ebRIM elements: attributes, Slots, names. ebRIM 3.0 (rim.xsd)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from lxml import etree
+
+from xdsi.domain.errors import MalformedMessage
+from xdsi.domain.identifiers import new_entry_uuid
+from xdsi.domain.metadata import Slot
+from xdsi.spec.namespaces import RIM
+from xdsi.wire import xml
+
+LONGEST: Final = 4096
+"""characters of an XML attribute other than a name or description; rules set lower limits"""
+
+SLOT: Final = xml.E(RIM, "Slot")
+NAME: Final = xml.E(RIM, "Name")
+DESCRIPTION: Final = xml.E(RIM, "Description")
+VERSION_INFO: Final = xml.E(RIM, "VersionInfo")
+CLASSIFICATION: Final = xml.E(RIM, "Classification")
+EXTERNAL_IDENTIFIER: Final = xml.E(RIM, "ExternalIdentifier")
+OBJECT_REF: Final = xml.E(RIM, "ObjectRef")
+EXTRINSIC_OBJECT: Final = xml.E(RIM, "ExtrinsicObject")
+REGISTRY_PACKAGE: Final = xml.E(RIM, "RegistryPackage")
+ASSOCIATION: Final = xml.E(RIM, "Association")
+_VALUE_LIST = xml.E(RIM, "ValueList")
+_VALUE = xml.E(RIM, "Value")
+_LOCALIZED = xml.E(RIM, "LocalizedString")
+
+
+def attribute(element: etree._Element, name: str) -> str:
+    """An XML attribute without surrounding white space; empty where it is absent."""
+    value = (element.get(name) or "").strip()
+    if len(value) > LONGEST:
+        # Problems repeat ids and values; nobody shall make an answer much larger than the request.
+        place = element.getroottree().getpath(element)
+        raise MalformedMessage(f"{name} of {len(value)} characters", location=place, expected=f"at most {LONGEST}")
+    return value
+
+
+def slots(element: etree._Element) -> Iterator[Slot]:
+    """The rim:Slot children of an element, in order, with surrounding white space of values removed."""
+    for child in element.iterchildren(SLOT):
+        yield read_slot(child)
+
+
+def read_slot(element: etree._Element) -> Slot:
+    """A rim:Slot."""
+    values = []
+    for value_list in element.iterchildren(_VALUE_LIST):
+        for value in value_list.iterchildren(_VALUE):
+            values.append(xml.content(value) if len(value) else (value.text or "").strip())
+    return Slot(attribute(element, "name"), tuple(values))
+
+
+def localized(element: etree._Element) -> str:
+    """The first LocalizedString of a rim:Name or rim:Description."""
+    for child in element.iterchildren(_LOCALIZED):
+        return child.get("value") or ""
+    return ""
+
+
+def name_of(element: etree._Element) -> str:
+    """The first LocalizedString of an element's rim:Name."""
+    for child in element.iterchildren(NAME):
+        return localized(child)
+    return ""
+
+
+def sub_id(element: etree._Element) -> str:
+    """The id of a sub-element; some senders leave it out (ITI TF-3 4.2.3.1.5)."""
+    return attribute(element, "id") or new_entry_uuid()

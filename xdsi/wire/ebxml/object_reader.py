@@ -1,0 +1,227 @@
+"""One registry object from its element; what is wrong in how it is written becomes findings.
+
+ITI TF-3 4.2.1 (markers), 4.2.3.1 (Slots, Classifications, ExternalIdentifiers), 4.2.3.1.6 (extra metadata).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from lxml import etree
+
+from xdsi.domain.codes import Code
+from xdsi.domain.identifiers import new_entry_uuid
+from xdsi.domain.metadata import Author, Extra, ExtraClassification, ExtraIdentifier, RegistryObject, Slot
+from xdsi.domain.outcome import Problem
+from xdsi.wire.ebxml import elements
+from xdsi.wire.ebxml.fields import (
+    ASSOCIATION,
+    AUTHOR_BY_SLOT,
+    DOCUMENT_ENTRY,
+    MARKERS,
+    Coding,
+    Field,
+    ObjectClass,
+)
+
+
+def finding(rule: str, text: str, location: str) -> Problem:
+    """A problem that only the element shows."""
+    return Problem("XDSRegistryMetadataError", text, location=location, rule=rule)
+
+
+class ObjectReader:
+    """Reads one object; `siblings` are Classifications beside it in the list that name it."""
+
+    def __init__(self, element: etree._Element, siblings: Iterable[etree._Element]) -> None:
+        self.element = element
+        self.findings: list[Problem] = []
+        self.id = elements.attribute(element, "id")
+        self.slots: list[Slot] = []
+        self.name = self.description = ""
+        self.version: int | None = None
+        self.classifications: list[etree._Element] = []
+        self.identifiers: list[etree._Element] = []
+        self._gather()
+        self._gather_siblings(siblings)
+
+    def _report(self, rule: str, text: str, place: str = "") -> None:
+        self.findings.append(finding(rule, text, f"{self.id}/{place}" if place else self.id))
+
+    def _gather(self) -> None:
+        for child in self.element.iterchildren("*"):
+            tag = child.tag
+            if tag == elements.SLOT:
+                self.slots.append(elements.read_slot(child))
+            elif tag == elements.CLASSIFICATION:
+                self._owned(child, "classifiedObject", "Classification")
+                self.classifications.append(child)
+            elif tag == elements.EXTERNAL_IDENTIFIER:
+                self._owned(child, "registryObject", "ExternalIdentifier")
+                self.identifiers.append(child)
+            elif tag == elements.NAME:
+                self.name = self.name or elements.localized(child)
+            elif tag == elements.DESCRIPTION:
+                self.description = self.description or elements.localized(child)
+            elif tag == elements.VERSION_INFO:
+                number = elements.attribute(child, "versionName")
+                self.version = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
+
+    def _gather_siblings(self, siblings: Iterable[etree._Element]) -> None:
+        for child in siblings:
+            if elements.attribute(child, "classificationNode"):
+                self.classifications.append(child)
+            else:
+                scheme = elements.attribute(child, "classificationScheme")
+                text = f"the Classification of {self.id} by scheme {scheme} stands beside the object, not inside it"
+                self._report("CLASSIFICATION.place", text)
+
+    def _owned(self, child: etree._Element, reference: str, what: str) -> None:
+        named = elements.attribute(child, reference)
+        if named != self.id:
+            text = f"{what} {elements.attribute(child, 'id')} inside object {self.id} says {reference}={named!r}"
+            self._report(f"{what.upper()}.{reference}", f"{text}; it must name the object it stands in", reference)
+
+    def read(self) -> RegistryObject | None:
+        """The object, or None for a package that is neither SubmissionSet nor Folder."""
+        object_class = self._object_class()
+        if object_class is None:
+            return None
+        if not self.id and object_class is not ASSOCIATION:
+            self._report(f"{object_class.short}.id", f"an {object_class.element} has no id")
+        values: dict[str, Any] = {"entry_uuid": self.id or new_entry_uuid()}
+        for row in object_class.attributes:
+            values[row.attribute] = elements.attribute(self.element, row.identifier)
+        for row in object_class.names:
+            values[row.attribute] = self.name
+        for row in object_class.descriptions:
+            values[row.attribute] = self.description
+        for row in object_class.versions:
+            values[row.attribute] = self.version
+        extra = Extra(
+            slots=tuple(self._read_slots(object_class.by_slot, object_class.short, values)),
+            classifications=tuple(self._read_classifications(object_class, values)),
+            identifiers=tuple(self._read_identifiers(object_class, values)),
+        )
+        return object_class.type(**values, extra=extra)
+
+    def _object_class(self) -> ObjectClass | None:
+        if self.element.tag == elements.EXTRINSIC_OBJECT:
+            return DOCUMENT_ENTRY
+        if self.element.tag == elements.ASSOCIATION:
+            return ASSOCIATION
+        markers: dict[str, ObjectClass] = {}
+        ordinary = []
+        for child in self.classifications:
+            node = elements.attribute(child, "classificationNode")
+            if node in MARKERS:
+                markers[node] = MARKERS[node]
+            else:
+                ordinary.append(child)
+        self.classifications = ordinary
+        if len(markers) == 1:
+            return next(iter(markers.values()))
+        marked = "both SubmissionSet and Folder" if markers else "neither SubmissionSet nor Folder"
+        self._report("PACKAGE.marker", f"RegistryPackage {self.id} is marked as {marked}")
+        return None
+
+    def _read_slots(self, known: Mapping[str, Field], short: str, values: dict[str, Any]) -> Iterator[Slot]:
+        seen: set[str] = set()
+        for one in self.slots:
+            if one.name in seen:
+                text = f"Slot {one.name} occurs more than once in {self.id}; its values belong into one ValueList"
+                self._report(f"{short}.slot.twice", text, one.name)
+                continue
+            seen.add(one.name)
+            row = known.get(one.name)
+            if row is None:
+                yield one
+                continue
+            present = tuple(filter(None, one.values))
+            if row.multiple:
+                values[row.attribute] = present
+            elif present:
+                values[row.attribute] = present[0]
+                if len(present) > 1:
+                    text = f"{row.name} of {self.id} has {len(present)} values; it has at most one"
+                    self._report(f"{short}.{row.name}.values", text, row.name)
+
+    def _read_classifications(
+        self, object_class: ObjectClass, values: dict[str, Any]
+    ) -> Iterator[ExtraClassification]:
+        found: dict[str, list[Code | Author]] = {}
+        for child in self.classifications:
+            scheme = elements.attribute(child, "classificationScheme")
+            node = elements.attribute(child, "classificationNode")
+            flag = object_class.by_node.get(node)
+            row = object_class.by_scheme.get(scheme)
+            if flag is not None:
+                values[flag.attribute] = True
+            elif row is None:
+                yield ExtraClassification(
+                    scheme=scheme,
+                    node=node,
+                    representation=child.get("nodeRepresentation") or "",
+                    name=elements.name_of(child),
+                    slots=tuple(elements.slots(child)),
+                    id=elements.sub_id(child),
+                )
+            else:
+                read = self._author if row.coding is Coding.AUTHOR else self._code
+                found.setdefault(scheme, []).append(read(child, row, object_class.short))
+        for scheme, items in found.items():
+            row = object_class.by_scheme[scheme]
+            values[row.attribute] = tuple(items) if row.multiple else items[0]
+            if len(items) > 1 and not row.multiple:
+                text = f"{row.name} of {self.id} has {len(items)} Classifications; it has at most one"
+                self._report(f"{object_class.short}.{row.name}.values", text, row.name)
+
+    def _code(self, child: etree._Element, row: Field, short: str) -> Code:
+        code = elements.attribute(child, "nodeRepresentation")
+        slots = (one for one in elements.slots(child) if one.name == "codingScheme")
+        schemes = [value for one in slots for value in one.values if value]
+        if not code:
+            text = f"{row.name} of {self.id}: the Classification has no nodeRepresentation, which carries the code"
+            self._report(f"{short}.{row.name}.code", text, row.name)
+        if len(schemes) != 1:
+            text = f"{row.name} of {self.id}: Slot codingScheme has {len(schemes)} values; it has exactly one"
+            self._report(f"{short}.{row.name}.codingScheme", text, row.name)
+        return Code(code, schemes[0] if schemes else "", elements.name_of(child))
+
+    def _author(self, child: etree._Element, row: Field, short: str) -> Author:
+        values: dict[str, Any] = {}
+        extra = []
+        seen: set[str] = set()
+        for one in elements.slots(child):
+            known = AUTHOR_BY_SLOT.get(one.name)
+            if one.name in seen:
+                text = f"Slot {one.name} occurs more than once in an author of {self.id}"
+                self._report(f"{short}.author.slot.twice", text, one.name)
+            elif known is None:
+                extra.append(one)
+            else:
+                present = tuple(filter(None, one.values))
+                if known.multiple:
+                    values[known.attribute] = present
+                elif present:
+                    values[known.attribute] = present[0]
+                    if len(present) > 1:
+                        text = f"{one.name} of an author of {self.id} has {len(present)} values; it has at most one"
+                        self._report(f"{short}.author.{one.name}.values", text, one.name)
+            seen.add(one.name)
+        return Author(**values, extra=tuple(extra), id=elements.sub_id(child))
+
+    def _read_identifiers(self, object_class: ObjectClass, values: dict[str, Any]) -> Iterator[ExtraIdentifier]:
+        seen: set[str] = set()
+        for child in self.identifiers:
+            scheme, value = elements.attribute(child, "identificationScheme"), elements.attribute(child, "value")
+            row = object_class.by_identification.get(scheme)
+            if row is None:
+                yield ExtraIdentifier(scheme, value, elements.name_of(child), id=elements.sub_id(child))
+            elif scheme in seen:
+                text = f"{row.name} of {self.id} has more than one ExternalIdentifier; it has at most one"
+                self._report(f"{object_class.short}.{row.name}.values", text, row.name)
+            else:
+                values[row.attribute] = value
+            seen.add(scheme)
