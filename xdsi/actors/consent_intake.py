@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from xdsi.domain.consent import Consent, ConsentFacts, Policy, SignatureStatus
+from xdsi.domain.consent import Consent, Policy, SignatureStatus
 from xdsi.domain.errors import IntegrityLost, MalformedMessage
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.identity import PatientIdentities
@@ -19,10 +19,11 @@ from xdsi.domain.metadata import Association, DocumentEntry
 from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, DocumentStore, RegistrySession
 from xdsi.domain.submission import Submission
+from xdsi.rules import consent_document
 from xdsi.spec import uuids
-from xdsi.spec.xacml import APPC_FORMAT, CONSENT_FORMATS, FORMAT_SCHEME
-from xdsi.wire import consent as consent_documents
+from xdsi.spec.xacml import CONSENT_FORMATS, FORMAT_SCHEME
 from xdsi.wire import signature_document
+from xdsi.wire.consent import decode_consent
 
 log = logging.getLogger("xdsi.consent")
 
@@ -103,13 +104,14 @@ class SignedConsentIntake:
         if raw is None:
             return replace(consent, reason="the document is not at hand")
         try:
-            policy, facts = _decode(entry, raw)
+            policy, facts = decode_consent(raw, entry.format_code.code if entry.format_code else "")
         except MalformedMessage as error:
             return replace(consent, status=SignatureStatus.FAILED, reason=f"unreadable: {error}")
         consent = replace(consent, policy=policy, valid_from=facts.valid_from, valid_until=facts.valid_until)
-        contradiction = self._contradiction(entry, facts, consent.patient)
-        if contradiction:
-            return replace(consent, status=SignatureStatus.FAILED, reason=contradiction)
+        contradictions = tuple(consent_document.check(facts, entry, linked=self.identities.aliases))
+        if contradictions:
+            reason = "; ".join(problem.context for problem in contradictions)
+            return replace(consent, status=SignatureStatus.FAILED, reason=reason)
         if not signatures:
             return replace(consent, reason="no signature")
         results = [self._verify_signature(consent, signature) for signature in signatures]
@@ -119,17 +121,6 @@ class SignedConsentIntake:
                 if result.status is status:
                     return result
         return consent
-
-    def _contradiction(self, entry: DocumentEntry, facts: ConsentFacts, patient: PatientId) -> str:
-        """What the document says of itself must be what its metadata say; the signed document wins by refusing."""
-        if facts.document_id != entry.unique_id:
-            return f"the document calls itself {facts.document_id}, its metadata {entry.unique_id}"
-        same = {patient, *self.identities.aliases(patient)}
-        named = facts.patients
-        if not named or not set(named) <= same:
-            about = ", ".join(p.cx for p in named) or "nobody"
-            return f"the document is about {about}, its metadata about {patient.cx}"
-        return ""
 
     def _verify_signature(self, consent: Consent, signature: DocumentEntry) -> Consent:
         raw = self._read(signature.unique_id)
@@ -159,13 +150,6 @@ class SignedConsentIntake:
             return b"".join(stored.document.open())
         except IntegrityLost:
             return None
-
-
-def _decode(entry: DocumentEntry, raw: bytes) -> tuple[Policy, ConsentFacts]:
-    assert entry.format_code is not None
-    if entry.format_code.code == APPC_FORMAT:
-        return consent_documents.decode_appc(raw)
-    return consent_documents.decode_bppc(raw)
 
 
 def is_consent(entry: DocumentEntry) -> bool:

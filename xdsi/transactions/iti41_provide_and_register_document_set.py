@@ -110,7 +110,7 @@ def _problems(request: Provision, ports: ProvidePorts) -> Iterator[Problem]:
                 location=entry.entry_uuid,
                 rule="DE.hash.document",
             )
-        if entry.size and entry.size != str(document.size):
+        if entry.size.isdigit() and int(entry.size) != document.size:
             yield Problem(
                 "XDSRepositoryMetadataError",
                 f"size of document {entry.unique_id} is {document.size}, the metadata say {entry.size}",
