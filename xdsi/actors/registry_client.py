@@ -29,7 +29,8 @@ class RegistersBy42:
         try:
             called = call(self.client, iti42.TRANSACTION, submission, self.channel)
         except (MalformedMessage, SoapFault) as error:
-            raise Unavailable(f"the registry did not register: {error}") from error
+            refused = isinstance(error, SoapFault) and error.code != "Receiver"
+            raise Unavailable(f"the registry did not register: {error}", uncertain=not refused) from error
         called.close()
         return called.answer
 

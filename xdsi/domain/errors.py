@@ -101,7 +101,14 @@ class Rejected(XdsiError):
 
 
 class Unavailable(XdsiError):
-    """Something this exchange depends on cannot be reached now; trying again later may work."""
+    """Something this exchange depends on cannot be reached now; trying again later may work.
+
+    `uncertain` when it may have done what it was asked to before it fell silent.
+    """
+
+    def __init__(self, message: str = "", *, uncertain: bool = False) -> None:
+        super().__init__(message)
+        self.uncertain = uncertain
 
 
 class IntegrityLost(XdsiError):

@@ -120,13 +120,13 @@ class DocumentStore(Protocol):
         """Make bytes durable under their SHA-256 and return it; not yet retrievable by a uniqueId."""
 
     def publish(self, unique_id: str, mime_type: str, sha256: str, size: int, sha1: str) -> None:
-        """Make a staged document retrievable by its uniqueId; the same bytes again do no harm.
+        """Make a staged document retrievable by its uniqueId; the same bytes again are one more claim to it.
 
         Raises ValueError when other bytes are already published under the uniqueId.
         """
 
     def withdraw(self, unique_id: str) -> None:
-        """Undo `publish` of a submission that was refused."""
+        """Undo one `publish` of a submission that was refused; others of the same document stand."""
 
     def find(self, unique_id: str) -> StoredDocument | None:
         """The published document, or None."""

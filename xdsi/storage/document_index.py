@@ -56,12 +56,17 @@ class DocumentIndex:
             after = page[-1].unique_id
 
     def add(self, entry: Indexed) -> None:
-        """Let a uniqueId name bytes; the same bytes again do no harm, ValueError for others."""
+        """Let a uniqueId name bytes; the same bytes again are one more claim to it, ValueError for others."""
         row: dict[str, Any] = {name: getattr(entry, name) for name in Indexed.__slots__}
         with writing(self._engine) as connection:
             # ON CONFLICT is the same on both engines but lies in their dialects.
             insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(t).values(row)
-            connection.execute(insert.on_conflict_do_nothing(index_elements=["unique_id"]))
+            again = insert.on_conflict_do_update(
+                index_elements=["unique_id"],
+                set_={"claims": t.c.claims + 1},
+                where=t.c.sha256 == insert.excluded.sha256,
+            )
+            connection.execute(again)
             present = connection.execute(_BY_UNIQUE_ID, {"id": entry.unique_id}).one()
             if present.sha256 != entry.sha256:
                 raise ValueError(f"other bytes are published under {entry.unique_id}")
@@ -74,9 +79,10 @@ class DocumentIndex:
             )
 
     def remove(self, unique_id: str) -> None:
-        """Forget a uniqueId."""
+        """Take one claim back; with the last one the uniqueId is forgotten."""
         with writing(self._engine) as connection:
-            connection.execute(delete(t).where(t.c.unique_id == unique_id))
+            connection.execute(update(t).where(t.c.unique_id == unique_id).values(claims=t.c.claims - 1))
+            connection.execute(delete(t).where(t.c.unique_id == unique_id, t.c.claims <= 0))
 
     def uses(self, sha256: str) -> bool:
         """True when a uniqueId names these bytes."""

@@ -20,6 +20,7 @@ from xdsi.domain.submission import Document
 from xdsi.storage.blobs import GRACE_SECONDS, Blobs
 from xdsi.storage.document_index import DocumentIndex, Indexed
 from xdsi.storage.files import CHUNK, chunks_of
+from xdsi.storage.unit_of_work import NestedUnitOfWork
 
 log = logging.getLogger("xdsi.documents")
 
@@ -48,7 +49,7 @@ class FileDocumentStore:
         return self._blobs.put(document)
 
     def publish(self, unique_id: str, mime_type: str, sha256: str, size: int, sha1: str) -> None:
-        """Make a staged document retrievable by its uniqueId; the same bytes again do no harm.
+        """Make a staged document retrievable by its uniqueId; the same bytes again are one more claim to it.
 
         Raises ValueError when other bytes are already published under the uniqueId, LookupError for bytes that were
         not staged.
@@ -60,7 +61,10 @@ class FileDocumentStore:
         self._blobs.confirm(sha256)
 
     def withdraw(self, unique_id: str) -> None:
-        """Undo `publish` of a submission that was refused; the bytes go with the next `collect` unless used."""
+        """Undo one `publish` of a submission that was refused; others of the same document stand.
+
+        With the last one the bytes go with the next `collect` unless used.
+        """
         entry = self._index.find(unique_id)
         if entry is not None:
             self._blobs.doubt(entry.sha256)
@@ -164,12 +168,13 @@ class StoredFile:
             if self._blobs.state(self._entry.sha256) == state:
                 self._blobs.set_aside(self._entry.sha256)
                 self._index.set_quarantined(self._entry.sha256)
-        except Unavailable as error:
+        except (Unavailable, NestedUnitOfWork) as error:
+            # Without its file it is not served either.
             log.error("document %s could not be put into quarantine: %s", self.unique_id, error)
 
     def _note(self, state: str) -> None:
         try:
             self._index.set_verified(self._entry.sha256, state)
-        except Unavailable as error:
+        except (Unavailable, NestedUnitOfWork) as error:
             # It is only hashed again next time.
-            log.warning("document %s: %s", self.unique_id, error)
+            log.info("document %s: %s", self.unique_id, error)

@@ -254,9 +254,11 @@ document = Table(
     Column("mime_type", Exact, nullable=False),
     Column("verified", Exact, nullable=False, server_default=""),
     Column("quarantined", Boolean, nullable=False, server_default=text("false")),
+    Column("claims", Integer, nullable=False, server_default=text("1")),
     Index("ix_document_sha256", "sha256"),
 )
-"""What the store of documents holds; `verified` is the state of the file when its hash was last found right."""
+"""What the store of documents holds; `verified` is the state of the file when its hash was last found right, `claims`
+how many submissions published it."""
 
 # --- hospital --------------------------------------------------------------------------------------------------------
 

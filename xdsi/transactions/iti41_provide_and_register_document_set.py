@@ -43,27 +43,33 @@ def handle(call: Call[Provision]) -> Outcome:
     published: list[str] = []
     try:
         for entry in entries:
-            document = call.request.documents[entry.entry_uuid]
-            sha256 = ports.documents.stage(document)
-            already_there = ports.documents.find(entry.unique_id) is not None
-            try:
-                ports.documents.publish(entry.unique_id, entry.mime_type, sha256, document.size, document.sha1)
-            except ValueError:
+            if not _publish(entry, call.request.documents[entry.entry_uuid], ports):
                 return _undo(ports, published, _non_identical(entry))
-            if not already_there:
-                published.append(entry.unique_id)
+            published.append(entry.unique_id)
         call.trace.note("stored", documents=len(entries))
-        outcome = ports.registry.register(replace(call.request.submission, document_entries=entries), call.caller)
-    except Unavailable as error:
-        call.trace.note("registry", error=str(error))
-        problem = Problem("XDSRegistryNotAvailable", "the registry cannot be reached")
-        return _undo(ports, published, problem)
+        try:
+            outcome = ports.registry.register(replace(call.request.submission, document_entries=entries), call.caller)
+        except Unavailable as error:
+            call.trace.note("registry", error=str(error))
+            problem = Problem("XDSRegistryNotAvailable", "the registry cannot be reached")
+            # One that may have registered before it fell silent must find the documents: the source will ask again.
+            return _undo(ports, () if error.uncertain else published, problem)
     except BaseException:
         _undo(ports, published)
         raise
     if not outcome.accepted:
         _undo(ports, published)
     return Outcome.of((*problems, *outcome.problems))
+
+
+def _publish(entry: DocumentEntry, document: Document, ports: ProvidePorts) -> bool:
+    """Make a document durable and retrievable; False where other bytes are there under its uniqueId."""
+    sha256 = ports.documents.stage(document)
+    try:
+        ports.documents.publish(entry.unique_id, entry.mime_type, sha256, document.size, document.sha1)
+    except ValueError:
+        return False
+    return True
 
 
 def _undo(ports: ProvidePorts, published: Sequence[str], *problems: Problem) -> Outcome:

@@ -15,6 +15,7 @@ from typing import Any
 
 import requests
 import requests.adapters
+import urllib3.exceptions
 from lxml import etree
 from zeep import Client, Settings
 from zeep.plugins import apply_egress
@@ -121,14 +122,15 @@ class SoapClient:
         try:
             response = self._session.post(self.url, data=data, headers=headers, timeout=self._timeout, stream=True)
         except (requests.ConnectionError, requests.Timeout) as error:
-            raise Unavailable(f"{self.url} cannot be reached: {_reason(error)}") from error
+            uncertain = not _never_connected(error)
+            raise Unavailable(f"{self.url} cannot be reached: {_reason(error)}", uncertain=uncertain) from error
         spool = self._make_spool()
         try:
             with response:
                 reply = self._read(response, spool)
         except (requests.RequestException, OSError) as error:
             spool.close()
-            raise Unavailable(f"{self.url} broke off its answer: {_reason(error)}") from error
+            raise Unavailable(f"{self.url} broke off its answer: {_reason(error)}", uncertain=True) from error
         except BaseException:
             spool.close()
             raise
@@ -214,6 +216,14 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
 def _wsdl_name(transaction: Transaction[Any, Any]) -> str:
     number = {"RAD-68": "ITI-41"}.get(transaction.number, transaction.number)
     return number.replace("-", "").lower()
+
+
+def _never_connected(error: requests.RequestException) -> bool:
+    """True when nothing of the request can have reached the other end."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+        return True
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(cause, urllib3.exceptions.NewConnectionError)
 
 
 def _reason(error: BaseException) -> str:
