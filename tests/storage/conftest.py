@@ -30,6 +30,11 @@ def _programs() -> Path | None:
     return Path(anywhere).resolve().parent if anywhere else None
 
 
+def _version(programs: Path) -> int:
+    said = subprocess.run([str(programs / "initdb"), "--version"], check=True, capture_output=True, text=True).stdout
+    return int("".join(filter(str.isdigit, said.split()[2].partition(".")[0])) or 0)
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """The URL of a database on a private server that is empty but for the schema."""
@@ -53,8 +58,10 @@ def postgresql_server() -> Iterator[str]:
     data = str(folder / "data")
     try:
         # A locale whose order is not that of bytes: columns must not depend on it.
-        run(str(programs / "initdb"), "-D", data, "-U", "xdsi", "-A", "trust", "-E", "UTF8", "--no-sync",
-            "--locale-provider=icu", "--icu-locale=en-US")  # fmt: skip
+        locale = ("--locale-provider=icu", "--icu-locale=en-US") if _version(programs) >= 15 else ("--locale=C.UTF-8",)
+        run(
+            str(programs / "initdb"), "-D", data, "-U", "xdsi", "-A", "trust", "-E", "UTF8", "--no-sync", *locale
+        )  # fmt: skip
         options = f"-k {folder} -c listen_addresses='' -c fsync=off -c deadlock_timeout=100ms"
         run(str(programs / "pg_ctl"), "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start")
         try:

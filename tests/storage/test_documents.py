@@ -20,7 +20,7 @@ from sqlalchemy.engine import Engine
 from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.submission import Document
 from xdsi.storage import blobs, documents
-from xdsi.storage.database import open_database
+from xdsi.storage.database import open_database, writing
 from xdsi.storage.documents import WITHHELD, FileDocumentStore
 from xdsi.storage.spool import SpoolFolder
 from xdsi.storage.tables import document as rows
@@ -432,7 +432,7 @@ import sys
 from itertools import count
 from pathlib import Path
 from xdsi.domain.submission import Document
-from xdsi.storage.database import open_database
+from xdsi.storage.database import open_database, writing
 from xdsi.storage.documents import FileDocumentStore
 store = FileDocumentStore(open_database(sys.argv[1]), Path(sys.argv[2]))
 for number in count():
@@ -476,3 +476,19 @@ def test_a_killed_process_loses_nothing_it_acknowledged(
     assert not kept & set(removed)
     assert files(folder, "incoming") == files(folder, "journal") == []
     engine.dispose()
+
+
+def test_verifying_inside_a_unit_of_work_does_not_wait_for_itself(
+    store: FileDocumentStore, engine: Engine, folder: Path
+) -> None:
+    publish(store, "2.999.1", b"precious")
+    publish(store, "2.999.2", b"rotten")
+    os.utime(blob(folder, b"precious"), (1, 1))
+    rot(blob(folder, b"rotten"))
+    with writing(engine):
+        found, rotten = store.find("2.999.1"), store.find("2.999.2")
+        assert found is not None
+        assert found.verify()
+        assert rotten is not None
+        assert not rotten.verify()
+    assert files(folder, "quarantine") != []

@@ -22,6 +22,7 @@ from tests.storage.registered import (
     member,
     submission,
 )
+from xdsi.domain.codes import Code
 from xdsi.domain.errors import Rejected, Unavailable
 from xdsi.domain.identifiers import PatientId, new_entry_uuid
 from xdsi.domain.identity import Demographics
@@ -522,3 +523,16 @@ def test_a_database_that_goes_away_is_unavailable(engine: Engine, registry: SqlR
         session.patient_status(A)
 
 
+
+
+def test_a_code_longer_than_an_index_can_hold_is_never_a_defect(registry: SqlRegistry, engine: Engine) -> None:
+    noise = "".join(str(number) for number in range(3000))
+    long = entry(event_codes=(Code(noise, "2.999.20"),))
+    if engine.dialect.name == "postgresql":
+        with pytest.raises(Rejected) as caught:
+            save(registry, submission(long))
+        assert [problem.code for problem in caught.value.problems] == ["XDSRegistryMetadataError"]
+    else:
+        save(registry, submission(long))
+        with registry.reading() as session:
+            assert session.find(find_documents(EventCodeList=((Code(noise, "2.999.20"),),)))

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import and_, bindparam, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from xdsi.domain.errors import Rejected
 from xdsi.domain.identifiers import PatientId
@@ -31,6 +31,7 @@ _DEPRECATE: Final = (
     .values(status="Deprecated")
     .returning(t.document_entry.c.patient_key, t.document_entry.c.id)
 )
+_PROGRAM_LIMIT_EXCEEDED: Final = "54000"
 _TOUCH: Final = update(t.folder).where(at_places(t.folder)).values(last_update_time=bindparam("now"))
 _SUPERSEDE: Final = {
     letter: update(table)
@@ -54,8 +55,8 @@ def save(connection: Connection, people: People, routes: Routes, submission: Sub
         for table, values in rows.by_table.items():
             if values:
                 connection.execute(_INSERTS[table], values)
-    except IntegrityError as error:
-        raise Rejected((_taken(error),)) from error
+    except DBAPIError as error:
+        raise Rejected((_unacceptable(error),)) from error
     for one in submission.objects:
         routes.note(one.entry_uuid, letter_of(one), ends[one.entry_uuid][1])
         if isinstance(one, DocumentEntry | Folder) and (one.version or 1) > 1:
@@ -121,15 +122,18 @@ def _supersede(connection: Connection, people: People, routes: Routes, one: Docu
     people.advance_epoch(consents.bearers(connection, places))
 
 
-def _taken(error: IntegrityError) -> Problem:
-    """Which promise of uniqueness a writer at the same moment was faster to use up."""
+def _unacceptable(error: DBAPIError) -> Problem:
+    """What a submission did that no check before could see; raises the error itself where it is not its fault."""
     text = str(error.orig)
-    if "uq_identifier_sole" in text or text.endswith("identifier.value"):
-        return Problem(
-            "XDSDuplicateUniqueIdInRegistry",
-            "the uniqueId of the SubmissionSet or of a Folder is registered already",
-            rule="SUBMISSION.uniqueId.taken",
-        )
-    if "identifier" in text:
+    if isinstance(error, IntegrityError) and "identifier" in text:
+        # A writer at the same moment was faster.
+        if "uq_identifier_sole" in text or text.endswith("identifier.value"):
+            return Problem(
+                "XDSDuplicateUniqueIdInRegistry",
+                "the uniqueId of the SubmissionSet or of a Folder is registered already",
+                rule="SUBMISSION.uniqueId.taken",
+            )
         return Problem("XDSRegistryMetadataError", "an entryUUID is registered already", rule="SUBMISSION.id.taken")
+    if getattr(error.orig, "sqlstate", "") == _PROGRAM_LIMIT_EXCEEDED:
+        return Problem("XDSRegistryMetadataError", f"a value is too long: {text}", rule="SUBMISSION.length")
     raise error

@@ -68,7 +68,7 @@ def _open_sqlite(url: URL) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "case_sensitive_like=ON",
-            "cache_size=-65536",
+            "cache_size=-8192",
             "mmap_size=268435456",
             "wal_autocheckpoint=4000",
             "trusted_schema=OFF",

@@ -21,6 +21,10 @@ LARGEST_GROUP = 32
 PATIENCE_SECONDS = 10.0
 
 
+class NestedUnitOfWork(RuntimeError):
+    """A thread that is writing would have to wait for itself."""
+
+
 class _Group:
     """One transaction and those whose work it carries."""
 
@@ -48,7 +52,7 @@ class SharedCommit:
     def unit(self) -> Iterator[Connection]:
         """A unit of work of its own; when this is left normally its effects are durable."""
         if self._writer == threading.get_ident():
-            raise RuntimeError("a unit of work inside another one of the same thread")
+            raise NestedUnitOfWork("a unit of work inside another one of the same thread")
         self._take_turn()
         self._writer = threading.get_ident()
         try:
@@ -69,13 +73,21 @@ class SharedCommit:
                 return
             mine = threading.Event()
             self._queue.append(mine)
-        if mine.wait(PATIENCE_SECONDS):
-            return
+        try:
+            mine.wait(PATIENCE_SECONDS)
+        except BaseException:
+            if not self._leave_queue(mine):
+                self._pass_turn()
+            raise
+        if self._leave_queue(mine):
+            raise Unavailable("the database is busy writing")
+
+    def _leave_queue(self, mine: threading.Event) -> bool:
+        """False when the turn was handed over already."""
         with self._mutex:
-            if mine.is_set():  # handed over in the last moment
-                return
-            self._queue.remove(mine)
-        raise Unavailable("the database is busy writing")
+            if not mine.is_set():
+                self._queue.remove(mine)
+        return not mine.is_set()
 
     def _begin(self) -> _Group:
         connection = self._engine.connect()
@@ -107,12 +119,15 @@ class SharedCommit:
                 if self._queue and not group.broken and group.members < LARGEST_GROUP:
                     self._queue.popleft().set()
                     return
-            self._end(group)
-        with self._mutex:
-            if self._queue:
-                self._queue.popleft().set()
-            else:
-                self._busy = False
+        try:
+            if group is not None:
+                self._end(group)
+        finally:
+            with self._mutex:
+                if self._queue:
+                    self._queue.popleft().set()
+                else:
+                    self._busy = False
 
     def _end(self, group: _Group) -> None:
         self._group = None

@@ -101,7 +101,7 @@ class SomeCode(Criterion):
                 code.c.patient_key == self.table.c.patient_key, code.c.object_id == self.table.c.id, coded
             )
         # Begins at the codes; the condition that it is not a confidentiality code lets the partial index serve.
-        unindexed = literal_column(f"'{CONFIDENTIALITY}'")
+        unindexed: ColumnElement[str] = literal_column(f"'{CONFIDENTIALITY}'")
         bearers = select(code.c.patient_key, code.c.object_id).where(coded, code.c.kind != unindexed)
         return tuple_(self.table.c.patient_key, self.table.c.id).in_(bearers)
 
