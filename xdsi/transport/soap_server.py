@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from spyne import Application, ServiceBase, rpc
+from spyne import Application, ServiceBase, const, rpc
 from spyne.interface import InterfaceDocuments
 from spyne.model import Any as AnyType
 from spyne.model.fault import Fault
@@ -34,6 +34,8 @@ log = logging.getLogger("xdsi.soap")
 
 READ_SIZE = 256 * 1024
 _TNS = "urn:xdsi:actors"
+# spyne collects garbage by itself every second, in each thread that ends a request then: 90 ms without an answer.
+const.MIN_GC_INTERVAL = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,8 @@ class _Received:
     trace: Trace
     spool: Spool
     packaging: Packaging = Packaging.SIMPLE
+    message_id: str = ""
+    """of the request, as far as one could be read"""
     envelope: soap.Envelope | None = None
     transaction: Transaction[Any, Any] | None = None
     caller: Caller | None = None
@@ -216,7 +220,13 @@ class SoapEndpoint:
 
     def _open(self, raw: bytes, environ: Mapping[str, Any], received: _Received) -> None:
         huge = len(raw) > ROOT_LIMIT
-        envelope = soap.read_envelope(raw, limit=self._limits.simple_bytes, huge=huge)
+        limit = self._limits.simple_bytes
+        try:
+            envelope = soap.read_envelope(raw, limit=limit, huge=huge)
+        except SoapFault:
+            received.message_id = soap.message_id_of(raw, limit=limit, huge=huge)
+            raise
+        received.message_id = envelope.message_id
         received.envelope = envelope
         transaction = self.actor.find(envelope.action)
         if transaction is None:
@@ -328,7 +338,7 @@ class SoapEndpoint:
         """Set the answer's headers and bytes."""
         received: _Received = ctx.udc
         headers = ctx.transport.resp_headers
-        relates_to = received.envelope.message_id if received.envelope else ""
+        relates_to = received.message_id
         number = received.transaction.number if received.transaction else "none"
         self._observe(number, "fault" if ctx.out_error is not None else "answered")
         if ctx.out_error is not None:
