@@ -1,0 +1,99 @@
+"""`python -m tests.conformance --endpoint URL`: run the cases against a server and print what came of each."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .engine import FEATURES, PATHS, Case, Endpoint, load, run
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
+    options.add_argument("--endpoint", metavar="URL", help="base URL of the server under test")
+    options.add_argument(
+        "--path", action="append", default=[], metavar="ACTOR=PATH", help=f"where an actor answers: {PATHS}"
+    )
+    options.add_argument(
+        "--value", action="append", default=[], metavar="NAME=TEXT", help="what the server calls itself (README.md)"
+    )
+    options.add_argument(
+        "--feature", action="append", choices=sorted(FEATURES), help="what the server has; default: identity, images"
+    )
+    options.add_argument("--only", choices=["profile", "ruling"], help="cases of this scope alone")
+    options.add_argument("--feed", action="store_true", help="announce patients by ITI-44 before they are used")
+    options.add_argument("--security", type=Path, metavar="FILE", help="a wsse:Security header for every message")
+    options.add_argument("--cert", metavar="FILE", help="own certificate (PEM), with --key for mutual TLS")
+    options.add_argument("--key", metavar="FILE", help="own private key (PEM)")
+    options.add_argument("--ca", metavar="FILE", help="certificate authorities to trust (PEM)")
+    options.add_argument("--list", action="store_true", help="list the cases and do nothing")
+    options.add_argument("cases", nargs="*", metavar="CASE", help="numbers, names or patterns; default: all")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when every case passed or does not apply, 1 when one failed, 2 for wrong usage."""
+    given = parser().parse_args(arguments)
+    cases = [case for case in load() if _wanted(case, given.cases, given.only)]
+    if given.list:
+        _print(f"{case.name:<48} {case.scope:<8} {case.clause}" for case in cases)
+        return 0
+    if not given.endpoint:
+        sys.stderr.write("which server? --endpoint URL\n")
+        return 2
+    endpoint = Endpoint(
+        base_url=given.endpoint,
+        paths=_pairs(given.path),
+        values=_pairs(given.value),
+        features=frozenset(given.feature if given.feature is not None else ("identity", "images")),
+        feed=given.feed,
+        security=given.security.read_text(encoding="utf-8") if given.security else "",
+        certificate=(given.cert, given.key) if given.cert else None,
+        authorities=given.ca or True,
+    )
+    return report(cases, endpoint)
+
+
+def report(cases: Sequence[Case], endpoint: Endpoint) -> int:
+    """Run cases one after the other and print a line for each; 1 when one failed."""
+    results = {"pass": 0, "FAIL": 0, "n/a": 0}
+    for case in cases:
+        lacking = endpoint.lacks(case)
+        findings = () if lacking else run(case, endpoint)
+        result = "n/a" if lacking else "FAIL" if findings else "pass"
+        results[result] += 1
+        _print([f"{result:<4}  {case.name:<48} {case.clause}"])
+        _print(f"      needs {feature}: {FEATURES.get(feature, '')}" for feature in sorted(lacking))
+        _print(f"      {finding}" for finding in findings)
+    _print(["", ", ".join(f"{count} {result}" for result, count in results.items() if count)])
+    return 1 if results["FAIL"] else 0
+
+
+def _wanted(case: Case, patterns: Sequence[str], scope: str | None) -> bool:
+    if scope is not None and case.scope != scope:
+        return False
+    return not patterns or any(fnmatch.fnmatch(case.name, pattern + "*") for pattern in patterns)
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            sys.exit(f"{text!r}: expected NAME=TEXT")
+        pairs[name] = value
+    return pairs
+
+
+def _print(lines: Iterator[str] | Sequence[str]) -> None:
+    for line in lines:
+        sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

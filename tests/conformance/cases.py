@@ -1,0 +1,324 @@
+"""Cases as they lie on disk: a folder with README.md, request files and expectation.toml.
+
+Every key is checked when a case is loaded, so that a misspelt expectation cannot pass for a fulfilled one.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .templates import TemplateError, generated
+
+FOLDER = Path(__file__).resolve().parent
+SHARED = FOLDER / "shared"
+_NAME = re.compile(r"[0-9]{4}-[a-z0-9-]+")
+SCOPES = ("profile", "ruling")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A transaction as the Technical Framework names it: who speaks it, its actions, how it is packed."""
+
+    name: str
+    actor: str
+    action: str
+    reply: str
+    packaging: str
+    symmetric: bool = True
+    """the answer comes in the packaging of the request"""
+
+
+@dataclass(frozen=True)
+class Document:
+    """Bytes that a case sends, or expects to get."""
+
+    content: bytes
+    type: str
+
+
+@dataclass(frozen=True)
+class Http:
+    """What is unusual about the HTTP request."""
+
+    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    chunked: bool = False
+    gzip: bool = False
+    truncate: int = 0
+    """bytes to leave out at the end"""
+    encoding: str = "utf-8"
+    """of the envelope"""
+    body: str = ""
+    """a file that is the whole HTTP body, its line ends sent as CRLF; ${raw:message} in it is the envelope"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """An attachment: which document, and what its part headers say."""
+
+    document: str
+    content_id: str = ""
+    """the header as it is, else <${cid:document}>"""
+    type: str = ""
+    encoding: str = "binary"
+
+
+@dataclass(frozen=True)
+class Mtom:
+    """How the parts of a multipart message are laid out."""
+
+    root: str = "first"
+    start: str = ""
+    """the parameter `start`, else the Content-ID of the root part"""
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """One XPath on the envelope of the answer."""
+
+    path: str
+    equals: str | tuple[str, ...] | None = None
+    matches: str | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A document that the answer must hold."""
+
+    id: str
+    document: str = ""
+    """the case's document with the same bytes"""
+    type: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the answer must be; what is not said is not looked at, but for the form of every answer."""
+
+    http: tuple[int, ...] = ()
+    status: str = ""
+    fault: str = ""
+    subcode: str = ""
+    refused: bool = False
+    """a fault or the status Failure, which of the two is left open"""
+    errors: Mapping[str, int | str] | None = None
+    warnings: Mapping[str, int | str] | None = None
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    """error code -> a pattern that the codeContext of each such error matches"""
+    acknowledgement: str = ""
+    packaging: str = ""
+    documents: int | None = None
+    delivered: tuple[Delivered, ...] = ()
+    xpath: tuple[Assertion, ...] = ()
+    capture: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One exchange."""
+
+    name: str
+    kind: Kind
+    actor: str
+    packaging: str
+    request: str
+    envelope: str
+    action: str
+    values: Mapping[str, str]
+    slots: Sequence[Sequence[str]]
+    change: Sequence[Mapping[str, Any]]
+    parts: tuple[Part, ...]
+    mtom: Mtom
+    http: Http
+    expect: Expectation
+
+
+@dataclass(frozen=True)
+class Case:
+    """A numbered case."""
+
+    name: str
+    title: str
+    clause: str
+    scope: str
+    needs: frozenset[str]
+    feed: bool
+    folder: Path
+    documents: Mapping[str, Document]
+    values: Mapping[str, str]
+    steps: tuple[Step, ...]
+
+    def request(self, name: str) -> str:
+        """The text of a file of the case, or of one that all cases share."""
+        own = self.folder / name
+        return own.read_text(encoding="utf-8") if own.is_file() else shared(name)
+
+
+def shared(name: str) -> str:
+    """The text of a file that cases share; what a template includes is always one of these."""
+    path = SHARED / name
+    if not path.is_file():
+        raise TemplateError(f"no file {name}")
+    return path.read_text(encoding="utf-8")
+
+
+def load(folder: Path = FOLDER) -> tuple[Case, ...]:
+    """All cases of a folder, by number; TemplateError names the case that is written wrongly."""
+    return tuple(load_case(path) for path in sorted(folder.iterdir()) if _NAME.fullmatch(path.name))
+
+
+def load_case(folder: Path) -> Case:
+    """One case."""
+    try:
+        with (folder / "expectation.toml").open("rb") as file:
+            table = tomllib.load(file)
+        return _case(folder, _Table(table, folder.name))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TemplateError(f"{folder.name}: {type(error).__name__}: {error}") from error
+
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """The transactions that cases name."""
+    with (SHARED / "transactions.toml").open("rb") as file:
+        table = tomllib.load(file)
+    return {name: Kind(name=name, **row) for name, row in table.items()}
+
+
+@cache
+def known_values() -> Mapping[str, str]:
+    """What cases may name without making it up: the ids of a default endpoint, and of the images in dicom/."""
+    with (SHARED / "values.toml").open("rb") as file:
+        table = tomllib.load(file)
+    return {name: text for row in table.values() for name, text in row.items()}
+
+
+class _Table:
+    """A TOML table whose every key must be taken."""
+
+    def __init__(self, table: Mapping[str, Any], place: str) -> None:
+        self._left = dict(table)
+        self._place = place
+
+    def take(self, key: str, default: Any = None, *, required: bool = False) -> Any:
+        if required and key not in self._left:
+            raise ValueError(f"{self._place}: {key} is missing")
+        return self._left.pop(key, default)
+
+    def table(self, key: str) -> _Table:
+        return _Table(self._left.pop(key, {}), f"{self._place}.{key}")
+
+    def all_of(self, type_: Any) -> Any:
+        """The rest as a dataclass; lists become tuples."""
+        return type_(**{key: tuple(v) if isinstance(v, list) else v for key, v in self._left.items()})
+
+    def end(self) -> None:
+        if self._left:
+            raise ValueError(f"{self._place}: unknown keys {sorted(self._left)}")
+
+
+def _case(folder: Path, table: _Table) -> Case:
+    documents = {
+        name: _document(folder, name, _Table(row, f"{folder.name}.documents.{name}"))
+        for name, row in table.take("documents", {}).items()
+    }
+    case = Case(
+        name=folder.name,
+        title=table.take("title", required=True),
+        clause=table.take("clause", required=True),
+        scope=table.take("scope", "profile"),
+        needs=frozenset(table.take("needs", ())),
+        feed=table.take("feed", True),
+        folder=folder,
+        documents=documents,
+        values=table.take("values", {}),
+        steps=tuple(
+            _step(_Table(row, f"{folder.name} step {number}"), number)
+            for number, row in enumerate(table.take("step", required=True), start=1)
+        ),
+    )
+    table.end()
+    if case.scope not in SCOPES:
+        raise ValueError(f"scope {case.scope!r}: expected one of {SCOPES}")
+    for step in case.steps:
+        for part in step.parts:
+            if part.document not in documents:
+                raise ValueError(f"step {step.name!r}: no document {part.document!r}")
+    return case
+
+
+def _document(folder: Path, name: str, table: _Table) -> Document:
+    file, size = table.take("file"), table.take("size")
+    text, type_ = table.take("text"), table.take("type", "application/octet-stream")
+    table.end()
+    if file is not None:
+        own = folder / file
+        return Document((own if own.is_file() else SHARED / file).read_bytes(), type_)
+    if size is not None:
+        return Document(generated(name, size), type_)
+    if text is None:
+        raise ValueError(f"document {name}: one of file, size and text")
+    return Document(text.encode(), type_)
+
+
+def _step(table: _Table, number: int) -> Step:
+    kind = kinds()[table.take("transaction", required=True)]
+    attach = [Part(name) for name in table.take("attach", ())]
+    packaging = table.take("packaging", kind.packaging)
+    if packaging not in ("simple", "mtom"):
+        raise ValueError(f"packaging {packaging!r}")
+    step = Step(
+        name=table.take("name", f"step {number}"),
+        kind=kind,
+        actor=table.take("actor", kind.actor),
+        packaging=packaging,
+        request=table.take("request", ""),
+        envelope=table.take("envelope", "envelope.xml"),
+        action=table.take("action", kind.action),
+        values=table.take("values", {}),
+        slots=table.take("slots", ()),
+        change=table.take("change", ()),
+        parts=(*attach, *(Part(**row) for row in table.take("part", ()))),
+        mtom=table.table("mtom").all_of(Mtom),
+        http=table.table("http").all_of(Http),
+        expect=_expectation(table.table("expect"), kind, packaging),
+    )
+    table.end()
+    if not (step.request or step.http.body):
+        raise ValueError(f"step {step.name!r}: request or http.body")
+    for edit in step.change:
+        if "at" not in edit or len(set(edit) & {"remove", "set", "append"}) != 1 or len(edit) != 2:
+            raise ValueError(f"step {step.name!r}: a change is `at` with one of remove, set, append: {edit}")
+    return step
+
+
+def _expectation(table: _Table, kind: Kind, packaging: str) -> Expectation:
+    http = table.take("http", ())
+    expectation = Expectation(
+        http=(http,) if isinstance(http, int) else tuple(http),
+        status=table.take("status", ""),
+        fault=table.take("fault", ""),
+        subcode=table.take("subcode", ""),
+        refused=table.take("refused", False),
+        errors=table.take("errors"),
+        warnings=table.take("warnings"),
+        contexts=table.take("contexts", {}),
+        acknowledgement=table.take("acknowledgement", ""),
+        packaging=table.take("packaging", packaging if kind.symmetric else ""),
+        documents=table.take("documents"),
+        delivered=tuple(Delivered(**row) for row in table.take("delivered", ())),
+        xpath=tuple(_Table(row, "xpath").all_of(Assertion) for row in table.take("xpath", ())),
+        capture=table.take("capture", {}),
+    )
+    table.end()
+    if not (expectation.status or expectation.fault or expectation.refused or expectation.acknowledgement):
+        raise ValueError("expect: one of status, fault, refused, acknowledgement")
+    return expectation
