@@ -119,9 +119,7 @@ def build(out: Path) -> Network:
     credentials = pki.create_demonstration(out / "pki")
     for patient in PATIENTS:
         name = f"patient-{patient.letter.lower()}"
-        credentials[name] = pki.issue_signer(
-            credentials["ca"], out / "pki", name, serial_number=patient.domain_id.id
-        )
+        credentials[name] = pki.issue_signer(credentials["ca"], out / "pki", name, serial_number=patient.domain_id.id)
     names = ("hub", "hospital-a", "hospital-b", "mllp", "syslog")
     network = Network(out, dict(zip(names, _free_ports(len(names)), strict=True)), credentials)
     _write_settings(network)

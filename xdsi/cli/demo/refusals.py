@@ -7,17 +7,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from xdsi.actors.imaging_document_consumer import TRANSFER_SYNTAXES, request_of
 from xdsi.cli.demo import attacks, studies
-from xdsi.cli.demo.chapters import grant, said
+from xdsi.cli.demo.consuming import ask_for_one
 from xdsi.cli.demo.network import HOSPITAL_B_REPOSITORY, HUB_REPOSITORY
+from xdsi.cli.demo.publishing import grant
+from xdsi.cli.demo.words import said
 from xdsi.domain.consent import Effect, Statement
 from xdsi.domain.errors import SoapFault, Unavailable
 from xdsi.domain.identifiers import new_entry_uuid, new_oid
 from xdsi.domain.metadata import DocumentEntry
-from xdsi.domain.retrieval import RetrieveAnswer
 from xdsi.domain.submission import Document, Provision
-from xdsi.exchange import Called, call
+from xdsi.exchange import call
 from xdsi.rules import manifest_metadata as metadata
 from xdsi.transactions import iti41_provide_and_register_document_set as iti41
 from xdsi.transport.soap_client import SoapClient
@@ -27,14 +27,6 @@ from xdsi.wire.message import Packaging
 
 if TYPE_CHECKING:
     from xdsi.cli.demo.story import Stage
-
-
-def ask_for_one(stage: Stage, raw: bytes) -> Called[RetrieveAnswer]:
-    """RAD-69 for the first instance that a manifest names, whatever anybody permitted."""
-    manifest = kos.decode(raw)
-    first = next(manifest.references).sop_instance_uid
-    request = request_of(manifest, TRANSFER_SYNTAXES, keep=lambda uid: uid == first)
-    return stage.consumer.fetch(request, manifest.series[0].retrieve_location_uid)
 
 
 def refuse(stage: Stage) -> None:
@@ -105,9 +97,7 @@ def _other_authority(stage: Stage) -> None:
         peer_ca=stage.network.credentials["ca"].certificate_file,
     )
     parts = stage.node("consumer")
-    channel = SoapClient(
-        stage.network.url("hub", "registry"), make_spool=parts.make_spool, tls=client_context(files)
-    )
+    channel = SoapClient(stage.network.url("hub", "registry"), make_spool=parts.make_spool, tls=client_context(files))
     with stage.steps.step("a client certificate of another authority", "no connection", "ITI-19") as step:
         try:
             replace(stage.consumer, registry=channel).find_documents(studies.PATIENT_A.domain_id)

@@ -60,9 +60,7 @@ class Steps:
         self._show(step)
 
     def _size(self, trace: str) -> int:
-        return sum(
-            file.stat().st_size for folder in self.recorded if trace for file in folder.glob(f"*-{trace}-*")
-        )
+        return sum(file.stat().st_size for folder in self.recorded if trace for file in folder.glob(f"*-{trace}-*"))
 
     def _show(self, step: Step) -> None:
         mark = "[green]✔[/green]" if step.ok else "[red]✘[/red]"
@@ -73,9 +71,7 @@ class Steps:
 
     def summary(self) -> bool:
         """Show and write the summary; True when every step came as expected."""
-        rows = [
-            {"step": step.name, "expected": step.expected, "got": step.got, "ok": step.ok} for step in self.done
-        ]
+        rows = [{"step": step.name, "expected": step.expected, "got": step.got, "ok": step.ok} for step in self.done]
         (self.out / "summary.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
         totals: dict[str, list[Step]] = {}
         for step in self.done:

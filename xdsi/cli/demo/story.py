@@ -11,7 +11,7 @@ from xdsi import app, settings
 from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
 from xdsi.actors.manifest_publisher import ManifestPublisher, Published
 from xdsi.cli.command import Result, Terminal
-from xdsi.cli.demo import attacks, chapters, network, refusals, studies
+from xdsi.cli.demo import attacks, auditing, consuming, network, patients, publishing, refusals, studies
 from xdsi.cli.demo.network import Network
 from xdsi.cli.demo.steps import Steps
 
@@ -72,15 +72,15 @@ def play(out: Path, terminal: Terminal, *, keep: bool) -> Result:
         forwarder = stage.node("consumer").forwarder(f"tls://127.0.0.1:{net.ports['syslog']}")
         forwarder.start()
         _introduce(stage)
-        chapters.announce(stage)
-        chapters.publish(stage)
-        chapters.consent(stage)
-        chapters.find_and_fetch(stage)
-        chapters.revoke(stage)
+        patients.announce(stage)
+        publishing.publish(stage)
+        publishing.consent(stage)
+        consuming.find_and_fetch(stage)
+        consuming.revoke(stage)
         refusals.refuse(stage)
-        chapters.late_images(stage)
+        publishing.late_images(stage)
         refusals.altered_document(stage)
-        chapters.audit(stage)
+        auditing.audit(stage)
         forwarder.stop()
         for parts in stage.parts.values():
             parts.trail.close()
