@@ -154,8 +154,6 @@ class Application:
         """Run what runs beside HTTP in one worker only: the one that holds the lock of the data folder."""
         self.parts.trail.append((audit_alerts.started(self.parts.site, utc_now()),), trace="")
         services = self.parts.services()
-        if not services:
-            return
         lock = os.open(self.parts.data / "services.lock", os.O_RDWR | os.O_CREAT, 0o600)
 
         def hold() -> None:
@@ -167,6 +165,11 @@ class Application:
                     self._stopping.wait(1.0)
             else:
                 return
+            if "repository" in self.parts.settings.server.actors:
+                # What a crash left behind between storing and registering.
+                collected = self.parts.documents.collect()
+                if collected:
+                    log.warning("%d documents that were never acknowledged are removed", len(collected))
             for service in services:
                 service.start()
                 self._services.append(service)
