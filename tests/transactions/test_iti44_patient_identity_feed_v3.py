@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from tests.audit_samples import facts
 from tests.memory_identities import MemoryIdentities
+from tests.transactions.ports import NOW, clock, served
+from tests.wire.ebxml.bodies import received
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.identity import FeedEvent, PatientIdentityFeed, PatientStatus
+from xdsi.domain.outcome import Problem
+from xdsi.rules.identity import IdentityDomain
+from xdsi.spec import hl7
 from xdsi.transactions import iti44_patient_identity_feed_v3 as iti44
 from xdsi.wire import hl7v3
+from xdsi.wire.message import Packaging
 from xdsi.wire.xml import parse
 
 OURS = "2.999.3"
@@ -44,3 +51,58 @@ def test_an_identifier_of_another_root_is_never_filled_in(authority: str) -> Non
     store = MemoryIdentities()
     assert iti44.handle(hl7v3.decode(parse(raw)), store, OURS, namespace=authority).accepted
     assert not store.rows
+
+
+# -- as a transaction
+
+
+def ports(store: MemoryIdentities) -> iti44.FeedPorts:
+    return iti44.FeedPorts(identities=store, domain=IdentityDomain(OURS), clock=clock)
+
+
+def test_a_feed_is_served_and_its_acknowledgement_sent() -> None:
+    store = MemoryIdentities()
+    feed = PatientIdentityFeed(kind=FeedEvent.ADD, patients=(A,), message_id="2.999.9^7", created=NOW)
+    answer = served(iti44.ADD, feed, ports(store))
+    assert (answer.answer.accepted, answer.at, answer.feed) == (True, NOW, feed)
+    assert store.known(A)
+    read = iti44.ADD.response.decode(received(iti44.ADD.response.encode(answer, Packaging.SIMPLE)))
+    assert read.answer.accepted
+
+
+def test_a_refused_event_says_why() -> None:
+    feed = PatientIdentityFeed(kind=FeedEvent.MERGE, patients=(A,), prior=(B,), message_id="2.999.9^8", created=NOW)
+    answer = served(iti44.MERGE, feed, ports(MemoryIdentities()))
+    assert not answer.answer.accepted
+    read = iti44.MERGE.response.decode(received(iti44.MERGE.response.encode(answer, Packaging.SIMPLE)))
+    assert [bool(problem.text) for problem in read.answer.problems] == [True] * len(answer.answer.problems)
+    assert not read.answer.accepted
+
+
+def test_a_message_that_cannot_be_read_is_acknowledged_too() -> None:
+    answer = iti44.refuse(None, [Problem("XDSRegistryError", "no patient", location="patient")])
+    assert (answer.answer.accepted, answer.answer.problems[0].code) == (False, hl7.DATA_TYPE_ERROR)
+    read = iti44.ADD.response.decode(received(iti44.ADD.response.encode(answer, Packaging.SIMPLE)))
+    assert "no patient" in read.answer.problems[0].text
+
+
+def test_a_store_that_is_away_is_our_error_not_the_senders() -> None:
+    feed = PatientIdentityFeed(kind=FeedEvent.ADD, patients=(A,), message_id="2.999.9^9", created=NOW)
+    answer = iti44.refuse(feed, [Problem("XDSRegistryError", "not available at the moment")])
+    assert answer.answer.problems[0].code == hl7.INTERNAL_ERROR
+    assert iti44.ADD.response.encode(answer, Packaging.SIMPLE)
+
+
+@pytest.mark.parametrize("kind", list(FeedEvent))
+def test_each_event_has_an_action_of_its_own(kind: FeedEvent) -> None:
+    row = iti44.BY_EVENT[kind]
+    assert row in iti44.TRANSACTIONS
+    assert (row.number, row.reply) == ("ITI-44", "urn:hl7-org:v3:MCCI_IN000002UV01")
+    assert len({one.trigger for one in iti44.TRANSACTIONS}) == 3
+
+
+def test_the_audit_record_names_the_patient() -> None:
+    feed = PatientIdentityFeed(kind=FeedEvent.ADD, patients=(A,), message_id="2.999.9^7", created=NOW)
+    described = iti44.facts(feed, served(iti44.ADD, feed, ports(MemoryIdentities())), facts("ITI-44", patients=()))
+    assert (described.patients, described.message_id, described.outcome) == ((A.cx,), "2.999.9^7", 0)
+    assert iti44.facts(feed, None, facts("ITI-44")).outcome == 8

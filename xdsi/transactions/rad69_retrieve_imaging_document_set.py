@@ -58,6 +58,9 @@ class _Wanted:
 
 def locate(request: ImagingRequest, ports: ImagingPorts, session: RegistrySession) -> Located:
     """Find each instance; the resource to decide on is the manifest that was published of its study."""
+    refusal = _refusal(request, ports)
+    if refusal is not None:
+        return Located(state=refusal)
     wanted: list[_Wanted] = []
     resources: list[Resource] = []
     decisions: dict[str, int] = {}
@@ -133,10 +136,9 @@ def _unknown(document: DocumentRequest) -> Problem:
 def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
     """Give out each permitted instance in an acceptable transfer syntax; one error for each of the others."""
     ports: ImagingPorts = call.ports
-    wanted: Sequence[_Wanted] = call.located.state
-    refusal = _refusal(call.request, len(wanted), ports)
-    if refusal is not None:
-        return RetrieveAnswer(Outcome.of((refusal,), delivered=0))
+    wanted: Sequence[_Wanted] | Problem = call.located.state
+    if isinstance(wanted, Problem):
+        return RetrieveAnswer(Outcome.of((wanted,), delivered=0))
     problems: list[Problem] = []
     documents: list[RetrievedDocument] = []
     for item in wanted:
@@ -162,8 +164,8 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
     return RetrieveAnswer(Outcome.of(problems, delivered=len(documents)), tuple(documents))
 
 
-def _refusal(request: ImagingRequest, wanted: int, ports: ImagingPorts) -> Problem | None:
-    if wanted > ports.max_instances:
+def _refusal(request: ImagingRequest, ports: ImagingPorts) -> Problem | None:
+    if sum(len(series.documents) for study in request.studies for series in study.series) > ports.max_instances:
         return Problem("XDSTooManyResults", f"at most {ports.max_instances} instances may be asked for at once")
     if not any(request.transfer_syntaxes):
         return Problem(
