@@ -72,7 +72,7 @@ class ActorParts(PolicyParts):
         register = RegisterPorts(
             clock=utc_now,
             consents=self.consent_intake,
-            accept_unknown_patients=self.open_profile or domain.accept_unknown_patients,
+            accept_unknown_patients=domain.accept_unknown_patients,
             codes=self.code_sets,
             strictness=self.settings.registry.strictness,
         )
