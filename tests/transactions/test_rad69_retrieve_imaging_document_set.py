@@ -200,7 +200,7 @@ def test_more_than_may_be_asked_for_at_once() -> None:
     request = asked(wanted(1, 2, 3))
     assert rad69.locate(request, few, None).resources == ()
     answer = retrieved(request, few)
-    assert [problem.code for problem in answer.outcome.problems] == ["XDSTooManyResults"]
+    assert codes(answer.outcome) == [("XDSIRequestError", "RAD69.limit")]
     assert answer.documents == ()
 
 

@@ -200,6 +200,8 @@ def facts(request: DecisionRequest, answer: SignedAnswer | None, base: ExchangeF
         patients=tuple(sorted(patients)) if len(patients) == 1 else (),
         query=QueryFacts(id=request.query_id, request=authorization.encode_query(request, now=base.time)),
         results=results,
+        emergency=answer is not None
+        and any(one.permit and one.rule == rules.BREAK_GLASS for one in answer.answer.decisions.values()),
         outcome=0 if answer is not None else 8,
     )
 

@@ -166,7 +166,11 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
 
 def _refusal(request: ImagingRequest, ports: ImagingPorts) -> Problem | None:
     if sum(len(series.documents) for study in request.studies for series in study.series) > ports.max_instances:
-        return Problem("XDSTooManyResults", f"at most {ports.max_instances} instances may be asked for at once")
+        return Problem(
+            "XDSIRequestError",
+            f"at most {ports.max_instances} instances may be asked for at once",
+            rule="RAD69.limit",
+        )
     if not any(request.transfer_syntaxes):
         return Problem(
             "XDSRepositoryError", "TransferSyntaxUIDList must name at least one", rule="RAD69.transfer-syntax.empty"

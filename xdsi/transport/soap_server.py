@@ -24,7 +24,7 @@ from xdsi.domain.errors import MalformedMessage, SoapFault
 from xdsi.domain.ports import Spool
 from xdsi.domain.subject import Caller, Peer
 from xdsi.domain.submission import Document
-from xdsi.exchange import Actor, Trace, Transaction, admit, run
+from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, keep, run
 from xdsi.spec import namespaces as ns
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
@@ -139,16 +139,11 @@ def _operation(transaction: Transaction[Any, Any]) -> str:
 
 
 def _as_fault(error: BaseException, trace: Trace) -> SoapFault:
-    if isinstance(error, SoapFault):
-        return error
-    if isinstance(error, MalformedMessage):
-        return SoapFault("Sender", str(error))
     if isinstance(error, TimeoutError):
         return SoapFault("Sender", "the request took too long to arrive", detail=str(error), http_status=408)
     if isinstance(error, OSError):
         return SoapFault("Sender", "the request did not arrive whole", detail=str(error))
-    log.error("trace %s: unexpected failure", trace.id, exc_info=error)
-    return SoapFault("Receiver", "internal failure", detail=repr(error))
+    return as_fault(error, trace)
 
 
 class SoapEndpoint:
@@ -345,6 +340,9 @@ class SoapEndpoint:
             error = ctx.out_error
             fault = error.soap_fault if isinstance(error, _FaultInside) else _as_fault(error, received.trace)
             log.info("trace %s: fault %s: %s %s", received.trace.id, fault.code, fault.reason, fault.detail)
+            if not received.trace.kept:
+                received.trace.note("fault", reason=fault.reason, detail=fault.detail)
+                keep(self.actor, received.trace, self._peer_of(ctx.transport.req_env), number)
             headers["Content-Type"] = soap.CONTENT_TYPE
             # The rest of the request may not have been read: the connection cannot be used again.
             headers["Connection"] = "close"

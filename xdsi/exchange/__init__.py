@@ -1,0 +1,49 @@
+"""One exchange: the order of steps every transaction follows, on the server's side and on the client's.
+
+    admit   who asks: client certificate, node, assertion (ITI-19, ITI-40)
+    decode  wire -> domain
+    locate  what the request would reveal or change
+    decide  consent and policy, one decision per resource
+    handle  the transaction's own rules and effects
+    audit   durable before the first byte of the answer (ITI-20)
+    encode  domain -> wire
+
+A transaction that reveals or changes data cannot be served without its decision: `run` is the only way in.
+"""
+
+from xdsi.exchange.client import Called, Channel, Client, Reply, call
+from xdsi.exchange.row import (
+    Access,
+    Actor,
+    Call,
+    Codec,
+    Located,
+    Role,
+    Trace,
+    TraceLog,
+    Transaction,
+    no_unit_of_work,
+)
+from xdsi.exchange.server import admit, as_fault, keep, run
+
+__all__ = [
+    "Access",
+    "Actor",
+    "Call",
+    "Called",
+    "Channel",
+    "Client",
+    "Codec",
+    "Located",
+    "Reply",
+    "Role",
+    "Trace",
+    "TraceLog",
+    "Transaction",
+    "admit",
+    "as_fault",
+    "call",
+    "keep",
+    "no_unit_of_work",
+    "run",
+]

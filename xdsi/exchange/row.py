@@ -1,0 +1,154 @@
+"""What a transaction, an actor and one exchange between two of them are made of."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts
+from xdsi.domain.consent import Action, Decision, Resource
+from xdsi.domain.outcome import Problem
+from xdsi.domain.ports import Clock, Decisions, RegistrySession
+from xdsi.domain.subject import Caller
+from xdsi.wire import saml
+from xdsi.wire.message import Message, Packaging, Payload
+
+Req = TypeVar("Req")
+Resp = TypeVar("Resp")
+
+
+@dataclass(frozen=True, slots=True)
+class Codec(Generic[Req]):
+    """Both directions of one message form."""
+
+    decode: Callable[[Message], Req]
+    encode: Callable[[Req, Packaging], Payload]
+
+
+@dataclass(slots=True)
+class Trace:
+    """What happened in one exchange, for the operator: steps with their durations, under one id."""
+
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
+    started: float = field(default_factory=time.perf_counter)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    kept: bool = False
+    """its record is with the actor's traces"""
+
+    def note(self, step: str, **detail: Any) -> None:
+        """Remember a step; `ms` is the time since the exchange began."""
+        self.steps.append({"step": step, "ms": round((time.perf_counter() - self.started) * 1000, 2), **detail})
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What a request would reveal or change; `state` is the transaction's own, handed back to `handle`."""
+
+    resources: tuple[Resource, ...] = ()
+    state: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Req]):
+    """Everything `handle` may use."""
+
+    request: Req
+    caller: Caller
+    ports: Any
+    session: RegistrySession
+    located: Located
+    decisions: tuple[Decision, ...]
+    trace: Trace
+
+
+def _nothing(request: Any, ports: Any, session: RegistrySession) -> Located:
+    return Located()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction(Generic[Req, Resp]):
+    """One IHE transaction: its names, its codecs, its rules.
+
+    `writes` opens a unit of work that `handle` and the audit record share. `action` None means that the node's permit
+    is the whole decision (publishing, feeds; contract of docs/policy.md). `refuse` turns problems found before
+    `handle` into an answer of this transaction.
+    """
+
+    number: str
+    name: str
+    trigger: str
+    reply: str
+    request: Codec[Req]
+    response: Codec[Resp]
+    handle: Callable[[Call[Req]], Resp]
+    refuse: Callable[[Req | None, Sequence[Problem]], Resp]
+    facts: Callable[[Req, Resp | None, ExchangeFacts], ExchangeFacts]
+    locate: Callable[[Req, Any, RegistrySession], Located] = _nothing
+    action: Action | None = None
+    assertion_required: bool = True
+    writes: bool = False
+    malformed_code: str = "XDSRegistryError"
+    unavailable_code: str = "XDSRegistryError"
+
+
+class TraceLog(Protocol):
+    """Keeps traces for `xdsi explain`."""
+
+    def append(self, trace: str, record: dict[str, Any]) -> None:
+        """Remember what happened in one exchange."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may come in, for all transactions of a server."""
+
+    trust: saml.SamlTrust | None
+    """None in the open profile: a wsse:Security header is understood and ignored"""
+    nodes_required: bool = True
+    """a known node must permit what needs no assertion"""
+    clock: Clock
+    replay: Callable[[str, str, datetime], bool] | None = None
+    """remembers (issuer, assertion id, end); True when seen before. None: assertions may be used again"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """An actor of the profiles: its name, the path it answers at, its description in wsdl/, what it speaks."""
+
+    name: str
+    path: str
+    wsdl: str
+    transactions: tuple[Transaction[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """One actor as it runs: what it speaks and what it works with."""
+
+    role: Role
+    ports: Mapping[str, Any]
+    """what each transaction works with, by its number"""
+    access: Access
+    decisions: Decisions
+    unit_of_work: Callable[[bool], AbstractContextManager[Any]]
+    trail: AuditTrail
+    traces: TraceLog
+    site: AuditSite
+
+    def find(self, action: str) -> Transaction[Any, Any] | None:
+        """The transaction that this wsa:Action starts at this actor."""
+        for transaction in self.role.transactions:
+            if transaction.trigger == action:
+                return transaction
+        return None
+
+
+@contextmanager
+def no_unit_of_work(writes: bool) -> Iterator[None]:  # noqa: FBT001 - the shape of Actor.unit_of_work
+    """For actors whose ports need no shared unit of work."""
+    yield None

@@ -1,0 +1,278 @@
+"""The server's half of an exchange: admit, decode, locate, decide, handle, audit, encode."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from xdsi.domain.audit import ExchangeFacts, Side
+from xdsi.domain.consent import Decision
+from xdsi.domain.errors import MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
+from xdsi.domain.outcome import Outcome, Problem
+from xdsi.domain.ports import RegistrySession
+from xdsi.domain.subject import Caller, Peer, Subject
+from xdsi.exchange.row import Access, Actor, Call, Located, Trace, Transaction
+from xdsi.rules import audit as audit_rules
+from xdsi.rules.consent import BREAK_GLASS
+from xdsi.wire import saml
+from xdsi.wire.message import Message, Packaging, Payload
+from xdsi.wire.soap import Envelope
+
+log = logging.getLogger("xdsi.exchange")
+
+_TRACE = re.compile(r"\[trace [0-9a-f]{32}\]$")
+
+
+def admit(actor: Actor, transaction: Transaction[Any, Any], envelope: Envelope, peer: Peer, trace: Trace) -> Caller:
+    """Verify who asks, before anything of the request is used.
+
+    Raises SecurityFault where the node is not permitted or the token refused, which is audited here.
+    """
+    access = actor.access
+    node = peer.node
+    try:
+        if not transaction.assertion_required:
+            if access.nodes_required and (node is None or not node.may(transaction.number)):
+                name = node.name if node else peer.certificate_subject or "no certificate"
+                raise SecurityFault("FailedAuthentication", f"node {name!r} is not permitted {transaction.number}")
+            if not envelope.security:
+                trace.note("admit", node=node.name if node else "")
+                return Caller(peer=peer)
+        if access.trust is None:
+            return Caller(peer=peer)
+        verified = saml.read_assertion(
+            envelope.security, access.trust, now=access.clock(), peer_certificate_sha256=peer.certificate_sha256
+        )
+        subject = verified.subject
+        _check_replay(access, verified)
+    except SecurityFault as fault:
+        trace.note("refused", fault=fault.wsse_code, detail=fault.detail)
+        facts = _facts(actor, transaction, Caller(peer=peer), trace, Side.SERVER)
+        facts = replace(facts, outcome=8, token_refused=f"{fault.wsse_code}: {fault.detail}")
+        keep(actor, trace, peer, transaction.number)
+        actor.trail.append(audit_rules.events_for(facts), trace=trace.id)
+        raise
+    trace.note("admit", user=subject.audit_name, node=node.name if node else "")
+    return Caller(peer=peer, subject=subject, assertion=verified.raw)
+
+
+def _check_replay(access: Access, verified: saml.VerifiedAssertion) -> None:
+    subject = verified.subject
+    if access.replay is None:
+        if verified.one_time_use:
+            raise SecurityFault("FailedAuthentication", "an assertion for one use, where uses are not remembered")
+        return
+    until = subject.not_on_or_after or access.clock()
+    if access.replay(subject.issuer, subject.assertion_id, until + timedelta(minutes=5)):
+        raise SecurityFault("FailedAuthentication", f"assertion {subject.assertion_id} was used before")
+
+
+def run(
+    actor: Actor,
+    transaction: Transaction[Any, Any],
+    message: Message,
+    caller: Caller,
+    *,
+    packaging: Packaging,
+    trace: Trace,
+    reply_to: str = "",
+) -> Payload:
+    """Answer one admitted request; its audit record is durable when this returns.
+
+    Raises SoapFault where the answer is a fault.
+    """
+    base = replace(_facts(actor, transaction, caller, trace, Side.SERVER), reply_to=reply_to)
+    asked: list[Any] = []
+    try:
+        response = _respond(actor, transaction, message, caller, base, trace, asked)
+        return transaction.response.encode(response, packaging)
+    except Exception as error:
+        fault = as_fault(error, trace)
+        trace.note("fault", reason=fault.reason, detail=fault.detail)
+        facts = transaction.facts(asked[0], None, base) if asked else base
+        failed = replace(facts, outcome=8, outcome_description=fault.reason)
+        try:
+            actor.trail.append(audit_rules.events_for(failed), trace=trace.id)
+        except Unavailable as unavailable:
+            # The fault says nothing that would have to be on record before it leaves.
+            log.error("trace %s: a failure could not be audited: %s", trace.id, unavailable)
+        raise fault from error
+    finally:
+        keep(actor, trace, caller.peer, transaction.number, caller.subject)
+
+
+def _respond(
+    actor: Actor,
+    transaction: Transaction[Any, Any],
+    message: Message,
+    caller: Caller,
+    facts: ExchangeFacts,
+    trace: Trace,
+    asked: list[Any],
+) -> Any:
+    """Decode (leaving the request in `asked`), locate, decide, handle and audit; what fails on the way is refused."""
+    response: Any
+    try:
+        request = transaction.request.decode(message)
+        asked.append(request)
+        trace.note("decode")
+        with actor.unit_of_work(transaction.writes) as session:
+            ports = actor.ports.get(transaction.number)
+            located = transaction.locate(request, ports, session)
+            decisions = _decide(actor, transaction, caller, located, session, trace)
+            response = transaction.handle(
+                Call(request, caller, ports, session, located, decisions, trace),
+            )
+            trace.note("handle")
+            response = _traced(response, trace)
+            events = audit_rules.events_for(_described(transaction, request, response, facts, located, decisions))
+            if transaction.writes:
+                session.append_audit(events, trace.id)
+        if not transaction.writes:
+            actor.trail.append(events, trace=trace.id)
+        return response
+    except Rejected as rejection:
+        problems = rejection.problems
+    except MalformedMessage as error:
+        problems = (Problem(transaction.malformed_code, str(error), location=error.location),)
+    except Unavailable as error:
+        log.warning("trace %s: %s", trace.id, error)
+        trace.note("unavailable", detail=str(error))
+        problems = (Problem(transaction.unavailable_code, "not available at the moment"),)
+    return _refuse(actor, transaction, asked[0] if asked else None, facts, problems, trace)
+
+
+def as_fault(error: BaseException, trace: Trace) -> SoapFault:
+    """What a caller learns of a failure; what is not foreseen stays with the operator."""
+    if isinstance(error, SoapFault):
+        return error
+    if isinstance(error, MalformedMessage):
+        return SoapFault("Sender", str(error))
+    if isinstance(error, Unavailable):
+        return SoapFault("Receiver", "not available at the moment", detail=str(error))
+    log.error("trace %s: unexpected failure", trace.id, exc_info=error)
+    return SoapFault("Receiver", "internal failure", detail=repr(error))
+
+
+def keep(actor: Actor, trace: Trace, peer: Peer, number: str, subject: Subject | None = None) -> None:
+    """Put the record of an exchange, or of an attempt at one, where `xdsi explain` finds it; once."""
+    if trace.kept:
+        return
+    trace.kept = True
+    record = {
+        "transaction": number,
+        "peer": peer.address,
+        "node": peer.node.name if peer.node else "",
+        "user": subject.audit_name if subject else "",
+        "steps": trace.steps,
+    }
+    actor.traces.append(trace.id, record)
+
+
+def _decide(
+    actor: Actor,
+    transaction: Transaction[Any, Any],
+    caller: Caller,
+    located: Located,
+    session: RegistrySession,
+    trace: Trace,
+) -> tuple[Decision, ...]:
+    if transaction.action is None:
+        return ()
+    now = actor.access.clock()
+    decisions = tuple(actor.decisions.decide(caller, transaction.action, located.resources, now, session))
+    if len(decisions) != len(located.resources):
+        raise SoapFault("Receiver", "decision failed", detail="decisions do not match the resources")
+    for resource, decision in zip(located.resources, decisions, strict=True):
+        trace.note(
+            "decide",
+            resource=resource.unique_id,
+            permit=decision.permit,
+            policy=decision.policy,
+            rule=decision.rule,
+            document=decision.document,
+        )
+    return decisions
+
+
+def _traced(response: Any, trace: Trace) -> Any:
+    """Note the problems of an answer, and give each the trace by which its sender can ask (`xdsi explain`)."""
+    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
+    if not isinstance(outcome, Outcome) or not outcome.problems:
+        return response
+    for problem in outcome.problems:
+        trace.note(
+            "problem", code=problem.code, context=problem.context, location=problem.location, rule=problem.rule
+        )
+    marked = replace(outcome, problems=tuple(_marked(problem, trace) for problem in outcome.problems))
+    return marked if response is outcome else replace(response, outcome=marked)
+
+
+def _marked(problem: Problem, trace: Trace) -> Problem:
+    # A registry's errors pass through a repository word for word, with the registry's own trace.
+    if _TRACE.search(problem.context):
+        return problem
+    return replace(problem, context=f"{problem.context} [trace {trace.id}]")
+
+
+def _refuse(
+    actor: Actor,
+    transaction: Transaction[Any, Any],
+    request: Any,
+    facts: ExchangeFacts,
+    problems: Sequence[Problem],
+    trace: Trace,
+) -> Any:
+    for problem in problems:
+        trace.note("refused", code=problem.code, context=problem.context, location=problem.location, rule=problem.rule)
+    response = transaction.refuse(request, tuple(_marked(problem, trace) for problem in problems))
+    if request is not None:
+        facts = transaction.facts(request, response, facts)
+    actor.trail.append(
+        audit_rules.events_for(replace(facts, outcome=8, outcome_description=problems[0].context)), trace=trace.id
+    )
+    return response
+
+
+def _described(
+    transaction: Transaction[Any, Any],
+    request: Any,
+    response: Any,
+    facts: ExchangeFacts,
+    located: Located,
+    decisions: tuple[Decision, ...],
+) -> ExchangeFacts:
+    facts = transaction.facts(request, response, facts)
+    if not facts.patients:
+        # Who is known only from what was found is named where it is one person.
+        found = {resource.patient.cx for resource in located.resources if resource.patient is not None}
+        facts = replace(facts, patients=tuple(found) if len(found) == 1 else ())
+    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
+    if isinstance(outcome, Outcome) and outcome.errors and not facts.outcome_description:
+        facts = replace(facts, outcome_description=outcome.errors[0].context)
+    decided = list(zip(located.resources, decisions, strict=False))
+    return replace(
+        facts,
+        denied=tuple((resource.unique_id, decision) for resource, decision in decided if not decision.permit),
+        emergency=facts.emergency or any(one.permit and one.rule == BREAK_GLASS for one in decisions),
+    )
+
+
+def _facts(
+    actor: Actor, transaction: Transaction[Any, Any], caller: Caller, trace: Trace, side: Side
+) -> ExchangeFacts:
+    return ExchangeFacts(
+        transaction=transaction.number,
+        side=side,
+        endpoint=actor.site.endpoint(actor.role.path),
+        site=actor.site,
+        peer_address=caller.peer.address,
+        node=caller.peer.node,
+        subject=caller.subject,
+        time=actor.access.clock(),
+        trace=trace.id,
+    )
