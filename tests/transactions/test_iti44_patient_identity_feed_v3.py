@@ -8,8 +8,9 @@ from tests.audit_samples import facts
 from tests.memory_identities import MemoryIdentities
 from tests.transactions.ports import NOW, clock, served
 from tests.wire.ebxml.bodies import received
+from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.identifiers import PatientId
-from xdsi.domain.identity import FeedEvent, PatientIdentityFeed, PatientStatus
+from xdsi.domain.identity import Application, FeedEvent, PatientIdentityFeed, PatientStatus
 from xdsi.domain.outcome import Problem
 from xdsi.rules.identity import IdentityDomain
 from xdsi.spec import hl7
@@ -99,6 +100,23 @@ def test_each_event_has_an_action_of_its_own(kind: FeedEvent) -> None:
     assert row in iti44.TRANSACTIONS
     assert (row.number, row.reply) == ("ITI-44", "urn:hl7-org:v3:MCCI_IN000002UV01")
     assert len({one.trigger for one in iti44.TRANSACTIONS}) == 3
+
+
+@pytest.mark.parametrize("kind", list(FeedEvent))
+def test_a_message_is_read_under_its_own_action_alone(kind: FeedEvent) -> None:
+    application = Application("2.999.9")
+    prior = (B,) if kind is FeedEvent.MERGE else ()
+    feed = PatientIdentityFeed(
+        kind=kind, patients=(A,), prior=prior, message_id="2.999.9^7", created=NOW, sender=application,
+        receiver=application,
+    )  # fmt: skip
+    for other, row in iti44.BY_EVENT.items():
+        message = received(row.request.encode(feed, Packaging.SIMPLE))
+        if other is kind:
+            assert row.request.decode(message).kind is kind
+        else:
+            with pytest.raises(MalformedMessage, match="under the action of"):
+                row.request.decode(message)
 
 
 def test_the_audit_record_names_the_patient() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from xdsi.domain.audit import ExchangeFacts
+from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.identity import (
     FeedAnswer,
     FeedEvent,
@@ -23,8 +24,10 @@ from xdsi.exchange import Call, Codec, Transaction
 from xdsi.rules import identity_audit
 from xdsi.rules.identity import IdentityDomain, decide
 from xdsi.spec import hl7
+from xdsi.spec.namespaces import HL7V3
 from xdsi.wire import hl7v3
 from xdsi.wire.message import Message, Packaging, Payload
+from xdsi.wire.xml import E
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +75,6 @@ def facts(feed: PatientIdentityFeed, answer: Acknowledgement | None, base: Excha
     return identity_audit.describe(feed, answer.answer if answer is not None else None, base)
 
 
-def _decode(message: Message) -> PatientIdentityFeed:
-    return hl7v3.decode(message.body)
-
-
 def _encode(feed: PatientIdentityFeed, packaging: Packaging) -> Payload:
     return Payload((hl7v3.encode(feed),))
 
@@ -89,12 +88,18 @@ def _encode_answer(answer: Acknowledgement, packaging: Packaging) -> Payload:
 
 
 def _interaction(name: str) -> Transaction[PatientIdentityFeed, Acknowledgement]:
+    def decode(message: Message) -> PatientIdentityFeed:
+        # A merge under the action of an added record would be permitted and recorded as one.
+        if message.body.tag != E(HL7V3, name):
+            raise MalformedMessage(f"{message.body.tag} under the action of {name}", location="Body", expected=name)
+        return hl7v3.decode(message.body)
+
     return Transaction(
         number="ITI-44",
         name="Patient Identity Feed HL7 V3",
         trigger=f"urn:hl7-org:v3:{name}",
         reply="urn:hl7-org:v3:MCCI_IN000002UV01",
-        request=Codec(_decode, _encode),
+        request=Codec(decode, _encode),
         response=Codec(_decode_answer, _encode_answer),
         handle=serve,
         refuse=refuse,
