@@ -90,10 +90,13 @@ def call(
     )
     security = saml_issue.security_header(client.assertion) if client.assertion else b""
     payload = transaction.request.encode(request, packaging)
+    reply: Reply | None = None
     try:
         reply = channel.send(transaction, payload, packaging, security)
         answer = transaction.response.decode(reply.message)
     except Exception as error:
+        if reply is not None:
+            reply.spool.close()
         failed = replace(transaction.facts(request, None, facts), outcome=8, outcome_description=str(error))
         # A fault names the trace under which the other end keeps its reasons.
         found = _TRACE.search(str(error))

@@ -1,0 +1,676 @@
+"""The order of steps of an exchange, and that no way around one of them exists."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.certificates import identity
+from tests.wire.ebxml.bodies import message
+from xdsi import actors
+from xdsi.actors import (
+    authorization_decisions_manager,
+    document_registry,
+    document_repository,
+    identity_manager,
+    imaging_document_source,
+)
+from xdsi.domain.audit import AuditEvent, AuditOutcome, AuditSite, QueryFacts
+from xdsi.domain.codes import Code
+from xdsi.domain.consent import Action, Decision, Resource
+from xdsi.domain.errors import MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.outcome import Outcome, Problem
+from xdsi.domain.subject import Caller, Node, Peer, Subject
+from xdsi.exchange import (
+    Access,
+    Actor,
+    Call,
+    Called,
+    Client,
+    Codec,
+    Located,
+    Reply,
+    Role,
+    Trace,
+    Transaction,
+    admit,
+    call,
+    run,
+)
+from xdsi.rules.consent import BREAK_GLASS
+from xdsi.spec import error_codes
+from xdsi.wire import saml_issue, soap
+from xdsi.wire.message import Message, Packaging, Payload
+from xdsi.wire.saml import SamlTrust
+
+NOW = datetime(2026, 2, 3, 10, 11, 12, tzinfo=UTC)
+PATIENT = PatientId("P1", "2.999.1.1")
+RESOURCE = Resource(unique_id="2.1", patient=PATIENT)
+PERMIT = Decision(permit=True, policy="consent", rule="r1", document="2.7")
+DENY = Decision(permit=False, policy="consent", rule="r2", document="2.7")
+SITE = AuditSite(source_id="hub", host="hub.example", process_id="1", base_url="https://hub.example")
+IDP = identity("idp", "2048")
+TRUST = SamlTrust.of({"idp": [IDP.cert_pem]}, ["urn:oid:2.999.1"])
+SUBJECT = Subject(
+    user_id="dr", issuer="idp", assertion_id="", user_name="Dr", organization="A", organization_id="urn:oid:2.999.5",
+    roles=(Code("a", "1.2"),), purposes=(Code("b", "1.2"),),
+)  # fmt: skip
+CALLER = Caller(peer=Peer(address="192.0.2.7"), subject=SUBJECT)
+NODE = Node(name="hospital-a", certificate_sha256="ab", permits=frozenset({"ITI-42"}))
+
+
+@dataclass
+class World:
+    """Everything an actor works with; `steps` is what happened, in order, and `fail` what is to go wrong."""
+
+    steps: list[str] = field(default_factory=list)
+    fail: dict[str, BaseException] = field(default_factory=dict)
+    resources: tuple[Resource, ...] = (RESOURCE,)
+    decisions: Sequence[Decision] | None = (PERMIT,)
+    outcome: Any = field(default_factory=Outcome)
+    audited: list[AuditEvent] = field(default_factory=list)
+    traces: dict[str, dict[str, Any]] = field(default_factory=dict)
+    uncommitted: list[AuditEvent] = field(default_factory=list)
+    reveals_everything: bool = False
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+        if name in self.fail:
+            raise self.fail[name]
+
+    # -- the transaction
+
+    def decode(self, message: Message) -> str:
+        self.step("decode")
+        return "request"
+
+    def encode(self, response: Any, packaging: Packaging) -> Payload:
+        self.step("encode")
+        return Payload((str(getattr(response, "status", response)).encode(),))
+
+    def locate(self, request: Any, ports: Any, session: Any) -> Located:
+        self.step("locate")
+        return Located(self.resources, "state")
+
+    def handle(self, call: Call[Any]) -> Any:
+        self.step("handle")
+        self.call = call
+        return self.outcome
+
+    def refuse(self, request: Any, problems: Sequence[Problem]) -> Any:
+        self.step("refuse")
+        self.refused = (request, tuple(problems))
+        return Outcome.of(problems)
+
+    # -- the actor
+
+    def decide(self, caller: Caller, action: Action, resources: Sequence[Resource], now: datetime, session: Any) -> Any:
+        self.step("decide")
+        assert session == "session"
+        return self.decisions
+
+    @contextmanager
+    def unit_of_work(self, writes: bool) -> Iterator[Any]:
+        self.step("begin writing" if writes else "begin")
+        try:
+            yield self if writes else "session"
+        except BaseException:
+            self.steps.append("roll back")
+            self.uncommitted.clear()
+            raise
+        self.step("end")
+        self.audited += self.uncommitted
+
+    def append_audit(self, events: Sequence[AuditEvent], trace: str) -> None:
+        self.step("audit in the unit")
+        self.uncommitted.extend(events)
+
+    def __eq__(self, other: object) -> bool:
+        return other == "session" or self is other
+
+
+class Trail:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def append(self, events: Sequence[AuditEvent], *, trace: str, connection: Any = None) -> Sequence[int]:
+        self.world.step("audit")
+        self.world.audited.extend(events)
+        return range(len(events))
+
+
+class Traces:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def append(self, trace: str, record: dict[str, Any]) -> None:
+        assert trace not in self.world.traces, "an exchange is kept once"
+        self.world.traces[trace] = record
+
+
+def transaction(world: World, **changes: Any) -> Transaction[Any, Any]:
+    given: dict[str, Any] = {
+        "number": "ITI-18",
+        "name": "Registry Stored Query",
+        "trigger": "urn:asked",
+        "reply": "urn:answered",
+        "request": Codec(world.decode, world.encode),
+        "response": Codec(world.decode, world.encode),
+        "locate": world.locate,
+        "handle": world.handle,
+        "refuse": world.refuse,
+        "facts": lambda request, response, base: replace(base, query=QueryFacts(id="q", request=b"")),
+        "action": Action.QUERY,
+        "unavailable_code": "XDSRegistryBusy",
+    }
+    return Transaction(**given | changes)
+
+
+def writing(world: World, **changes: Any) -> Transaction[Any, Any]:
+    return transaction(
+        world, number="ITI-42", writes=True, action=None, assertion_required=False,
+        facts=lambda request, response, base: replace(base, submission_set="2.5"), **changes,
+    )  # fmt: skip
+
+
+def actor(world: World, *transactions: Transaction[Any, Any], **access: Any) -> Actor:
+    given: dict[str, Any] = {"trust": TRUST, "clock": lambda: NOW}
+    return Actor(
+        role=Role(name="Actor", path="/services/actor", wsdl="actor", transactions=transactions),
+        ports={"ITI-18": "ports"},
+        access=Access(**given | access),
+        decisions=world,
+        unit_of_work=world.unit_of_work,
+        trail=Trail(world),
+        traces=Traces(world),
+        site=SITE,
+    )
+
+
+def ran(world: World, row: Transaction[Any, Any] | None = None, **arguments: Any) -> tuple[bytes, Trace]:
+    row = row or transaction(world)
+    trace = Trace()
+    payload = run(
+        actor(world, row), row, message("<x/>"), arguments.pop("caller", CALLER), packaging=Packaging.SIMPLE,
+        trace=trace, **arguments,
+    )  # fmt: skip
+    return b"".join(payload.body), trace
+
+
+def events(world: World) -> list[tuple[str, int]]:
+    return [(event.types[0].code, int(event.outcome)) for event in world.audited]
+
+
+# -- the order of steps
+
+
+def test_the_order_of_a_read() -> None:
+    world = World()
+    ran(world)
+    assert world.steps == ["decode", "begin", "locate", "decide", "handle", "end", "audit", "encode"]
+    assert (world.call.ports, world.call.located.state, world.call.decisions) == ("ports", "state", (PERMIT,))
+
+
+def test_a_write_is_audited_in_its_own_unit_of_work() -> None:
+    world = World()
+    ran(world, writing(world))
+    assert world.steps == ["decode", "begin writing", "locate", "handle", "audit in the unit", "end", "encode"]
+    assert events(world) == [("ITI-42", 0)]
+    assert world.call.session is world
+
+
+def test_the_trace_tells_each_step_and_what_decided() -> None:
+    world = World(decisions=(DENY,))
+    _, trace = ran(world)
+    record = world.traces[trace.id]
+    assert [step["step"] for step in record["steps"]] == ["decode", "decide", "handle"]
+    assert (record["transaction"], record["peer"], record["user"]) == ("ITI-18", "192.0.2.7", SUBJECT.audit_name)
+    decided = record["steps"][1]
+    assert {key: decided[key] for key in ("resource", "permit", "policy", "rule", "document")} == {
+        "resource": "2.1", "permit": False, "policy": "consent", "rule": "r2", "document": "2.7",
+    }  # fmt: skip
+
+
+# -- decisions
+
+
+def test_without_an_action_nobody_is_asked() -> None:
+    world = World()
+    ran(world, transaction(world, action=None))
+    assert "decide" not in world.steps
+    assert world.call.decisions == ()
+
+
+@pytest.mark.parametrize("decisions", [(), (PERMIT, PERMIT)])
+def test_a_wrong_number_of_decisions_is_a_fault(decisions: Sequence[Decision]) -> None:
+    world = World(decisions=decisions)
+    with pytest.raises(SoapFault, match="decision failed") as caught:
+        ran(world)
+    assert caught.value.code == "Receiver"
+    assert "handle" not in world.steps
+    assert events(world) == [("ITI-18", 8)]
+
+
+def test_a_decider_that_fails_is_a_refusal() -> None:
+    world = World(fail={"decide": Unavailable("hub away")})
+    ran(world)
+    assert "handle" not in world.steps
+    assert [problem.code for problem in world.refused[1]] == ["XDSRegistryBusy"]
+
+
+def test_denials_are_audited_with_what_denied() -> None:
+    world = World(decisions=(DENY,))
+    ran(world)
+    _, denial = world.audited
+    assert {thing.id for thing in denial.objects} >= {"2.1", "2.7"}
+
+
+def test_the_patient_of_what_was_found_is_audited() -> None:
+    world = World()
+    ran(world)
+    assert [event.patient for event in world.audited] == [PATIENT.cx]
+    two = World(resources=(RESOURCE, Resource(unique_id="2.2", patient=PatientId("P2", "2.999.1.1"))),
+                decisions=(PERMIT, PERMIT))  # fmt: skip
+    ran(two)
+    assert [event.patient for event in two.audited] == [""]
+
+
+def test_breaking_the_glass_raises_an_alert() -> None:
+    world = World(decisions=(Decision(permit=True, policy="domain", rule=BREAK_GLASS),))
+    ran(world)
+    assert [code for code, _ in events(world)] == ["ITI-18", "110127"]
+
+
+# -- what goes wrong
+
+
+def problem_of(world: World) -> Problem:
+    ((problem,),) = (world.refused[1],)
+    return problem
+
+
+def test_a_message_that_cannot_be_read() -> None:
+    world = World(fail={"decode": MalformedMessage("no query", location="Body")})
+    _, trace = ran(world, transaction(world, malformed_code="XDSRegistryError"))
+    problem = problem_of(world)
+    assert (problem.code, problem.location) == ("XDSRegistryError", "Body")
+    assert problem.context == f"no query at Body [trace {trace.id}]"
+    assert world.refused[0] is None
+    assert world.steps == ["decode", "refuse", "audit", "encode"]
+    assert events(world) == [("ITI-18", 8)]
+    assert world.traces[trace.id]["steps"][-1]["context"] == "no query at Body"
+
+
+@pytest.mark.parametrize("step", ["begin", "locate", "decide", "handle"])
+def test_what_is_away_is_told_without_its_name(step: str) -> None:
+    world = World(fail={step: Unavailable("postgresql://db-1 is away")})
+    _, trace = ran(world)
+    problem = problem_of(world)
+    assert (problem.code, problem.context) == ("XDSRegistryBusy", f"not available at the moment [trace {trace.id}]")
+    assert "db-1" in str(world.traces[trace.id])
+    assert events(world) == [("ITI-18", 8)]
+
+
+def test_a_rejected_write_is_rolled_back_and_audited_apart() -> None:
+    world = World(fail={"handle": Rejected((Problem("XDSRegistryDeprecatedDocumentError", "gone"),))})
+    ran(world, writing(world))
+    assert world.steps == [
+        "decode", "begin writing", "locate", "handle", "roll back", "refuse", "audit", "encode",
+    ]  # fmt: skip
+    assert problem_of(world).code == "XDSRegistryDeprecatedDocumentError"
+    assert world.refused[0] == "request"
+    assert events(world) == [("ITI-42", 8)]
+
+
+def test_a_commit_that_fails_is_a_refusal_and_its_audit_record_says_so() -> None:
+    world = World(fail={"end": Unavailable("disk full")})
+    ran(world, writing(world))
+    assert problem_of(world).context.startswith("not available")
+    assert events(world) == [("ITI-42", 8)]
+
+
+@pytest.mark.parametrize("step", ["decode", "locate", "handle", "encode"])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(SoapFault("Sender", "not like this", detail="why"), "not like this"),
+     (ZeroDivisionError("secret"), "internal failure")],
+)  # fmt: skip
+def test_faults_are_audited_and_traced(step: str, error: Exception, reason: str) -> None:
+    world = World(fail={step: error})
+    row = transaction(world)
+    trace = Trace()
+    with pytest.raises(SoapFault) as caught:
+        run(actor(world, row), row, message("<x/>"), CALLER, packaging=Packaging.SIMPLE, trace=trace)
+    assert caught.value.reason == reason
+    assert "secret" not in caught.value.reason
+    last = world.audited[-1]
+    assert (last.outcome, reason in last.outcome_description) == (AuditOutcome.SERIOUS_FAILURE, True)
+    assert trace.id in last.outcome_description
+    (fault,) = [one for one in world.traces[trace.id]["steps"] if one["step"] == "fault"]
+    assert fault["detail"] in ("why", "ZeroDivisionError('secret')")
+
+
+def test_a_refusal_that_is_a_fault_is_audited_too() -> None:
+    world = World(fail={"decode": MalformedMessage("no question"), "refuse": SoapFault("Sender", "no question")})
+    with pytest.raises(SoapFault):
+        ran(world)
+    assert events(world) == [("ITI-18", 8)]
+    assert len(world.traces) == 1
+
+
+def test_without_its_audit_record_an_answer_does_not_leave() -> None:
+    world = World(fail={"audit": Unavailable("trail away")})
+    with pytest.raises(SoapFault) as caught:
+        ran(world)
+    assert "encode" not in world.steps
+    assert (caught.value.code, caught.value.reason) == ("Receiver", "not available at the moment")
+    assert world.audited == []
+
+
+def test_a_write_whose_audit_record_cannot_be_kept_does_not_happen() -> None:
+    world = World(fail={"audit in the unit": Unavailable("trail away")})
+    ran(world, writing(world))
+    assert "roll back" in world.steps
+    assert problem_of(world).code == "XDSRegistryBusy"
+    assert events(world) == [("ITI-42", 8)]
+
+
+def test_problems_of_an_answer_carry_the_trace_and_the_registrys_own_is_kept() -> None:
+    own = f"no such patient [trace {'0' * 32}]"
+    forged = "'[trace " + "1" * 32 + "]' is not a patient"
+    world = World(outcome=Outcome.of([Problem("A", "one"), Problem("B", own), Problem("C", forged)]))
+    row = transaction(world)
+    row = replace(row, response=Codec(world.decode, lambda answer, _: Payload(tuple(
+        problem.context.encode() + b"\n" for problem in answer.problems))))  # fmt: skip
+    body, trace = ran(world, row)
+    mark = f" [trace {trace.id}]"
+    assert body.decode().splitlines() == [f"one{mark}", own, f"{forged}{mark}"]
+
+
+def test_who_to_reply_to_is_audited() -> None:
+    world = World()
+    ran(world, reply_to="https://me.example")
+    assert "https://me.example" in {participant.user_id for participant in world.audited[0].participants}
+
+
+# -- who may come in
+
+
+def envelope(*assertions: bytes) -> soap.Envelope:
+    security = b"".join(saml_issue.security_header(one) for one in assertions)
+    raw = b"".join(soap.write_envelope("urn:asked", b"<x/>", security=security))
+    return soap.read_envelope(raw)
+
+
+def assertion(subject: Subject = SUBJECT, **changes: Any) -> bytes:
+    given: dict[str, Any] = {"audiences": ["urn:oid:2.999.1"], "now": NOW}
+    return saml_issue.issue_assertion(
+        subject, key_pem=IDP.key_pem, cert_pem=IDP.cert_pem, **given | changes
+    )
+
+
+def admitted(
+    world: World, row: Transaction[Any, Any], *assertions: bytes, node: Node | None = None, **access: Any
+) -> Caller:
+    peer = Peer(address="192.0.2.7", certificate_sha256="ab", certificate_subject="CN=x", node=node)
+    return admit(actor(world, row, **access), row, envelope(*assertions), peer, Trace())
+
+
+def refused(world: World, *arguments: Any, **access: Any) -> SecurityFault:
+    with pytest.raises(SecurityFault) as caught:
+        admitted(world, *arguments, **access)
+    (event,) = world.audited
+    assert event.outcome is AuditOutcome.SERIOUS_FAILURE
+    assert caught.value.detail in event.outcome_description
+    (record,) = world.traces.values()
+    assert record["steps"][-1]["detail"] == caught.value.detail
+    assert record["peer"] == "192.0.2.7"
+    world.audited.clear()
+    world.traces.clear()
+    return caught.value
+
+
+def test_an_assertion_lets_a_person_in() -> None:
+    world = World()
+    raw = assertion()
+    caller = admitted(world, transaction(world), raw)
+    assert caller.subject is not None
+    assert (caller.subject.user_id, caller.subject.organization_id) == ("dr", "urn:oid:2.999.5")
+    assert caller.assertion
+    assert world.audited == []
+
+
+@pytest.mark.parametrize(
+    ("made", "code"),
+    [
+        (lambda: (), "InvalidSecurity"),
+        (lambda: (assertion(), assertion()), "InvalidSecurity"),
+        (lambda: (assertion(now=NOW - timedelta(hours=2)),), "MessageExpired"),
+        (lambda: (assertion(audiences=["urn:oid:2.999.2"]),), "FailedAuthentication"),
+        (lambda: (assertion(replace(SUBJECT, issuer="somebody")),), "FailedAuthentication"),
+        (lambda: (assertion().replace(b">dr<", b">xx<"),), "FailedCheck"),
+        (lambda: (assertion(replace(SUBJECT, organization_id="")),), "InvalidSecurityToken"),
+    ],
+)
+def test_a_refused_token_is_audited(made: Callable[[], tuple[bytes, ...]], code: str) -> None:
+    world = World()
+    fault = refused(world, transaction(world), *made())
+    assert (fault.wsse_code, fault.reason) == (code, "security token refused")
+
+
+def test_a_permitted_node_needs_no_assertion_to_publish() -> None:
+    world = World()
+    assert admitted(world, writing(world), node=NODE) == Caller(
+        peer=Peer(address="192.0.2.7", certificate_sha256="ab", certificate_subject="CN=x", node=NODE)
+    )
+
+
+@pytest.mark.parametrize("node", [None, replace(NODE, permits=frozenset({"ITI-41"}))])
+@pytest.mark.parametrize("trust", [TRUST, None])
+def test_another_node_may_not_publish_whatever_it_brings(node: Node | None, trust: SamlTrust | None) -> None:
+    world = World()
+    for assertions in ((), (assertion(),)):
+        peer = Peer(address="192.0.2.7", certificate_subject="CN=x", node=node)
+        row = writing(world)
+        with pytest.raises(SecurityFault) as caught:
+            admit(actor(world, row, trust=trust), row, envelope(*assertions), peer, Trace())
+        assert caught.value.wsse_code == "FailedAuthentication"
+        assert ("CN=x" if node is None else "hospital-a") in caught.value.detail
+    assert len(world.audited) == 2
+
+
+def test_a_node_may_be_permitted_everything() -> None:
+    world = World()
+    assert admitted(world, writing(world), node=replace(NODE, permits=frozenset({"*"}))).peer.node is not None
+
+
+def test_an_optional_assertion_is_verified_where_it_comes() -> None:
+    world = World()
+    caller = admitted(world, writing(world), assertion(), node=NODE)
+    assert caller.subject is not None
+    assert refused(world, writing(world), assertion(now=NOW - timedelta(hours=2)), node=NODE).wsse_code == (
+        "MessageExpired"
+    )
+
+
+def test_a_node_is_no_person() -> None:
+    world = World()
+    everything = replace(NODE, permits=frozenset({"*"}))
+    assert refused(world, transaction(world), node=everything).wsse_code == "InvalidSecurity"
+
+
+def test_the_open_profile_asks_nobody() -> None:
+    world = World()
+    for row in (transaction(world), writing(world)):
+        assert admitted(world, row, trust=None, nodes_required=False).subject is None
+        spoiled = assertion().replace(b">dr<", b">xx<")
+        if row.assertion_required:
+            assert admitted(world, row, spoiled, trust=None, nodes_required=False).subject is None
+
+
+def test_an_assertion_that_was_used_before() -> None:
+    world = World()
+    seen: list[tuple[str, str]] = []
+
+    def remember(issuer: str, id_: str, until: datetime) -> bool:
+        assert until > NOW + timedelta(minutes=5)
+        known = (issuer, id_) in seen
+        seen.append((issuer, id_))
+        return known
+
+    first = assertion()
+    admitted(world, transaction(world), first, replay=remember)
+    assert refused(world, transaction(world), first, replay=remember).wsse_code == "FailedAuthentication"
+    admitted(world, transaction(world), assertion(), replay=remember)
+
+
+def test_an_assertion_is_used_up_only_when_it_was_good() -> None:
+    world = World()
+    used: list[str] = []
+
+    def remember(issuer: str, id_: str, until: datetime) -> bool:
+        used.append(id_)
+        return False
+
+    refused(world, transaction(world), assertion(now=NOW - timedelta(hours=2)), replay=remember)
+    assert used == []
+
+
+def test_a_refused_token_that_cannot_be_audited_is_not_let_in() -> None:
+    world = World(fail={"audit": Unavailable("trail away")})
+    with pytest.raises((SecurityFault, Unavailable)):
+        admitted(world, transaction(world))
+
+
+# -- the client's half
+
+
+@dataclass
+class Line:
+    """A channel that answers what it was told to."""
+
+    answer: Message | Exception
+    sent: list[tuple[bytes, bytes]] = field(default_factory=list)
+    closed: int = 0
+    url: str = "https://peer.example/services/registry"
+
+    def send(
+        self, transaction: Transaction[Any, Any], payload: Payload, packaging: Packaging, security: bytes = b""
+    ) -> Reply:
+        self.sent.append((b"".join(payload.body), security))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return Reply(self.answer, self, "ab" * 16)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def called(world: World, line: Line, **changes: Any) -> Called[Any]:
+    client = Client(site=SITE, trail=Trail(world), clock=lambda: NOW, **changes)
+    return call(client, transaction(world), "question", line)
+
+
+def test_a_call_is_audited_on_our_side() -> None:
+    world, line = World(), Line(message("<x/>"))
+    answer = called(world, line, assertion=b"<a/>")
+    assert answer.answer == "request"
+    assert line.sent[0][1] == saml_issue.security_header(b"<a/>")
+    assert world.steps == ["encode", "decode", "audit"]
+    assert events(world) == [("ITI-18", 0)]
+    assert line.closed == 0
+    answer.close()
+    assert line.closed == 1
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable("away"), SoapFault("Sender", f"no [trace {'0' * 32}]"), MalformedMessage("no answer")]
+)
+def test_a_call_that_fails_is_audited_and_raised(error: Exception) -> None:
+    world = World()
+    with pytest.raises(type(error)):
+        called(world, Line(error))
+    assert events(world) == [("ITI-18", 8)]
+    assert str(error) in world.audited[0].outcome_description
+
+
+def test_an_answer_that_cannot_be_read_leaves_no_parts_behind() -> None:
+    world, line = World(fail={"decode": MalformedMessage("what?")}), Line(message("<x/>"))
+    with pytest.raises(MalformedMessage):
+        called(world, line)
+    assert line.closed == 1
+    assert events(world) == [("ITI-18", 8)]
+
+
+# -- all actors
+
+ROLES = [
+    module.ROLE
+    for module in (
+        document_registry, document_repository, imaging_document_source, identity_manager,
+        authorization_decisions_manager,
+    )
+]  # fmt: skip
+ROWS = [pytest.param(role, row, id=f"{role.name} {row.trigger}") for role in ROLES for row in role.transactions]
+REVEALS_OR_CHANGES = {
+    "ITI-18": Action.QUERY, "ITI-43": Action.RETRIEVE, "ITI-51": Action.QUERY, "ITI-57": Action.UPDATE,
+    "ITI-62": Action.DELETE, "ITI-86": Action.DELETE, "ITI-92": Action.UPDATE, "RAD-55": Action.RETRIEVE_IMAGING,
+    "RAD-69": Action.RETRIEVE_IMAGING, "RAD-107": Action.RETRIEVE_IMAGING,
+}  # fmt: skip
+NODES_ONLY = {"ITI-8", "ITI-41", "ITI-42", "ITI-44", "ITI-61", "ITI-79", "RAD-68"}
+
+
+def test_no_actor_is_forgotten_here() -> None:
+    names = [found.name for found in pkgutil.iter_modules(actors.__path__)]
+    modules = [importlib.import_module(f"xdsi.actors.{name}") for name in names]
+    assert {module.ROLE.name for module in modules if hasattr(module, "ROLE")} == {role.name for role in ROLES}
+
+
+@pytest.mark.parametrize(("role", "row"), ROWS)
+def test_every_transaction_is_decided_on_or_bound_to_nodes(role: Role, row: Transaction[Any, Any]) -> None:
+    assert row.number in REVEALS_OR_CHANGES.keys() | NODES_ONLY, "a new transaction: say here who may start it"
+    if row.number in REVEALS_OR_CHANGES:
+        assert (row.action, row.assertion_required) == (REVEALS_OR_CHANGES[row.number], True)
+    else:
+        assert (row.action, row.assertion_required) == (None, False)
+        world = World()
+        stranger = Peer(address="192.0.2.7", node=replace(NODE, permits=frozenset()))
+        with pytest.raises(SecurityFault):
+            admit(actor(world, row), row, envelope(), stranger, Trace())
+
+
+@pytest.mark.parametrize(("role", "row"), ROWS)
+def test_every_transaction_with_an_action_locates_what_it_is_about(role: Role, row: Transaction[Any, Any]) -> None:
+    default = transaction(World()).__class__.__dataclass_fields__["locate"].default
+    assert (row.action is None) == (row.locate is default)
+
+
+@pytest.mark.parametrize(("role", "row"), ROWS)
+def test_every_error_code_may_be_answered_by_its_transaction(role: Role, row: Transaction[Any, Any]) -> None:
+    if row.number in {"ITI-44", "ITI-79"}:
+        return  # they answer in words of their own
+    assert error_codes.allowed(row.malformed_code, row.number)
+    assert error_codes.allowed(row.unavailable_code, row.number)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_action_starts_one_transaction(role: Role) -> None:
+    triggers = [row.trigger for row in role.transactions]
+    assert len(triggers) == len(set(triggers))
+    assert re.fullmatch(r"/services/[a-z-]+", role.path)
+
+
+def test_an_action_that_is_not_served() -> None:
+    world = World()
+    row = transaction(world)
+    assert actor(world, row).find("urn:asked") is row
+    assert actor(world, row).find("urn:answered") is None
