@@ -1,8 +1,9 @@
 """The HTTP front end: gunicorn threads with socket deadlines, one TLS context, audited handshakes.
 
-gunicorn's threaded worker streams bodies both ways but sets no socket timeout, makes a TLS context per connection, and
-waits for a peer to close on the thread that accepts all others; the subclass here does better, because a slow sender
-must not hold a thread, a context costs a millisecond, and one peer must not keep the others waiting.
+gunicorn's threaded worker streams bodies both ways but sets no socket timeout, makes a TLS context per connection,
+holds a thread through the handshake, and waits for a peer to close on the thread that accepts all others; the subclass
+here does better, because a slow sender must not hold a thread, a context costs a millisecond, and a peer without a
+certificate must not keep the others waiting.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from selectors import EVENT_READ
 from typing import Any
 
-from gunicorn import util
+from gunicorn import http, util
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers import gthread
 
@@ -29,8 +32,12 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """How long a sender may take: `idle_seconds` between bytes, and a minimum rate once `grace_seconds` have passed."""
+    """How long a sender may take: `idle_seconds` between bytes, and a minimum rate once `grace_seconds` have passed.
 
+    `opening_seconds` lead from the connection to the first byte of the first request, TLS handshake included.
+    """
+
+    opening_seconds: float = 10.0
     idle_seconds: float = 30.0
     grace_seconds: float = 10.0
     minimum_bytes_per_second: float = 1024.0
@@ -74,17 +81,38 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
     deadlines = Deadlines()
     report: Callable[[str, str], None] | None = None
 
-    def init(self) -> None:
-        first = not self.initialized
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.sock: Any
+        self.timeout = time.monotonic() + self.deadlines.opening_seconds
+        self._secured = not self.cfg.is_ssl
+        self._shaken = self._secured
+
+    def ready(self) -> bool:
+        """Get as far as the bytes at hand allow; True when a request can be read. Never waits for the peer."""
+        if self._shaken:
+            return True
         try:
-            if first:
-                # A client that connects and says nothing must not hold a thread in the handshake.
-                self.sock.settimeout(self.deadlines.idle_seconds)
-            super().init()
-        except (ssl.SSLError, TimeoutError) as error:
-            if self.report is not None and self.cfg.is_ssl and isinstance(error, ssl.SSLError):
+            if not self._secured:
+                self.sock.settimeout(0)
+                context = self.cfg.ssl_context(self.cfg, None)
+                self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
+                self._secured = True
+            self.sock.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError as error:
+            if self.report is not None:
                 type(self).report(str(self.client[0]), str(error))  # type: ignore[misc]
             raise
+        self._shaken = True
+        self.parser = http.get_parser(self.cfg, self.sock, self.client)
+        # The handshake ends before the request begins.
+        return False
+
+    def init(self) -> None:
+        first = not self.initialized
+        super().init()
         self.sock.settimeout(self.deadlines.idle_seconds)
         if first:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -113,17 +141,38 @@ _LINGERING = threading.BoundedSemaphore(64)
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker with our connections."""
+    """gunicorn's threaded worker with our connections: one gets a thread only while it has sent something."""
 
     def accept(self, listener: Any) -> None:
-        """Accept one connection and hand it to a thread."""
+        """Accept one connection and wait for its first bytes."""
         try:
             client_sock, client_addr = listener.accept()
         except OSError as error:
             log.debug("accept: %s", error)
             return
         self.nr_conns += 1
-        self.enqueue_req(_Connection(self.cfg, client_sock, client_addr, listener.getsockname()))
+        self._await(_Connection(self.cfg, client_sock, client_addr, listener.getsockname()))
+
+    def _await(self, conn: _Connection) -> None:
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def handle(self, conn: _Connection) -> Any:
+        """Get on with the handshake, or with a request; runs in a thread."""
+        try:
+            if not conn.ready():
+                return gthread._DEFER
+        except OSError as error:
+            log.debug("handshake with %s: %s", conn.client, error)
+            return False
+        return super().handle(conn)
+
+    def finish_request(self, conn: _Connection, fs: Any) -> None:
+        """Wait for more of a handshake, or end as gunicorn does."""
+        if not fs.cancelled() and fs.exception() is None and fs.result() is gthread._DEFER and self.alive:
+            self._await(conn)
+        else:
+            super().finish_request(conn, fs)
 
 
 def _heeding_close(app: WsgiApp) -> WsgiApp:
@@ -201,8 +250,6 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
             settings["cert_reqs"] = ssl.CERT_REQUIRED
             settings["ca_certs"] = str(self._tls.peer_ca)
             settings["ssl_context"] = lambda _config, _default: context()
-            # The handshake happens in `init`, where its failure can be reported.
-            settings["do_handshake_on_connect"] = True
         if self._when_ready is not None:
             ready = self._when_ready
             settings["when_ready"] = lambda _server: ready()

@@ -1,0 +1,1 @@
+"""Attacks: each test is one, and shows that it fails."""

@@ -1,0 +1,116 @@
+"""Who has shown no certificate, or says nothing, holds no thread of the server."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import certificates
+from xdsi.transport.http_server import Deadlines, HttpServer
+from xdsi.transport.tls import TlsFiles, client_context
+
+THREADS = 2
+# More than the threads; and far longer than an answer takes, far less than the server waits for who is silent.
+SILENT, PATIENCE, OPENING = 8, 20.0, 60.0
+
+
+def _application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"ok"]
+
+
+def _serve(port: int, files: TlsFiles, opening: float, ready: Any) -> None:
+    deadlines = Deadlines(opening_seconds=opening)
+    HttpServer(
+        lambda: _application,
+        address="127.0.0.1",
+        port=port,
+        tls=files,
+        threads=THREADS,
+        when_ready=ready.set,
+        deadlines=deadlines,
+    ).run()
+
+
+def _files(folder: Path) -> TlsFiles:
+    (folder / "ca.pem").write_bytes(certificates.authority("nodes").cert_pem)
+    node = certificates.identity("node", "2048", issuer="nodes")
+    (folder / "node.pem").write_bytes(node.cert_pem)
+    (folder / "node.key").write_bytes(node.key_pem)
+    return TlsFiles(certificate=folder / "node.pem", key=folder / "node.key", peer_ca=folder / "ca.pem")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    return _files(tmp_path_factory.mktemp("pki"))
+
+
+def _running(files: TlsFiles, opening: float) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    process = context.Process(target=_serve, args=(number, files, opening, ready))
+    process.start()
+    assert ready.wait(30)
+    yield number
+    process.terminate()
+    process.join(30)
+
+
+@pytest.fixture(scope="module")
+def port(files: TlsFiles) -> Iterator[int]:
+    yield from _running(files, OPENING)
+
+
+@pytest.fixture(scope="module")
+def hasty_port(files: TlsFiles) -> Iterator[int]:
+    yield from _running(files, 0.2)
+
+
+def _connected(port: int, files: TlsFiles) -> ssl.SSLSocket:
+    context = client_context(files)
+    context.check_hostname = False
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+
+
+def _answer(port: int, files: TlsFiles) -> bytes:
+    with _connected(port, files) as one:
+        one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return one.recv(1000)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"], ids=["nothing", "a byte", "half a hello"]
+)
+def test_unfinished_handshakes_keep_nobody_waiting(port: int, files: TlsFiles, said: bytes) -> None:
+    held = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(SILENT)]
+    try:
+        for one in held:
+            one.sendall(said)
+        assert _answer(port, files).startswith(b"HTTP/1.1 200")
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_nodes_that_ask_nothing_keep_nobody_waiting(port: int, files: TlsFiles) -> None:
+    held = [_connected(port, files) for _ in range(SILENT)]
+    try:
+        assert _answer(port, files).startswith(b"HTTP/1.1 200")
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_who_does_not_finish_the_handshake_is_disconnected(hasty_port: int) -> None:
+    with socket.create_connection(("127.0.0.1", hasty_port), timeout=PATIENCE) as one:
+        one.sendall(b"\x16")
+        assert one.recv(1000) == b""
