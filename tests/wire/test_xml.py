@@ -75,6 +75,8 @@ REFUSED = {
     "65 levels": (("<a>" * 65 + "</a>" * 65).encode(), "too deeply"),
     "257 attributes": (b"<r>" + wide(257, 'c{}=""') + b"</r>", "too many attributes"),
     "100 000 attributes": (wide(100_000, 'c{}=""'), "too many attributes"),
+    "500 001 tags": (b"<r>" + b"<e/>" * 499_999 + b"</r>", "too many tags"),
+    "500 001 attributes and tags": (b"<r>" + b'<e a="" b=""/>' * 166_667 + b"</r>", "too many tags"),
     "257 namespaces": (wide(257, 'xmlns:c{}="u"'), "too many attributes"),
     "more than 5 MiB": (b"<a>" + b" " * xml.LIMIT + b"</a>", "too large"),
 }

@@ -68,7 +68,8 @@ def read_envelope(raw: bytes, *, limit: int = xml.LIMIT, huge: bool = False) -> 
 
 def read_reply(raw: bytes, *, limit: int = xml.LIMIT, huge: bool = False) -> Envelope:
     """A peer's answer. A fault in it is raised as SoapFault; what is no SOAP 1.2 answer, as MalformedMessage."""
-    root = xml.parse(raw, limit=limit, huge=huge)
+    # An answer may list ten thousand entries; who was asked is trusted to that extent.
+    root = xml.parse(raw, limit=limit, huge=huge, max_markup=limit)
     try:
         envelope, _ = _read(root)
     except SoapFault as wrong:

@@ -17,6 +17,8 @@ LIMIT = 5 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_ATTRIBUTES = 256
 """of one element; for namespaces in scope, too"""
+MAX_MARKUP = 500_000
+"""tags and attributes of a document: each takes a hundred bytes of memory or more, however short it is written"""
 
 _ENCODINGS = frozenset({"UTF-8", "UTF8", "UTF-16", "UTF-16LE", "UTF-16BE"})
 _HARDENED: dict[str, Any] = {
@@ -35,15 +37,20 @@ _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _TOO_WIDE = etree.XPath(f"boolean(//*/@*[{MAX_ATTRIBUTES + 1}])")
 
 
-def parse(raw: bytes, *, limit: int = LIMIT, huge: bool = False) -> etree._Element:
+def parse(
+    raw: bytes, *, limit: int = LIMIT, huge: bool = False, max_markup: int = MAX_MARKUP
+) -> etree._Element:
     """The root element of a document from outside, or MalformedMessage.
 
-    Refused: more than `limit` bytes, a document type (hence entities), encodings other than UTF-8 and UTF-16, more
-    than 64 levels, an element with more than 256 attributes. `huge` admits text nodes above libxml2's 10 MB: for
-    messages with inline base64 documents, which have a limit of their own.
+    Refused: more than `limit` bytes or `max_markup` tags and attributes, a document type (hence entities), encodings
+    other than UTF-8 and UTF-16, more than 64 levels, an element with more than 256 attributes. `huge` admits text nodes
+    above libxml2's 10 MB: for messages with inline base64 documents, which have a limit of their own.
     """
     if len(raw) > limit:
         raise MalformedMessage("XML document too large", expected=f"at most {limit} bytes")
+    # Counted before they are made: by what every tag and every attribute has.
+    if raw.count(b"<") + (raw.count(b'"') + raw.count(b"'")) // 2 > max_markup:
+        raise MalformedMessage("too many tags and attributes", expected=f"at most {max_markup}")
     root = _read(raw, huge=huge)
     document: Any = root.getroottree().docinfo
     if document.doctype or document.internalDTD is not None:
