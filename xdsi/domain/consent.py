@@ -48,11 +48,15 @@ class ResourceKind(StrEnum):
 
     DOCUMENT_ENTRY = "document-entry"
     FOLDER = "folder"
+    SUBMISSION_SET = "submission-set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A DocumentEntry (or its images) or a Folder as policies see it (APPC table of resource attributes)."""
+    """A DocumentEntry (or its images) as policies see it (APPC table of resource attributes).
+
+    A Folder or a SubmissionSet is one where no DocumentEntry of its stands for it (docs/policy.md section 6).
+    """
 
     unique_id: str
     kind: ResourceKind = ResourceKind.DOCUMENT_ENTRY

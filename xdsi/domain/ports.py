@@ -13,7 +13,7 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
 from xdsi.domain.outcome import Outcome, Problem
-from xdsi.domain.stored_query import FoundObject, StoredQuery
+from xdsi.domain.stored_query import Evidence, FoundObject, StoredQuery
 from xdsi.domain.subject import Caller
 from xdsi.domain.submission import Document, Submission
 
@@ -59,6 +59,9 @@ class RegistrySession(Protocol):
 
     def find(self, query: StoredQuery) -> Sequence[FoundObject]:
         """The objects a stored query selects, in the order of the answer."""
+
+    def evidence(self, found: Sequence[FoundObject]) -> Evidence:
+        """What must be known to decide which of the found objects may be shown; a few statements for all of them."""
 
     def fragments(self, ids: Sequence[str]) -> Iterable[bytes]:
         """The stored ebRIM fragments of objects, filled with their present status, in the order given.
@@ -167,6 +170,10 @@ class RegistryClient(Protocol):
 
 class Decisions(Protocol):
     """Who decides: the hub's own consent store, or the hub asked by ITI-79."""
+
+    @property
+    def reveals_everything(self) -> bool:
+        """True where everybody may see everything, so that nothing need be read for a decision."""
 
     def decide(
         self,

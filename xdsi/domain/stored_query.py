@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -88,6 +88,23 @@ class FoundObject:
     source: str = ""
     target: str = ""
     association_type: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the visibility of found objects rests on, for them and for every end of an Association among them.
+
+    All keys are entryUUIDs. An id that is nowhere here is of something that is not registered.
+    """
+
+    resources: Mapping[str, Resource] = field(default_factory=dict)
+    """what is decided on: DocumentEntries, and SubmissionSets and Folders without a member that is one"""
+    members: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """SubmissionSet or Folder -> the DocumentEntries of its own patient, of any status, that it has as members"""
+    ends: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Association -> its source and its target"""
+    complete: bool = True
+    """false where it would be more than one answer is worth; nothing else is given then"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from xdsi.domain.audit import AuditEvent, AuditTrail
 from xdsi.domain.consent import Consent, Resource
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
-from xdsi.domain.stored_query import FoundObject, StoredQuery
+from xdsi.domain.stored_query import Evidence, FoundObject, StoredQuery
 from xdsi.domain.submission import Submission
 from xdsi.spec.uuids import HAS_MEMBER
-from xdsi.storage import answers, changes, consents, database, stored_queries
+from xdsi.storage import answers, changes, consents, database, evidence, stored_queries
 from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
 from xdsi.storage.people import People
@@ -171,6 +171,10 @@ class SqlSession:
     def find(self, query: StoredQuery) -> Sequence[FoundObject]:
         """The objects a stored query selects, in the order of the answer."""
         return stored_queries.find(query, Finder(self.connection, self._people, self._routes, self._home))
+
+    def evidence(self, found: Sequence[FoundObject]) -> Evidence:
+        """What must be known to decide which of the found objects may be shown; a few statements for all of them."""
+        return evidence.gather(found, self.connection, self._people, self._routes, self._home)
 
     def fragments(self, ids: Sequence[str]) -> Iterable[bytes]:
         """The stored ebRIM fragments of objects, filled with their present status, in the order given."""

@@ -5,13 +5,14 @@ ITI TF-2 3.18.4.1.2.3.7.5 to .13: queries by entryUUID, uniqueId or logicalID.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, and_, bindparam, select
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from xdsi.storage.tables import identifier as t
 from xdsi.storage.wording import BATCH, in_batches
@@ -54,6 +55,7 @@ class Routes:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.known: dict[str, Route] = {}
+        self._associations: list[Sequence[Row[Any]]] = []
 
     def find(self, values: Iterable[str], *kinds: IdKind) -> list[Route]:
         """Where these values lead, in no particular order."""
@@ -66,6 +68,9 @@ class Routes:
     def of_ids(self, ids: Collection[str]) -> Mapping[str, Route]:
         """Where objects lie by entryUUID; unknown ids are absent."""
         missing = [id_ for id_ in ids if id_ not in self.known]
+        if missing and self._associations:
+            self._note_ends()
+            missing = [id_ for id_ in missing if id_ not in self.known]
         if missing:
             self.known.update((route.value, route) for route in self.find(missing, IdKind.UUID))
         return {id_: self.known[id_] for id_ in ids if id_ in self.known}
@@ -74,6 +79,16 @@ class Routes:
         """Remember an object that another way led to."""
         if id_ not in self.known:
             self.known[id_] = Route(id_, letter, patient_key, id_, IdKind.UUID)
+
+    def note_ends(self, associations: Sequence[Row[Any]]) -> None:
+        """Remember what rows of associations say of their ends; it is worked out when an id is missing."""
+        self._associations.append(associations)
+
+    def _note_ends(self) -> None:
+        for row in chain.from_iterable(self._associations):
+            self.note(row.source, row.source_kind, row.patient_key)
+            self.note(row.target, row.target_kind, row.target_patient_key)
+        self._associations.clear()
 
 
 _KEYS = "place_keys"

@@ -90,6 +90,8 @@ class Finder:
         survivors = self.people.survivors({row.patient_key for row in rows})
         kind = selection.kind
         letter = LETTERS[kind]
+        if kind is ObjectKind.ASSOCIATION:
+            self.routes.note_ends(rows)
         objects = []
         for row in rows:
             self.routes.note(row.id, letter, row.patient_key)
