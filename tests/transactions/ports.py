@@ -15,9 +15,9 @@ from xdsi.domain.consent import Action, Consent, Decision, Resource
 from xdsi.domain.errors import IntegrityLost
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
-from xdsi.domain.metadata import DocumentEntry, RegistryObject
+from xdsi.domain.metadata import Association, DocumentEntry, RegistryObject
 from xdsi.domain.outcome import Outcome
-from xdsi.domain.stored_query import FoundObject, ObjectKind, StoredQuery
+from xdsi.domain.stored_query import Evidence, FoundObject, ObjectKind, StoredQuery
 from xdsi.domain.subject import Caller, Peer, Subject
 from xdsi.domain.submission import Document, Submission
 from xdsi.exchange import Call, Trace, Transaction
@@ -49,6 +49,7 @@ class Session(Registered):
         self.kept_consents: list[Consent] = []
         self.resources: list[Resource] = []
         self.audited: list[AuditEvent] = []
+        self.complete = True
 
     def save(self, submission: Submission) -> None:
         self.saved.append(submission)
@@ -82,6 +83,30 @@ class Session(Registered):
             and (item.id in wanted or (item.resource and item.resource.unique_id in query.values(
                 "$XDSDocumentEntryUniqueId")))
         ]  # fmt: skip
+
+    def evidence(self, found: Sequence[FoundObject]) -> Evidence:
+        """From the objects found and known; whatever leads from a container to a DocumentEntry makes it a member."""
+        everything = {id_: found_of(one) for id_, one in self.known.items()} | self.found
+        everything |= {one.id: one for one in found}
+        wanted = {one.id for one in found}
+        links = [one for one in everything.values() if one.kind is ObjectKind.ASSOCIATION]
+        while more := {end for one in links if one.id in wanted for end in (one.source, one.target)} - wanted:
+            wanted |= more
+        members: dict[str, list[str]] = {}
+        for one in links:
+            if one.source in wanted and one.target in everything and everything[one.target].resource is not None:
+                members.setdefault(one.source, []).append(one.target)
+                wanted.add(one.target)
+        resources = {}
+        for id_ in wanted & everything.keys():
+            one = everything[id_]
+            if one.resource is not None:
+                resources[id_] = one.resource
+                members.pop(id_, None)
+            elif one.kind is not ObjectKind.ASSOCIATION and id_ not in members:
+                resources[id_] = Resource(unique_id=id_, entry_uuid=id_)
+        ends = {one.id: (one.source, one.target) for one in links if one.id in wanted}
+        return Evidence(resources=resources, members=members, ends=ends, complete=self.complete)
 
     def fragments(self, ids: Sequence[str]) -> Iterable[bytes]:
         return tuple(id_.encode() for id_ in ids)
@@ -226,6 +251,7 @@ class Manifests:
 class Decider:
     """Decides by uniqueId: everything but `denied` is permitted. Remembers each question."""
 
+    reveals_everything = False
     denied: frozenset[str] = frozenset()
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -258,8 +284,8 @@ def served(
     denied: Iterable[str] = (),
     caller: Caller = CALLER,
 ) -> Any:
-    """What a transaction answers: locate, one decision per resource, handle."""
-    located = transaction.locate(request, ports, session)
+    """What a transaction answers: locate, weigh, one decision per resource, handle."""
+    located = transaction.weigh(transaction.locate(request, ports, session), ports, session)
     gone = set(denied)
     decisions = tuple(DENY if one.unique_id in gone else PERMIT for one in located.resources)
     return transaction.handle(Call(request, caller, ports, session, located, decisions, Trace()))
@@ -278,6 +304,18 @@ def content_of(one: Document) -> bytes:
 def codes(outcome: Outcome) -> list[tuple[str, str]]:
     """(error code, rule) of each problem."""
     return [(problem.code, problem.rule) for problem in outcome.problems]
+
+
+def found_of(one: RegistryObject) -> FoundObject:
+    """A registered object as a query finds it."""
+    kind = ObjectKind(type(one).__name__)
+    if isinstance(one, DocumentEntry):
+        return entry_found(one)
+    if isinstance(one, Association):
+        return FoundObject(
+            id=one.entry_uuid, kind=kind, source=one.source, target=one.target, association_type=one.type
+        )
+    return FoundObject(id=one.entry_uuid, kind=kind)
 
 
 def entry_found(entry: DocumentEntry, key: int = 1) -> FoundObject:

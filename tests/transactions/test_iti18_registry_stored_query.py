@@ -132,27 +132,27 @@ CONTENTS = [
 def test_associations_of_hidden_entries_go_with_associations_to_them() -> None:
     request = by_uuid(uuids.GET_SUBMISSION_SET_AND_CONTENTS, "$XDSSubmissionSetEntryUUID", SET)
     answer = answered(request, CONTENTS, denied=[B])
-    assert shown(answer) == [SET, A, FOLDER, "s-a", "s-f"]
+    assert shown(answer) == [SET, A, "s-a"]
 
 
 def test_an_association_to_an_association_that_comes_before_it_goes_too() -> None:
     request = by_uuid(uuids.GET_SUBMISSION_SET_AND_CONTENTS, "$XDSSubmissionSetEntryUUID", SET)
-    assert shown(answered(request, CONTENTS[::-1], denied=[B])) == ["s-f", "s-a", FOLDER, A, SET]
+    assert shown(answered(request, CONTENTS[::-1], denied=[B])) == ["s-a", A, SET]
 
 
 def test_associations_alone_do_not_tell_of_hidden_entries() -> None:
-    found = [entry(A), entry(B), link("b-a", B, A), link("s-a", SET, A)]
+    found = [other(SET, ObjectKind.SUBMISSION_SET), entry(A), entry(B), link("b-a", B, A), link("s-a", SET, A)]
     request = by_uuid(uuids.GET_ASSOCIATIONS, "$uuid", A)
     assert shown(answered(request, found, selected=["b-a", "s-a"])) == ["b-a", "s-a"]
     assert shown(answered(request, found, selected=["b-a", "s-a"], denied=[B])) == ["s-a"]
     counted = answered(request, found, selected=["b-a", "s-a"], denied=[A], hidden="counted")
-    assert (shown(counted), [problem.context for problem in counted.outcome.problems]) == ([], ["hidden:1"])
+    assert (shown(counted), [problem.context for problem in counted.outcome.problems]) == ([], [])
 
 
 def test_an_association_to_an_association_does_not_tell_of_hidden_entries_either() -> None:
     member = builders.has_member(FOLDER, B, entry_uuid="f-b")
     request = by_uuid(uuids.GET_ASSOCIATIONS, "$uuid", SET)
-    found = [entry(B), link("s-fb", SET, "f-b")]
+    found = [other(SET, ObjectKind.SUBMISSION_SET), entry(B), link("s-fb", SET, "f-b")]
     folder = builders.folder(FOLDER)
     assert shown(answered(request, found, selected=["s-fb"], objects=[member, folder])) == ["s-fb"]
     assert shown(answered(request, found, selected=["s-fb"], objects=[member, folder], denied=[B])) == []
@@ -170,7 +170,7 @@ def test_a_submission_set_found_by_a_hidden_entry_is_not_shown() -> None:
 
 
 def test_folders_of_a_hidden_entry_are_not_shown() -> None:
-    found = [other(FOLDER, ObjectKind.FOLDER), entry(A)]
+    found = [other(FOLDER, ObjectKind.FOLDER), entry(A), link("f-a", FOLDER, A)]
     request = AdhocQuery(
         uuids.GET_FOLDERS_FOR_DOCUMENT, "ObjectRef", (("$XDSDocumentEntryEntryUUID", (f"'{A}'",)),)
     )
@@ -224,8 +224,9 @@ def test_a_page_does_not_make_two_patients_one() -> None:
 
 def test_documents_of_several_patients_in_one_submission_sets_associations_are_fine() -> None:
     request = by_uuid(uuids.GET_ASSOCIATIONS, "$uuid", A, return_type="LeafClass")
-    assert shown(answered(request, [link("1", A, B), FoundObject(id="2", kind=ObjectKind.ASSOCIATION, source=A,
-                                    target=C, patient_key=9)])) == ["1", "2"]  # fmt: skip
+    far = FoundObject(id="2", kind=ObjectKind.ASSOCIATION, source=A, target=C, patient_key=9)
+    found = [entry(A), entry(B), entry(C), link("1", A, B), far]
+    assert shown(answered(request, found, selected=["1", "2"])) == ["1", "2"]
 
 
 @pytest.mark.parametrize("status", ["unknown", "subsumed"])

@@ -36,6 +36,8 @@ _CACHED_AT_MOST = 10_000
 class PermitAll:
     """The open profile: no consent, no subject."""
 
+    reveals_everything = True
+
     def decide(
         self,
         caller: Caller,
@@ -60,6 +62,8 @@ class HubDecisions:
     `cache_seconds` bounds how long a revocation may go unnoticed here (at most 60); `offline_seconds` is added while
     the hub cannot be reached.
     """
+
+    reveals_everything = False
 
     def __init__(
         self,

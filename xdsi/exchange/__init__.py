@@ -3,6 +3,7 @@
     admit   who asks: client certificate, node, assertion (ITI-19, ITI-40)
     decode  wire -> domain
     locate  what the request would reveal or change
+    weigh   what the decision on it rests on, where anybody decides
     decide  consent and policy, one decision per resource
     handle  the transaction's own rules and effects
     audit   durable before the first byte of the answer (ITI-20)

@@ -64,10 +64,16 @@ class Call(Generic[Req]):
     located: Located
     decisions: tuple[Decision, ...]
     trace: Trace
+    unrestricted: bool = False
+    """everybody may see everything: nothing was weighed, and nothing need be hidden"""
 
 
 def _nothing(request: Any, ports: Any, session: RegistrySession) -> Located:
     return Located()
+
+
+def _as_located(located: Located, ports: Any, session: RegistrySession) -> Located:
+    return located
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +81,9 @@ class Transaction(Generic[Req, Resp]):
     """One IHE transaction: its names, its codecs, its rules.
 
     `writes` opens a unit of work that `handle` and the audit record share. `action` None means that the node's permit
-    is the whole decision (publishing, feeds; contract of docs/policy.md). `refuse` turns problems found before
-    `handle` into an answer of this transaction.
+    is the whole decision (publishing, feeds; contract of docs/policy.md). `weigh` adds what the decision on the located
+    rests on, and is skipped where everybody may see everything. `refuse` turns problems found before `handle` into an
+    answer of this transaction.
     """
 
     number: str
@@ -89,6 +96,7 @@ class Transaction(Generic[Req, Resp]):
     refuse: Callable[[Req | None, Sequence[Problem]], Resp]
     facts: Callable[[Req, Resp | None, ExchangeFacts], ExchangeFacts]
     locate: Callable[[Req, Any, RegistrySession], Located] = _nothing
+    weigh: Callable[[Located, Any, RegistrySession], Located] = _as_located
     action: Action | None = None
     assertion_required: bool = True
     writes: bool = False

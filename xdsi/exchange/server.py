@@ -1,4 +1,4 @@
-"""The server's half of an exchange: admit, decode, locate, decide, handle, audit, encode."""
+"""The server's half of an exchange: admit, decode, locate, weigh, decide, handle, audit, encode."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _respond(
     trace: Trace,
     asked: list[Any],
 ) -> Any:
-    """Decode (leaving the request in `asked`), locate, decide, handle and audit; what fails on the way is refused."""
+    """From decode (leaving the request in `asked`) to the audit record; what fails on the way is refused."""
     response: Any
     try:
         request = transaction.request.decode(message)
@@ -122,10 +122,13 @@ def _respond(
         trace.note("decode")
         with actor.unit_of_work(transaction.writes) as session:
             ports = actor.ports.get(transaction.number)
+            unrestricted = actor.decisions.reveals_everything
             located = transaction.locate(request, ports, session)
+            if not unrestricted:
+                located = transaction.weigh(located, ports, session)
             decisions = _decide(actor, transaction, caller, located, session, trace)
             response = transaction.handle(
-                Call(request, caller, ports, session, located, decisions, trace),
+                Call(request, caller, ports, session, located, decisions, trace, unrestricted),
             )
             trace.note("handle")
             response = _traced(response, trace)

@@ -1,31 +1,33 @@
 """ITI-18 Registry Stored Query: a consumer finds what the registry holds, as far as consent lets it.
 
-ITI TF-2: 3.18. What is hidden is left out silently, with the associations that would betray it.
+ITI TF-2: 3.18. docs/policy.md section 6: a SubmissionSet or Folder is visible when at least one DocumentEntry that is
+its member, of any status and of its own patient, is permitted; one without such a member is decided on by itself. An
+Association is visible when both its ends are. What is hidden is left out silently, and with it what a query reaches
+only by way of it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from xdsi.domain.audit import ExchangeFacts, QueryFacts
 from xdsi.domain.consent import Action
 from xdsi.domain.identifiers import PatientId
-from xdsi.domain.metadata import Association
 from xdsi.domain.outcome import Outcome, Problem, Severity
 from xdsi.domain.ports import RegistrySession
 from xdsi.domain.stored_query import (
     AdhocQuery,
+    Evidence,
     FoundObject,
-    ObjectKind,
     QueryAnswer,
     ReturnType,
     StoredQuery,
 )
 from xdsi.exchange import Call, Codec, Located, Transaction
 from xdsi.rules import stored_query as rules
-from xdsi.spec import uuids
+from xdsi.rules import visibility
 from xdsi.spec.stored_queries import STORED_QUERIES
 from xdsi.wire.ebxml import query
 
@@ -49,12 +51,11 @@ class _Selection:
     query: StoredQuery | None
     found: tuple[FoundObject, ...] = ()
     problems: tuple[Problem, ...] = ()
-    beside: tuple[FoundObject, ...] = ()
-    """what the results speak of and are not"""
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def locate(request: AdhocQuery, ports: QueryPorts, session: RegistrySession) -> Located:
-    """Check the query and select; consent decides on the DocumentEntries among the results or named by them."""
+    """Check the query and select; consent decides on the DocumentEntries among the results."""
     checked = rules.check(request, reject_unknown_parameters=ports.reject_unknown_parameters)
     if checked.ignored:
         log.info("query %s: unknown parameters ignored: %s", request.query_id, ", ".join(checked.ignored))
@@ -64,36 +65,19 @@ def locate(request: AdhocQuery, ports: QueryPorts, session: RegistrySession) -> 
     if problems:
         return Located(state=_Selection(checked.query, problems=problems))
     found = tuple(session.find(checked.query))
-    beside = _beside(checked.query, found, session)
-    resources = tuple(item.resource for item in (*found, *beside) if item.resource is not None)
-    return Located(resources, _Selection(checked.query, found, beside=beside))
+    resources = tuple(item.resource for item in found if item.resource is not None)
+    return Located(resources, _Selection(checked.query, found))
 
 
-def _beside(query: StoredQuery, found: Sequence[FoundObject], session: RegistrySession) -> tuple[FoundObject, ...]:
-    """The DocumentEntries that an answer would tell of without containing them, and what leads to them."""
-    if query.query_id == uuids.GET_FOLDERS_FOR_DOCUMENT:
-        return tuple(session.find(replace(query, query_id=uuids.GET_DOCUMENTS)))
-    known = {item.id for item in found}
-    beside: list[FoundObject] = []
-    fresh = [item for item in found if item.kind is ObjectKind.ASSOCIATION]
-    while ends := dict.fromkeys(end for item in fresh for end in (item.source, item.target) if end not in known):
-        known.update(ends)
-        named = StoredQuery(
-            uuids.GET_DOCUMENTS,
-            ReturnType.OBJECT_REF,
-            {"$XDSDocumentEntryEntryUUID": (tuple(ends),), "$MetadataLevel": (("2",),)},
-        )
-        entries = session.find(named)
-        beside.extend(entries)
-        others = session.objects([end for end in ends if end not in {entry.id for entry in entries}])
-        # A SubmissionSet may have an association to an association between a Folder and an entry.
-        fresh = [
-            FoundObject(id=one.entry_uuid, kind=ObjectKind.ASSOCIATION, source=one.source, target=one.target)
-            for one in others.values()
-            if isinstance(one, Association)
-        ]
-        beside.extend(fresh)
-    return tuple(beside)
+def weigh(located: Located, ports: QueryPorts, session: RegistrySession) -> Located:
+    """Add what decides on the results that are no DocumentEntries."""
+    selection: _Selection = located.state
+    if len(located.resources) == len(selection.found):
+        return located
+    evidence = session.evidence(selection.found)
+    if not evidence.complete:
+        return Located(state=replace(selection, problems=(_too_many("the results, with their members, are too many"),)))
+    return Located(tuple(evidence.resources.values()), replace(selection, evidence=evidence))
 
 
 def _patient_problems(checked: StoredQuery, ports: QueryPorts, session: RegistrySession) -> tuple[Problem, ...]:
@@ -123,7 +107,7 @@ def handle(call: Call[AdhocQuery]) -> QueryAnswer:
     selection: _Selection = call.located.state
     if selection.query is None or selection.problems:
         return QueryAnswer(Outcome.of(selection.problems))
-    visible, hidden = _visible(selection, [decision.permit for decision in call.decisions])
+    visible, hidden = _visible(selection, call)
     page = _page(selection.query, visible)
     problem = _limit(selection.query, page, visible, ports)
     if problem is not None:
@@ -141,35 +125,15 @@ def handle(call: Call[AdhocQuery]) -> QueryAnswer:
     return QueryAnswer(outcome, fragments=call.session.fragments([item.id for item in page]), total=paged)
 
 
-def _visible(selection: _Selection, permits: Sequence[bool]) -> tuple[list[FoundObject], int]:
-    """What may be shown, and how many entries may not.
-
-    An Association goes when an end of it is a hidden entry. A SubmissionSet or Folder that was selected beside hidden
-    entries stays, because it names none of them; one that was selected because of a hidden entry goes.
-    """
+def _visible(selection: _Selection, call: Call[AdhocQuery]) -> tuple[Sequence[FoundObject], int]:
+    """What may be shown, and how many DocumentEntries of the results may not."""
+    if call.unrestricted:
+        return selection.found, 0
     assert selection.query is not None
-    found, everything = selection.found, (*selection.found, *selection.beside)
-    permitted = iter(permits)
-    hidden = {item.id for item in everything if item.resource is not None and not next(permitted)}
-    if not hidden:
-        return list(found), 0
-    dropped = set(hidden)
-    # An association between a SubmissionSet and an association with a hidden end goes too.
-    while betraying := {
-        item.id
-        for item in everything
-        if item.kind is ObjectKind.ASSOCIATION
-        and item.id not in dropped
-        and (item.source in dropped or item.target in dropped)
-    }:
-        dropped |= betraying
-    if selection.query.query_id == uuids.GET_FOLDERS_FOR_DOCUMENT:
-        dropped.update(item.id for item in found)
-    elif selection.query.query_id == uuids.GET_SUBMISSION_SETS:
-        links = [item for item in found if item.kind is ObjectKind.ASSOCIATION]
-        kept = {link.source for link in links if link.id not in dropped}
-        dropped.update(link.source for link in links if link.source not in kept)
-    return [item for item in found if item.id not in dropped], len(hidden)
+    decided = zip(call.located.resources, call.decisions, strict=True)
+    permitted = {resource.entry_uuid for resource, decision in decided if decision.permit}
+    hidden = sum(item.resource is not None and item.id not in permitted for item in selection.found)
+    return visibility.visible(selection.query, selection.found, selection.evidence, permitted), hidden
 
 
 def _limit(
@@ -178,11 +142,7 @@ def _limit(
     leaf = checked.return_type is ReturnType.LEAF_CLASS
     limit = ports.max_leaf_class if leaf else ports.max_object_refs
     if len(page) > limit:
-        return Problem(
-            "XDSTooManyResults",
-            f"more than {limit} results; ask for ObjectRef, or narrow the query",
-            rule="QUERY.limit",
-        )
+        return _too_many(f"more than {limit} results; ask for ObjectRef, or narrow the query")
     if leaf:
         classes = STORED_QUERIES[checked.query_id].single_patient
         persons = {item.patient_key for item in visible if item.kind in classes}
@@ -195,7 +155,11 @@ def _limit(
     return None
 
 
-def _page(checked: StoredQuery, visible: list[FoundObject]) -> list[FoundObject]:
+def _too_many(text: str) -> Problem:
+    return Problem("XDSTooManyResults", text, rule="QUERY.limit")
+
+
+def _page(checked: StoredQuery, visible: Sequence[FoundObject]) -> Sequence[FoundObject]:
     page = visible[max(checked.start_index, 0) :]
     return page[: checked.max_results] if checked.max_results >= 0 else page
 
@@ -229,6 +193,7 @@ TRANSACTION = Transaction(
     request=Codec(query.decode_request, query.encode_request),
     response=Codec(query.decode_answer, query.encode_answer),
     locate=locate,
+    weigh=weigh,
     handle=handle,
     refuse=refuse,
     facts=facts,

@@ -42,6 +42,8 @@ _OTHER_STUDY = Decision(permit=False, policy="registry", rule="study-differs")
 class PolicyDecisions:
     """Decides by the consents in the registry and the domain's policy (docs/policy.md)."""
 
+    reveals_everything = False
+
     def __init__(self, policy: DomainPolicy, registry: Registry, identities: PatientIdentities) -> None:
         self._policy = policy
         self._registry = registry
