@@ -189,7 +189,7 @@ ACCESSIONS = st.builds(
 
 @st.composite
 def studies(draw: st.DrawFn) -> Study:
-    uids = iter(draw(st.lists(UIDS, min_size=12, max_size=12, unique=True)))
+    uids = iter(draw(st.lists(UIDS, min_size=20, max_size=20, unique=True)))
     classes = st.sampled_from([ECG_CLASS, SR_CLASS, "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4"])
     return Study(
         study_instance_uid=next(uids),
