@@ -12,13 +12,17 @@ import os
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.identifiers import is_oid
+
+Keys: TypeAlias = tuple[str | int, ...]
+"""the way to a value: sections and keys by name, members of a list of sections by number"""
 
 
 def _key(doc: str, default: Any = dataclasses.MISSING, *, choices: tuple[str, ...] = (), check: str = "") -> Any:
@@ -35,18 +39,18 @@ class Server:
     """The process and its front end."""
 
     address: str = _key("address to listen on", "127.0.0.1")
-    port: int = _key("port to listen on", 8443)
+    port: int = _key("port to listen on", 8443, check="port")
     public_url: str = _key("base URL that peers use; empty: made from address and port", "")
-    operations_port: int = _key("port of health and metrics alone, plain HTTP on loopback; 0: none", 0)
+    operations_port: int = _key("port of health and metrics alone, plain HTTP on loopback; 0: none", 0, check="port")
     data_dir: Path = _key("folder of everything this process keeps", Path("xdsi-data"))
-    workers: int = _key("worker processes (SQLite: keep 1)", 1)
-    threads: int = _key("threads in each worker", 16)
+    workers: int = _key("worker processes (SQLite: keep 1)", 1, check="count")
+    threads: int = _key("threads in each worker", 16, check="count")
     actors: tuple[str, ...] = _key(
         "actors to run",
         ("registry", "repository", "identity", "authorization"),
         choices=("registry", "repository", "imaging-source", "identity", "authorization"),
     )
-    mllp_port: int = _key("port of the HL7 v2 feed (ITI-8), TLS where the server has TLS; 0: none", 0)
+    mllp_port: int = _key("port of the HL7 v2 feed (ITI-8), TLS where the server has TLS; 0: none", 0, check="port")
     record_dir: str = _key("folder that keeps every SOAP message received and answered; empty: none", "")
 
 
@@ -108,8 +112,8 @@ class ImagingSource:
     patient_ids: str = _key("TOML file: local identifier (CX) = the domain's identifier (CX); empty: none", "")
     accession_authority: str = _key("OID of the hospital's accession numbers", "2.999.1.6", check="oid")
     decision_url: str = _key("ITI-79 endpoint that decides on images; empty: this process", "")
-    decision_cache_seconds: float = _key("how long an answer is used again, at most 60", 5.0)
-    decision_offline_seconds: float = _key("how much longer while the hub is away", 0.0)
+    decision_cache_seconds: float = _key("how long an answer is used again, at most 60", 5.0, check="seconds")
+    decision_offline_seconds: float = _key("how much longer while the hub is away", 0.0, check="seconds")
     require_signed_decisions: bool = _key("refuse an ITI-79 answer without a valid signature", True)
 
 
@@ -149,8 +153,8 @@ class Saml:
 
     required: bool = _key("refuse requests without an assertion where one is asked for", True)
     audiences: tuple[str, ...] = _key("acceptable Audience values", ("urn:oid:2.999.1",))
-    max_lifetime_seconds: int = _key("longest accepted validity", 3600)
-    clock_skew_seconds: int = _key("tolerated difference of clocks", 60)
+    max_lifetime_seconds: int = _key("longest accepted validity", 3600, check="count")
+    clock_skew_seconds: int = _key("tolerated difference of clocks", 60, check="seconds")
     refuse_replay: bool = _key("refuse an assertion that was used before", False)
     issuer: tuple[SamlIssuer, ...] = _key("trusted issuers", ())
 
@@ -176,7 +180,7 @@ class Audit:
 
     source_id: str = _key("AuditSourceID", "xdsi")
     send: str = _key("collector to forward to: tls://host:6514; empty: none", "")
-    listen: int = _key("port of the collector for other nodes' records; 0: none", 0)
+    listen: int = _key("port of the collector for other nodes' records; 0: none", 0, check="port")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,8 +232,8 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
             section = tree.setdefault(match[1].lower(), {})
             if not isinstance(section, dict):
                 raise ConfigurationError(f"{name}: section {match[1].lower()!r} is a list and cannot be set this way")
-            section[match[2].lower()] = _from_environment(value)
-    where = _Places(str(path) if path else "environment", text)
+            section[match[2].lower()] = _FromEnvironment(value, name)
+    where = _Places(str(path) if path else "settings", text)
     settings: Settings = _section(Settings, tree, (), where)
     return settings
 
@@ -244,11 +248,26 @@ def with_nodes(settings: Settings, nodes: tuple[Node, ...]) -> Settings:
     return dataclasses.replace(settings, node=(*settings.node, *nodes))
 
 
-def _from_environment(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+class _FromEnvironment(str):
+    """The text of an environment variable; which type it stands for is known only where it is used."""
+
+    variable: str
+
+    def __new__(cls, text: str, variable: str) -> _FromEnvironment:
+        made = super().__new__(cls, text)
+        made.variable = variable
+        return made
+
+    def read(self, hint: Any) -> Any:
+        """The value as TOML would have given it: text for a text key, else what it is as JSON."""
+        if hint in (str, Path):
+            return str(self)
+        try:
+            found = json.loads(self)
+        except ValueError:
+            return str(self)
+        one_of_many = typing.get_origin(hint) is tuple and not isinstance(found, list | dict)
+        return str(self) if one_of_many else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,81 +275,105 @@ class _Places:
     file: str
     text: str
 
-    def of(self, keys: tuple[str, ...]) -> str:
-        """`file:line` of a key, as well as plain text can tell."""
-        section, key = ".".join(keys[:-1]), keys[-1]
-        current = ""
+    def of(self, keys: Keys, value: Any = None) -> str:
+        """Where a value was set: its environment variable, or `file:line` as well as plain text can tell."""
+        if isinstance(value, dict):
+            value = next(iter(value.values()), None)
+        if isinstance(value, _FromEnvironment):
+            return value.variable
+        names = _names(keys)
+        section, key = ".".join(names[:-1]), re.escape(names[-1])
+        position = next((key for key in reversed(keys) if isinstance(key, int)), 0)
+        current, seen = "", Counter[str]()
         for number, line in enumerate(self.text.splitlines(), start=1):
             header = re.match(r"\s*\[{1,2}\s*([^\]]+?)\s*\]{1,2}", line)
             if header:
                 current = header[1]
-                if current == ".".join(keys):
-                    return f"{self.file}:{number}"
-            elif current == section and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
+                seen[current] += 1
+            there = max(seen[current] - 1, 0) == position
+            if there and header and current == ".".join(names):
+                return f"{self.file}:{number}"
+            if there and not header and current == section and re.match(rf"\s*[\"']?{key}[\"']?\s*=", line):
                 return f"{self.file}:{number}"
         return self.file
 
 
-def _section(kind: Any, tree: Mapping[str, Any], keys: tuple[str, ...], where: _Places) -> Any:
+def _names(keys: Keys) -> list[str]:
+    return [key for key in keys if isinstance(key, str)]
+
+
+def _section(kind: Any, tree: Mapping[str, Any], keys: Keys, where: _Places) -> Any:
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
-    for key in tree:
+    for key, value in tree.items():
         if key not in fields:
             known = ", ".join(sorted(fields))
-            name = ".".join((*keys, key))
-            raise ConfigurationError(f"{where.of((*keys, key))}: unknown key {name!r}; known: {known}")
+            name = ".".join((*_names(keys), key))
+            raise ConfigurationError(f"{where.of((*keys, key), value)}: unknown key {name!r}; known: {known}")
     values: dict[str, Any] = {}
     for name, item in fields.items():
         if name in tree:
             values[name] = _value(hints[name], tree[name], item, (*keys, name), where)
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-            raise ConfigurationError(f"{where.of(keys or (name,))}: {'.'.join((*keys, name))!r} is required")
+            missing = ".".join((*_names(keys), name))
+            raise ConfigurationError(f"{where.of(keys or (name,), dict(tree))}: {missing!r} is required")
     return kind(**values)
 
 
-def _value(hint: Any, value: Any, item: dataclasses.Field[Any], keys: tuple[str, ...], where: _Places) -> Any:
-    name = ".".join(keys)
+def _value(hint: Any, given: Any, item: dataclasses.Field[Any], keys: Keys, where: _Places) -> Any:
+    def refusal(text: str) -> ConfigurationError:
+        return ConfigurationError(f"{where.of(keys, given)}: {'.'.join(_names(keys))} {text}")
+
+    value = given.read(hint) if isinstance(given, _FromEnvironment) else given
     origin = typing.get_origin(hint)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
-            raise ConfigurationError(f"{where.of(keys)}: {name} must be a section [{name}]")
+            raise refusal("must be a section")
         return _section(hint, value, keys, where)
     if origin is tuple:
         inner = typing.get_args(hint)[0]
         items = [value] if isinstance(value, str | dict) else value
         if not isinstance(items, list):
-            raise ConfigurationError(f"{where.of(keys)}: {name} must be a list")
+            raise refusal("must be a list")
+        if isinstance(given, _FromEnvironment):
+            items = [_FromEnvironment(entry, given.variable) if isinstance(entry, str) else entry for entry in items]
+        if dataclasses.is_dataclass(inner):
+            return tuple(_value(inner, entry, item, (*keys, number), where) for number, entry in enumerate(items))
         return tuple(_value(inner, entry, item, keys, where) for entry in items)
     if origin is dict:
         if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            raise ConfigurationError(f"{where.of(keys)}: {name} must be a table of text values")
+            raise refusal("must be a table of text values")
         return dict(value)
-    convert: Any = hint
-    if hint is Path:
-        hint = str
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ConfigurationError(f"{where.of(keys)}: {name} must be {hint.__name__}, not {value!r}")
-    _check(name, value, item, keys, where)
-    return convert(value)
+    plain = str if hint is Path else hint
+    if not isinstance(value, plain) or (plain is int and isinstance(value, bool)):
+        raise refusal(f"must be {_KINDS[plain]}, not {value!r}")
+    problem = _problem(value, item)
+    if problem:
+        raise refusal(f"is {value!r}; valid: {problem}")
+    return hint(value)
 
 
-def _check(name: str, value: Any, item: dataclasses.Field[Any], keys: tuple[str, ...], where: _Places) -> None:
+_KINDS: Mapping[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "oid": ("an OID such as 2.999.1", is_oid),
+    "oid-urn": ("urn:oid:2.999.1", lambda v: v.startswith("urn:oid:") and is_oid(v.removeprefix("urn:oid:"))),
+    "sha256": ("64 lower-case hex digits", lambda v: re.fullmatch(r"[0-9a-f]{64}", v) is not None),
+    "port": ("0 to 65535", lambda v: 0 <= v <= 65535),
+    "count": ("1 or more", lambda v: v >= 1),
+    "seconds": ("0 or more", lambda v: v >= 0),
+}
+
+
+def _problem(value: Any, item: dataclasses.Field[Any]) -> str:
+    """What would be valid instead of a value; empty where it is."""
     choices = item.metadata.get("choices", ())
     if choices and value not in choices:
-        raise ConfigurationError(f"{where.of(keys)}: {name} is {value!r}; valid: {', '.join(choices)}")
-    check = item.metadata.get("check", "")
-    if not value or not check:
-        return
-    valid = {
-        "oid": is_oid(value),
-        "oid-urn": value.startswith("urn:oid:") and is_oid(value.removeprefix("urn:oid:")),
-        "sha256": re.fullmatch(r"[0-9a-f]{64}", value) is not None,
-    }[check]
-    if not valid:
-        forms = {"oid": "an OID such as 2.999.1", "oid-urn": "urn:oid:2.999.1", "sha256": "64 lower-case hex digits"}
-        raise ConfigurationError(f"{where.of(keys)}: {name} is {value!r}; valid: {forms[check]}")
+        return ", ".join(choices)
+    form, holds = _CHECKS.get(item.metadata.get("check", ""), ("", None))
+    # Empty text says that nothing is set.
+    return "" if value == "" or holds is None or holds(value) else form
 
 
 def reference() -> str:

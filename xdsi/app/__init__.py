@@ -8,19 +8,16 @@ from xdsi.app.services import Application, Parts
 from xdsi.app.storage import base_url, tls_files, utc_now
 from xdsi.settings import Settings
 from xdsi.storage.recordings import FileRecording
-from xdsi.transport.peers import peer_of_request
 from xdsi.transport.soap_server import SoapEndpoint
+from xdsi.transport.tls import server_context
 from xdsi.transport.wsgi import compose
 
-__all__ = ["Application", "Parts", "base_url", "build", "prepare", "tls_files", "utc_now"]
+__all__ = ["Application", "Parts", "base_url", "build", "check", "prepare", "tls_files", "utc_now"]
 
 
 def build(settings: Settings) -> Application:
     """Everything that the settings ask for, ready to serve; raises ConfigurationError."""
     parts = Parts(settings)
-    peer_of = peer_of_request(
-        parts.nodes, proxy_header=settings.tls.proxy_header, proxy_addresses=settings.tls.proxy_addresses
-    )
     folder = Path(settings.server.record_dir) if settings.server.record_dir else None
 
     def record(trace: str) -> FileRecording:
@@ -31,7 +28,7 @@ def build(settings: Settings) -> Application:
         SoapEndpoint(
             actor,
             make_spool=parts.make_spool,
-            peer_of=peer_of,
+            peer_of=parts.peer_of,
             record=record if folder is not None else None,
             observe=parts.observe,
         )
@@ -40,9 +37,22 @@ def build(settings: Settings) -> Application:
     return Application(parts, compose(endpoints, parts.pages, base_url=base_url(settings)))
 
 
+def check(settings: Settings) -> None:
+    """Read all that the settings name, and change nothing; raises ConfigurationError."""
+    parts = Parts(settings)
+    if parts.tls is not None:
+        server_context(parts.tls)
+    parts.require_consent()
+    for read in (
+        "access", "code_sets", "consent_trust", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
+        "peer_of",
+    ):  # fmt: skip
+        getattr(parts, read)
+    if "imaging-source" in settings.server.actors:
+        parts.pacs_folder()
+
+
 def prepare(settings: Settings) -> None:
     """Bring the database to the newest schema and tell mistakes of the settings, before any worker is forked."""
-    parts = Parts(settings)
-    for made in ("access", "code_sets", "identity_domain", "domain_policy"):
-        getattr(parts, made)
-    parts.engine.dispose()
+    check(settings)
+    Parts(settings).engine.dispose()

@@ -23,18 +23,18 @@ from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
 from xdsi.actors.manifest_publisher import ManifestPublisher
 from xdsi.actors.registry_client import InProcess, RegistersBy42
 from xdsi.app.policy import PolicyParts
-from xdsi.app.storage import utc_now
+from xdsi.app.storage import read_file, utc_now
 from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging_profile import ImagingProfile
 from xdsi.domain.ports import Decisions
+from xdsi.domain.registration import RegisterPorts
 from xdsi.domain.subject import Node
 from xdsi.exchange import Actor, Role, no_unit_of_work
 from xdsi.storage.transcoding import SubprocessTranscoder
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
 from xdsi.transactions.iti18_registry_stored_query import QueryPorts
 from xdsi.transactions.iti41_provide_and_register_document_set import ProvidePorts
-from xdsi.transactions.iti42_register_document_set import RegisterPorts
 from xdsi.transactions.iti43_retrieve_document_set import RetrievePorts
 from xdsi.transactions.iti44_patient_identity_feed_v3 import FeedPorts
 from xdsi.transactions.rad69_retrieve_imaging_document_set import ImagingPorts
@@ -148,8 +148,8 @@ class ActorParts(PolicyParts):
             raise ConfigurationError("the actor authorization signs its answers: it needs tls.certificate")
         signer = iti79.AnswerSigner(
             issuer=self.settings.domain.home_community_id,
-            key_pem=Path(key).read_bytes(),
-            cert_pem=Path(certificate).read_bytes(),
+            key_pem=read_file(key, "consent.decision_certificate"),
+            cert_pem=read_file(certificate, "consent.decision_certificate"),
         )
         ports = iti79.DecisionPorts(decisions=self.policy_decisions, clock=utc_now, signer=signer)
         return self.actor(
@@ -192,13 +192,18 @@ class ActorParts(PolicyParts):
             repository_unique_id=source.repository_unique_id,
             publications=self.publications,
             profile=profile,
-            domain_ids=_patient_ids(source.patient_ids),
+            domain_ids=self.patient_ids,
             domain_authority=self.settings.domain.patient_id_authority,
             retrieve_location_uid=source.retrieve_location_uid,
             retrieve_ae_title=source.retrieve_ae_title,
             retrieve_url=source.retrieve_url,
             clock=utc_now,
         )
+
+    @cached_property
+    def patient_ids(self) -> dict[PatientId, PatientId]:
+        """The domain's identifier of each of the hospital's own."""
+        return _patient_ids(self.settings.imaging_source.patient_ids)
 
     def consent_source(self, url: str = "") -> ConsentSource:
         """Publishes consents to a repository; without a URL to the hospital's."""
@@ -221,7 +226,7 @@ class ActorParts(PolicyParts):
         consumer = self.settings.consumer
         if not consumer.registry_url:
             raise ConfigurationError("consumer.registry_url is needed to find and fetch")
-        assertion = Path(consumer.assertion).read_bytes() if consumer.assertion else b""
+        assertion = read_file(consumer.assertion, "consumer.assertion") if consumer.assertion else b""
         channels = {
             kind: {uid: self.consumer_channel(url) for uid, url in urls.items()}
             for kind, urls in (("repositories", consumer.repositories), ("sources", consumer.sources))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 
 from xdsi.actors.authorization_verifier import HubDecisions, PermitAll
 from xdsi.actors.consent_intake import SignedConsentIntake
-from xdsi.app.storage import StorageParts, base_url, utc_now
+from xdsi.app.storage import StorageParts, base_url, read_file, utc_now
 from xdsi.domain.audit import AuditSite
 from xdsi.domain.codes import CodeSets
 from xdsi.domain.consent import Combine, DomainPolicy, Effect
+from xdsi.domain.errors import ConfigurationError, MalformedMessage
 from xdsi.domain.identity import ANY_AUTHORITY
 from xdsi.domain.ports import Decisions, Spool
 from xdsi.exchange import Access, Client
@@ -51,9 +51,12 @@ class PolicyParts(StorageParts):
         if not self.open_profile and saml.required:
             trust = replace(
                 SamlTrust.of(
-                    {one.name: [Path(file).read_bytes() for file in one.certificates] for one in saml.issuer},
+                    {
+                        one.name: [read_file(file, "saml.issuer.certificates") for file in one.certificates]
+                        for one in saml.issuer
+                    },
                     saml.audiences,
-                    crls=[Path(self.settings.tls.crl).read_bytes()] if self.settings.tls.crl else (),
+                    crls=[read_file(self.settings.tls.crl, "tls.crl")] if self.settings.tls.crl else (),
                 ),
                 max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
                 clock_skew=timedelta(seconds=saml.clock_skew_seconds),
@@ -62,8 +65,17 @@ class PolicyParts(StorageParts):
             trust=trust,
             nodes_required=not self.open_profile,
             clock=utc_now,
-            replay=SqlReplayMemory(self.engine) if trust is not None and saml.refuse_replay else None,
+            replay=self.used_before if trust is not None and saml.refuse_replay else None,
         )
+
+    def used_before(self, issuer: str, assertion_id: str, until: datetime) -> bool:
+        """True for an assertion that was used; else it counts as used from now on."""
+        return self.used_assertions(issuer, assertion_id, until)
+
+    @cached_property
+    def used_assertions(self) -> SqlReplayMemory:
+        """Remembers assertions until they end."""
+        return SqlReplayMemory(self.engine)
 
     @cached_property
     def client(self) -> Client:
@@ -96,37 +108,55 @@ class PolicyParts(StorageParts):
 
     def decisions(self, decision_url: str) -> Decisions:
         """Who decides: nobody in the open profile, this process, or the hub at a URL."""
-        if self.open_profile or not self.settings.consent.enforce:
+        if self.open_profile:
             return PermitAll()
+        self.require_consent()
         if not decision_url:
             return self.policy_decisions
         source = self.settings.imaging_source
-        keys = [TrustedKey.of(Path(file).read_bytes()) for file in self.settings.consent.decision_trust]
         return HubDecisions(
             self.client,
             self.channel(decision_url),
-            keys,
+            self.decision_keys,
             require_signed=source.require_signed_decisions,
             cache_seconds=source.decision_cache_seconds,
             offline_seconds=source.decision_offline_seconds,
         )
 
+    def require_consent(self) -> None:
+        """Only the open profile does without."""
+        if not (self.settings.consent.enforce or self.open_profile):
+            raise ConfigurationError("consent.enforce is false; valid: true, outside the open profile")
+
     @cached_property
-    def consent_intake(self) -> SignedConsentIntake | None:
-        """Verifies consents as they are registered; None where nobody's signature is trusted."""
+    def decision_keys(self) -> list[TrustedKey]:
+        """Whose decisions are believed."""
+        trusted = self.settings.consent.decision_trust
+        return [TrustedKey.of(read_file(file, "consent.decision_trust")) for file in trusted]
+
+    @cached_property
+    def consent_trust(self) -> ConsentTrust | None:
+        """Who may sign consents; None where nobody's signature is trusted."""
         consent = self.settings.consent
         if not consent.signer_ca:
             return None
         trust = ConsentTrust.of(
-            [Path(consent.signer_ca).read_bytes()], seals=[Path(file).read_bytes() for file in consent.seals]
+            [read_file(consent.signer_ca, "consent.signer_ca")],
+            seals=[read_file(file, "consent.seals") for file in consent.seals],
         )
-        authority = self.settings.domain.patient_id_authority
+        return replace(trust, identity_authority=self.settings.domain.patient_id_authority)
+
+    @cached_property
+    def consent_intake(self) -> SignedConsentIntake | None:
+        """Verifies consents as they are registered; None where nobody's signature is trusted."""
+        if self.consent_trust is None:
+            return None
         return SignedConsentIntake(
             documents=self.documents,
             identities=self.identities,
-            trust=replace(trust, identity_authority=authority),
+            trust=self.consent_trust,
             clock=utc_now,
-            reject_invalid=consent.reject_invalid,
+            reject_invalid=self.settings.consent.reject_invalid,
         )
 
     @cached_property
@@ -138,5 +168,8 @@ class PolicyParts(StorageParts):
     def code_sets(self) -> CodeSets | None:
         """The value sets of the domain."""
         file = self.settings.domain.codes
-        return code_sets.decode(Path(file).read_bytes()) if file else None
+        try:
+            return code_sets.decode(read_file(file, "domain.codes")) if file else None
+        except MalformedMessage as error:
+            raise ConfigurationError(f"domain.codes: {file}: {error}") from error
 

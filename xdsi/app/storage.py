@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from xdsi import settings as configuration
 from xdsi.domain.errors import ConfigurationError
-from xdsi.domain.subject import Node
+from xdsi.domain.subject import Node, Peer
 from xdsi.settings import Settings
 from xdsi.storage.audit_trail import DatabaseAuditTrail
 from xdsi.storage.database import open_database, upgrade
@@ -21,7 +22,7 @@ from xdsi.storage.publications import SqlPublications
 from xdsi.storage.registry import SqlRegistry
 from xdsi.storage.spool import SpoolFolder
 from xdsi.storage.traces import SqlTraceLog
-from xdsi.transport.peers import nodes_by_fingerprint
+from xdsi.transport.peers import nodes_by_fingerprint, peer_of_request
 from xdsi.transport.tls import TlsFiles
 from xdsi.web.operations import Metrics
 from xdsi.wire import audit as audit_codec
@@ -30,6 +31,14 @@ from xdsi.wire import audit as audit_codec
 def utc_now() -> datetime:
     """The clock of production."""
     return datetime.now(UTC)
+
+
+def read_file(file: str, key: str) -> bytes:
+    """What a file that the settings name under `key` holds."""
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{key}: {file} cannot be read: {error.strerror}") from error
 
 
 def tls_files(tls: configuration.Tls) -> TlsFiles | None:
@@ -64,16 +73,36 @@ class StorageParts:
         self.data = settings.server.data_dir
         self.open_profile = settings.domain.profile == "open"
         self.tls = tls_files(settings.tls)
-        self.nodes = nodes_by_fingerprint(
+        self.nodes = self._nodes()
+        self.metrics = Metrics()
+
+    def _nodes(self) -> dict[str, Node]:
+        nodes = [
             Node(
                 name=node.name,
                 certificate_sha256=node.sha256,
                 organization_id=node.organization_id,
                 permits=frozenset(node.permits),
             )
-            for node in settings.node
-        )
-        self.metrics = Metrics()
+            for node in self.settings.node
+        ]
+        found = nodes_by_fingerprint(nodes)
+        for node in nodes:
+            if found[node.certificate_sha256] is not node:
+                other = found[node.certificate_sha256].name
+                raise ConfigurationError(f"node.sha256: {node.name!r} and {other!r} have the same certificate")
+        return found
+
+    @cached_property
+    def peer_of(self) -> Callable[[Mapping[str, Any]], Peer]:
+        """Who sent a request."""
+        tls = self.settings.tls
+        try:
+            return peer_of_request(
+                self.nodes, proxy_header=tls.proxy_header, proxy_addresses=tls.proxy_addresses
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"tls.proxy_addresses: {error}; valid: addresses or networks") from error
 
     def observe(self, transaction: str, outcome: str) -> None:
         """Count an exchange."""
@@ -132,6 +161,10 @@ class StorageParts:
     @cached_property
     def pacs(self) -> FreshFolder:
         """Where the hospital's images are."""
+        return FreshFolder(self.pacs_folder())
+
+    def pacs_folder(self) -> Path:
+        """The folder of images that the settings name."""
         kind, _, path = self.settings.imaging_source.pacs.partition(":")
         if kind != "folder" or not path:
             raise ConfigurationError(
@@ -139,5 +172,5 @@ class StorageParts:
             )
         if not Path(path).is_dir():
             raise ConfigurationError(f"imaging_source.pacs: {path} is not a folder")
-        return FreshFolder(path)
+        return Path(path)
 

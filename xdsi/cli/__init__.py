@@ -47,9 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("spyne").setLevel(logging.CRITICAL)
     terminal = Terminal(quiet=given.json)
     try:
-        file = given.config or (Path(os.environ["XDSI_CONFIG"]) if os.environ.get("XDSI_CONFIG") else None)
+        if given.config is None and os.environ.get("XDSI_CONFIG"):
+            given.config = Path(os.environ["XDSI_CONFIG"])
         load = getattr(given, "load_settings", settings.load)
-        result: Result = given.run(given, lambda: load(file), terminal)
+        result: Result = given.run(given, lambda: load(given.config), terminal)
     except ConfigurationError as error:
         result = Result(ok=False, message=f"settings: {error}")
     except (XdsiError, LookupError, OSError) as error:

@@ -63,10 +63,7 @@ def add(commands: Any) -> None:
 def check_settings(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Read everything that the settings name; the first mistake is told with its line."""
     settings = load()
-    app.tls_files(settings.tls)
-    parts = app.Parts(settings)
-    for made in ("access", "code_sets"):
-        getattr(parts, made)
+    app.check(settings)
     return Result(message="the settings are in order", items=[{"base_url": app.base_url(settings)}])
 
 
