@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from xdsi.domain.consent import Consent, Policy, SignatureStatus
@@ -43,9 +43,12 @@ class SignedConsentIntake:
     reject_invalid: bool
 
     def examine(
-        self, submission: Submission, session: RegistrySession
+        self, submission: Submission, session: RegistrySession, ends: Collection[str]
     ) -> tuple[Sequence[Problem], Sequence[Consent]]:
-        """The consents that this submission brings or signs, verified; problems where one is refused."""
+        """The consents that this submission brings or signs, verified; problems where one is refused.
+
+        `ends` are the registered entries that it deprecates or supersedes.
+        """
         entries = {entry.entry_uuid: entry for entry in submission.document_entries}
         signatures = self._signatures(submission, entries, session)
         consents = {entry.entry_uuid: entry for entry in entries.values() if is_consent(entry)}
@@ -56,7 +59,7 @@ class SignedConsentIntake:
         problems: list[Problem] = []
         verified: list[Consent] = []
         for entry_uuid, entry in consents.items():
-            consent = self._verify(entry, signatures.get(entry_uuid, ()))
+            consent = self._verify(entry, signatures.get(entry_uuid, ()), session)
             log.info("consent %s: %s %s", consent.unique_id, consent.status, consent.reason)
             # Only a valid signature changes what is known of a consent registered before: a bad one must not undo it.
             if entry_uuid in entries or consent.status is SignatureStatus.VALID:
@@ -70,7 +73,28 @@ class SignedConsentIntake:
                         rule="CONSENT.signature",
                     )
                 )
+        problems.extend(self._ended_by_others(submission, verified, session, ends))
         return problems, verified
+
+    @staticmethod
+    def _ended_by_others(
+        submission: Submission, verified: Sequence[Consent], session: RegistrySession, ends: Collection[str]
+    ) -> Iterator[Problem]:
+        """A consent is ended by the patient's next one, not by whatever else a node would put in its place."""
+        valid = {consent.entry_uuid for consent in verified if consent.status is SignatureStatus.VALID}
+        replacements = (one for one in submission.associations if one.type in uuids.REPLACEMENTS)
+        replaced = {one.target for one in replacements if one.source in valid}
+        versions = {entry.logical_id for entry in submission.document_entries if entry.entry_uuid in valid}
+        for entry in session.objects(list(ends)).values() if ends else ():
+            if not isinstance(entry, DocumentEntry) or not is_consent(entry):
+                continue
+            if entry.entry_uuid not in replaced and entry.logical_id not in versions:
+                yield Problem(
+                    "XDSRegistryMetadataError",
+                    f"the consent {entry.unique_id} can be replaced by another validly signed consent only",
+                    location=entry.entry_uuid,
+                    rule="CONSENT.replacement",
+                )
 
     def _signatures(
         self, submission: Submission, entries: dict[str, DocumentEntry], session: RegistrySession
@@ -92,7 +116,9 @@ class SignedConsentIntake:
         found = entries.get(association.source) or session.objects([association.source]).get(association.source)
         return found if isinstance(found, DocumentEntry) else None
 
-    def _verify(self, entry: DocumentEntry, signatures: Sequence[DocumentEntry]) -> Consent:
+    def _verify(
+        self, entry: DocumentEntry, signatures: Sequence[DocumentEntry], session: RegistrySession
+    ) -> Consent:
         consent = Consent(
             unique_id=entry.unique_id,
             entry_uuid=entry.entry_uuid,
@@ -100,6 +126,10 @@ class SignedConsentIntake:
             policy=Policy(id=entry.unique_id, combining=""),
             status=SignatureStatus.PENDING,
         )
+        # What was signed stays signed: a consent that was replaced would come back by a second entry of its document.
+        known = session.entries_by_unique_id([entry.unique_id])
+        if any(is_consent(other) and other.logical_id != entry.logical_id for other in known):
+            return replace(consent, status=SignatureStatus.FAILED, reason="the consent is registered already")
         raw = self._read(entry.unique_id)
         if raw is None:
             return replace(consent, reason="the document is not at hand")

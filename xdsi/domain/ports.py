@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -48,6 +48,12 @@ class RegistrySession(Protocol):
     def related_to(self, entry_uuids: Sequence[str], types: Sequence[str]) -> Sequence[Association]:
         """Associations of the given types whose target is among the ids."""
 
+    def associations_of(self, ids: Sequence[str]) -> Sequence[Association]:
+        """All Associations, whatever their status, with an end among the ids."""
+
+    def versions(self, logical_ids: Sequence[str]) -> Mapping[str, Sequence[DocumentEntry | Folder]]:
+        """All versions of logical objects, the oldest first; unknown ids are absent."""
+
     def save(self, submission: Submission) -> None:
         """Store objects with their final ids."""
 
@@ -56,6 +62,18 @@ class RegistrySession(Protocol):
 
     def touch_folders(self, entry_uuids: Sequence[str], last_update_time: str) -> None:
         """Set lastUpdateTime of Folders."""
+
+    def supersede(self, ids: Sequence[str]) -> Sequence[str]:
+        """Deprecate versions that have a next one; returns the ids of those that were still the latest."""
+
+    def set_status(self, ids: Sequence[str], original: str, new: str) -> Sequence[str]:
+        """Change the status of DocumentEntries, Folders and Associations; returns the ids that had the original one."""
+
+    def lock(self, ids: Sequence[str]) -> None:
+        """Let nobody else change or name these objects until the end of the unit of work."""
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete objects for good; consents among them end at once."""
 
     def find(self, query: StoredQuery) -> Sequence[FoundObject]:
         """The objects a stored query selects, in the order of the answer."""
@@ -157,8 +175,13 @@ class StoredDocument(Protocol):
 class ConsentIntake(Protocol):
     """Reads and verifies consents and signatures as they are registered."""
 
-    def examine(self, submission: Submission, session: RegistrySession) -> tuple[Sequence[Problem], Sequence[Consent]]:
-        """Problems that refuse the submission, and the verified consents that its acceptance brings."""
+    def examine(
+        self, submission: Submission, session: RegistrySession, ends: Collection[str]
+    ) -> tuple[Sequence[Problem], Sequence[Consent]]:
+        """Problems that refuse the submission, and the verified consents that its acceptance brings.
+
+        `ends` are the registered entries that it deprecates or supersedes.
+        """
 
 
 class RegistryClient(Protocol):
