@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .engine import FEATURES, PATHS, Case, Endpoint, load, run
+from .engine import FEATURES, PATHS, USUAL, Case, Endpoint, load, run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         "--value", action="append", default=[], metavar="NAME=TEXT", help="what the server calls itself (README.md)"
     )
     options.add_argument(
-        "--feature", action="append", choices=sorted(FEATURES), help="what the server has; default: identity, images"
+        "--feature", action="append", choices=sorted(FEATURES), help=f"what the server has; default: {sorted(USUAL)}"
     )
     options.add_argument("--only", choices=["profile", "ruling"], help="cases of this scope alone")
     options.add_argument("--feed", action="store_true", help="announce patients by ITI-44 before they are used")
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         base_url=given.endpoint,
         paths=_pairs(given.path),
         values=_pairs(given.value),
-        features=frozenset(given.feature if given.feature is not None else ("identity", "images")),
+        features=frozenset(given.feature) if given.feature else USUAL,
         feed=given.feed,
         security=given.security.read_text(encoding="utf-8") if given.security else "",
         certificate=(given.cert, given.key) if given.cert else None,

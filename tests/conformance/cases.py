@@ -7,159 +7,25 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .model import Assertion, Case, Delivered, Document, Expectation, Http, Kind, Mtom, Part, Step
 from .templates import TemplateError, generated
 
 FOLDER = Path(__file__).resolve().parent
 SHARED = FOLDER / "shared"
-_NAME = re.compile(r"[0-9]{4}-[a-z0-9-]+")
 SCOPES = ("profile", "ruling")
+CHANGES = frozenset({"remove", "set", "append", "before"})
+_NAME = re.compile(r"[0-9]{4}-[a-z0-9-]+")
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A transaction as the Technical Framework names it: who speaks it, its actions, how it is packed."""
-
-    name: str
-    actor: str
-    action: str
-    reply: str
-    packaging: str
-    symmetric: bool = True
-    """the answer comes in the packaging of the request"""
-
-
-@dataclass(frozen=True)
-class Document:
-    """Bytes that a case sends, or expects to get."""
-
-    content: bytes
-    type: str
-
-
-@dataclass(frozen=True)
-class Http:
-    """What is unusual about the HTTP request."""
-
-    content_type: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    chunked: bool = False
-    gzip: bool = False
-    truncate: int = 0
-    """bytes to leave out at the end"""
-    encoding: str = "utf-8"
-    """of the envelope"""
-    body: str = ""
-    """a file that is the whole HTTP body, its line ends sent as CRLF; ${raw:message} in it is the envelope"""
-
-
-@dataclass(frozen=True)
-class Part:
-    """An attachment: which document, and what its part headers say."""
-
-    document: str
-    content_id: str = ""
-    """the header as it is, else <${cid:document}>"""
-    type: str = ""
-    encoding: str = "binary"
-
-
-@dataclass(frozen=True)
-class Mtom:
-    """How the parts of a multipart message are laid out."""
-
-    root: str = "first"
-    start: str = ""
-    """the parameter `start`, else the Content-ID of the root part"""
-
-
-@dataclass(frozen=True)
-class Assertion:
-    """One XPath on the envelope of the answer."""
-
-    path: str
-    equals: str | tuple[str, ...] | None = None
-    matches: str | None = None
-    count: int | None = None
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """A document that the answer must hold."""
-
-    id: str
-    document: str = ""
-    """the case's document with the same bytes"""
-    type: str = ""
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """What the answer must be; what is not said is not looked at, but for the form of every answer."""
-
-    http: tuple[int, ...] = ()
-    status: str = ""
-    fault: str = ""
-    subcode: str = ""
-    refused: bool = False
-    """a fault or the status Failure, which of the two is left open"""
-    errors: Mapping[str, int | str] | None = None
-    warnings: Mapping[str, int | str] | None = None
-    contexts: Mapping[str, str] = field(default_factory=dict)
-    """error code -> a pattern that the codeContext of each such error matches"""
-    acknowledgement: str = ""
-    packaging: str = ""
-    documents: int | None = None
-    delivered: tuple[Delivered, ...] = ()
-    xpath: tuple[Assertion, ...] = ()
-    capture: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One exchange."""
-
-    name: str
-    kind: Kind
-    actor: str
-    packaging: str
-    request: str
-    envelope: str
-    action: str
-    values: Mapping[str, str]
-    slots: Sequence[Sequence[str]]
-    change: Sequence[Mapping[str, Any]]
-    parts: tuple[Part, ...]
-    mtom: Mtom
-    http: Http
-    expect: Expectation
-
-
-@dataclass(frozen=True)
-class Case:
-    """A numbered case."""
-
-    name: str
-    title: str
-    clause: str
-    scope: str
-    needs: frozenset[str]
-    feed: bool
-    folder: Path
-    documents: Mapping[str, Document]
-    values: Mapping[str, str]
-    steps: tuple[Step, ...]
-
-    def request(self, name: str) -> str:
-        """The text of a file of the case, or of one that all cases share."""
-        own = self.folder / name
-        return own.read_text(encoding="utf-8") if own.is_file() else shared(name)
+def request_of(case: Case, name: str) -> str:
+    """The text of a file of the case, or of one that all cases share."""
+    own = case.folder / name
+    return own.read_text(encoding="utf-8") if own.is_file() else shared(name)
 
 
 def shared(name: str) -> str:
@@ -283,6 +149,7 @@ def _step(table: _Table, number: int) -> Step:
         request=table.take("request", ""),
         envelope=table.take("envelope", "envelope.xml"),
         action=table.take("action", kind.action),
+        message_id=table.take("message_id", ""),
         values=table.take("values", {}),
         slots=table.take("slots", ()),
         change=table.take("change", ()),
@@ -295,8 +162,8 @@ def _step(table: _Table, number: int) -> Step:
     if not (step.request or step.http.body):
         raise ValueError(f"step {step.name!r}: request or http.body")
     for edit in step.change:
-        if "at" not in edit or len(set(edit) & {"remove", "set", "append"}) != 1 or len(edit) != 2:
-            raise ValueError(f"step {step.name!r}: a change is `at` with one of remove, set, append: {edit}")
+        if "at" not in edit or len(set(edit) & CHANGES) != 1 or len(edit) != 2:
+            raise ValueError(f"step {step.name!r}: a change is `at` with one of {sorted(CHANGES)}: {edit}")
     return step
 
 
@@ -311,6 +178,7 @@ def _expectation(table: _Table, kind: Kind, packaging: str) -> Expectation:
         errors=table.take("errors"),
         warnings=table.take("warnings"),
         contexts=table.take("contexts", {}),
+        explains=table.take("explains", {}),
         acknowledgement=table.take("acknowledgement", ""),
         packaging=table.take("packaging", packaging if kind.symmetric else ""),
         documents=table.take("documents"),

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from lxml import etree
 
 from .answers import Answer, BadAnswer
-from .cases import Assertion, Delivered, Kind
-from .cases import Expectation as Expected
+from .model import Assertion, Delivered, Kind
+from .model import Expectation as Expected
 from .templates import NAMESPACES, Values
 
 STATUSES = {
@@ -95,7 +95,7 @@ def status_of(answer: Answer) -> str:
     return STATUSES.get(urn, urn)
 
 
-def expectation(answer: Answer, expected: Expected, values: Values) -> Iterator[Complaint]:
+def expectation(answer: Answer, expected: Expected, values: Values, *, explains: bool) -> Iterator[Complaint]:
     """What the case expects of this answer."""
     yield from _outcome(answer, expected)
     if expected.errors is not None or expected.status == "Success":
@@ -103,14 +103,22 @@ def expectation(answer: Answer, expected: Expected, values: Values) -> Iterator[
     if expected.warnings is not None:
         yield from _codes("warnings", answer, WARNING, expected.warnings)
     for code, pattern in expected.contexts.items():
-        wanted = values.expand(pattern, xml=False)
-        for error in answer.all(f"//rs:RegistryError[@errorCode='{code}']"):
-            if not re.search(wanted, error.get("codeContext", "")):
-                yield f"codeContext of {code} matching {wanted}", error.get("codeContext", "")
+        wanted = re.escape(values.expand(pattern, xml=False)) if "${" in pattern else pattern
+        yield from _contexts(answer, code, wanted, every=True)
+    if explains:
+        for code, pattern in expected.explains.items():
+            yield from _contexts(answer, code, values.expand(pattern, xml=False), every=False)
     if expected.documents is not None or expected.delivered:
         yield from _documents(answer, expected, values)
     for assertion in expected.xpath:
         yield from _assertion(answer, assertion, values)
+
+
+def _contexts(answer: Answer, code: str, pattern: str, *, every: bool) -> Iterator[Complaint]:
+    contexts = [one.get("codeContext", "") for one in answer.all(f"//rs:RegistryError[@errorCode='{code}']")]
+    matching = [one for one in contexts if re.search(pattern, one)]
+    if contexts and (len(matching) < len(contexts) if every else not matching):
+        yield f"codeContext of {code} matching {pattern}", "; ".join(contexts)
 
 
 def _outcome(answer: Answer, expected: Expected) -> Iterator[Complaint]:
@@ -194,11 +202,22 @@ def _documents(answer: Answer, expected: Expected, values: Values) -> Iterator[C
 
 def _delivered(wanted: Delivered, content: bytes, type_: str, values: Values) -> Iterator[Complaint]:
     sha256 = hashlib.sha256(content).hexdigest()
-    same = hashlib.sha256(values.document(wanted.document)).hexdigest() if wanted.document else wanted.sha256
+    same = hashlib.sha256(values.document(wanted.document)).hexdigest() if wanted.document else ""
     if same and sha256 != same:
-        yield f"bytes of {wanted.document or wanted.id} with SHA-256 {same}", f"{len(content)} bytes with {sha256}"
+        yield f"bytes of {wanted.document} with SHA-256 {same}", f"{len(content)} bytes with {sha256}"
+    syntax = _transfer_syntax(content) if wanted.transfer_syntax else ""
+    if syntax != wanted.transfer_syntax:
+        yield f"a DICOM file in transfer syntax {wanted.transfer_syntax}", syntax or "none"
     if wanted.type and type_ != wanted.type:
         yield f"mimeType {wanted.type}", type_
+
+
+def _transfer_syntax(content: bytes) -> str:
+    """Element (0002,0010) of a DICOM file, found in its file meta information (PS3.10 section 7.1)."""
+    found = re.match(rb".{128}DICM.{0,1000}?\x02\x00\x10\x00UI(.)\x00", content, re.DOTALL)
+    if found is None:
+        return ""
+    return content[found.end() : found.end() + found[1][0]].rstrip(b"\0 ").decode("ascii", "replace")
 
 
 def _assertion(answer: Answer, wanted: Assertion, values: Values) -> Iterator[Complaint]:

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import requests
 
 from . import answers, checks, messages
 from .answers import Answer, BadAnswer
-from .cases import FOLDER, Case, Expectation, Step, kinds, known_values, load, load_case
+from .cases import FOLDER, kinds, known_values, load, load_case
 from .messages import HttpRequest
+from .model import Case, Expectation, Step
 from .templates import TemplateError, Values
 
 __all__ = ["FOLDER", "Case", "Endpoint", "Exchange", "Finding", "TemplateError", "load", "load_case", "run"]
@@ -25,12 +26,17 @@ PATHS = {
     "identity": "/services/identity",
 }
 FEATURES = {
-    "trace": "every answer carries the header Xdsi-Trace, and faults end with it",
-    "images": "the files of dicom/ are loaded in the imaging source",
+    "explains": "errors name the attribute or parameter that is wrong in their codeContext",
     "identity": "ITI-44 is served",
+    "images": "the files of dicom/ are loaded in the imaging source",
     "open": "no assertion is asked for, and a security header is ignored",
+    "reference-id": "the Reference ID option",
+    "repeats": "a message that is sent again, with the same MessageID and body, gets the answer of the first",
     "strict-patients": "only patients that a feed announced are accepted",
+    "trace": "every answer carries the header Xdsi-Trace, and faults end with it",
 }
+USUAL = frozenset({"identity", "images", "reference-id"})
+"""what a server has where nothing else is said"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Endpoint:
     paths: Mapping[str, str] = field(default_factory=dict)
     """actor -> path, or a whole URL, where it is not the usual one"""
     values: Mapping[str, str] = field(default_factory=dict)
-    features: frozenset[str] = frozenset({"images", "identity"})
+    features: frozenset[str] = USUAL
     feed: bool = False
     """announce each patient by ITI-44 before it is first used"""
     security: str = ""
@@ -134,7 +140,7 @@ def _play(
         *checks.every_answer(
             answer, step.kind, request.message_id, readable=readable, traced="trace" in endpoint.features
         ),
-        *checks.expectation(answer, step.expect, values),
+        *checks.expectation(answer, step.expect, values, explains="explains" in endpoint.features),
         *checks.captures(answer, step.expect, values, values.given.__setitem__),
     ]
     yield from (Finding(step.name, expected, found) for expected, found in complaints)
@@ -153,16 +159,21 @@ def _announce(
 ) -> Iterator[Finding]:
     """Announce the patients that the coming request is the first to name."""
     kind = kinds()["ITI-44-add"]
-    blank = next(iter(case.steps))
     for name in values.patients():
         if name in fed:
             continue
         fed.add(name)
-        step = replace(
-            blank, name=f"announce patient {name or 'one'}", kind=kind, actor=kind.actor, packaging=kind.packaging,
-            request="patient-add.xml", envelope="envelope.xml", action=kind.action, values={}, slots=(), change=(),
-            parts=(), http=type(blank.http)(), mtom=type(blank.mtom)(), expect=Expectation(acknowledgement="CA"),
-        )  # fmt: skip
+        step = Step(
+            name=f"announce patient {name or 'one'}",
+            kind=kind,
+            actor=kind.actor,
+            packaging=kind.packaging,
+            request="patient-add.xml",
+            action=kind.action,
+            expect=Expectation(acknowledgement="CA"),
+        )
+        before = dict(values.given)
         values.given["patient_name"] = name
         request = messages.build(case, step, endpoint.url(step.actor), values)
         yield from _play(case, step, request, endpoint, session, values, None)
+        values.given = before

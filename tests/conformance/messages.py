@@ -7,7 +7,8 @@ import gzip
 import uuid
 from dataclasses import dataclass
 
-from .cases import Case, Part, Step, shared
+from .cases import request_of, shared
+from .model import Case, Part, Step
 from .templates import Values, change, render, slots
 
 SOAP_TYPE = "application/soap+xml; charset=UTF-8"
@@ -22,32 +23,33 @@ class HttpRequest:
     body: bytes
     chunked: bool
     message_id: str
+    envelope: bytes
+    """what the body carries, before anything was done to it"""
 
 
 def build(case: Case, step: Step, url: str, values: Values) -> HttpRequest:
     """The request of one step; fresh MessageID and boundary each time."""
-    message_id = uuid.uuid4().urn
+    message_id = values.expand(step.message_id, xml=False) or uuid.uuid4().urn
     boundary = f"MIMEBoundary_{uuid.uuid4().hex}"
     root_id = f"root.{uuid.uuid4().hex}@conformance.example"
     values.given.update(
         {"to": url, "action": step.action, "message_id": message_id, "boundary": boundary, "root_id": root_id}
     )
     values.given["slots"] = slots(step.slots, values)
+    message = _envelope(case, step, values) if step.request else b""
     if step.http.body:
         content_type = SOAP_TYPE
-        values.given["message"] = _envelope(case, step, values).decode() if step.request else ""
-        text = render(case.request(step.http.body), shared, values)
+        values.given["message"] = message.decode()
+        text = render(request_of(case, step.http.body), shared, values)
         body = text.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+    elif step.packaging == "mtom":
+        content_type = (
+            f'multipart/related; type="application/xop+xml"; start="{step.mtom.start or f"<{root_id}>"}"; '
+            f'start-info="application/soap+xml"; boundary="{boundary}"; action="{step.action}"'
+        )
+        body = _multipart(step, message, boundary, root_id, values)
     else:
-        message = _envelope(case, step, values)
-        if step.packaging == "mtom":
-            content_type = (
-                f'multipart/related; type="application/xop+xml"; start="{step.mtom.start or f"<{root_id}>"}"; '
-                f'start-info="application/soap+xml"; boundary="{boundary}"; action="{step.action}"'
-            )
-            body = _multipart(step, message, boundary, root_id, values)
-        else:
-            content_type, body = SOAP_TYPE, message
+        content_type, body = SOAP_TYPE, message
     headers = {"Content-Type": content_type}
     if step.http.content_type:
         headers["Content-Type"] = values.expand(step.http.content_type, xml=False)
@@ -57,17 +59,17 @@ def build(case: Case, step: Step, url: str, values: Values) -> HttpRequest:
         headers["Content-Encoding"] = "gzip"
     if step.http.truncate:
         body = body[: -step.http.truncate]
-    return HttpRequest(url, headers, body, step.http.chunked, message_id)
+    return HttpRequest(url, headers, body, step.http.chunked, message_id, message)
 
 
 def _envelope(case: Case, step: Step, values: Values) -> bytes:
-    body = render(case.request(step.request), shared, values)
+    body = render(request_of(case, step.request), shared, values)
     if step.change:
         body = change(body, step.change, values)
     if step.envelope == "none":
         return body.encode(step.http.encoding)
     values.given["body"] = body
-    return render(case.request(step.envelope), shared, values).encode(step.http.encoding)
+    return render(request_of(case, step.envelope), shared, values).encode(step.http.encoding)
 
 
 def _multipart(step: Step, message: bytes, boundary: str, root_id: str, values: Values) -> bytes:

@@ -193,17 +193,23 @@ def _change_one(place: object, edit: Mapping[str, object], values: Values) -> No
             parent.remove(place)
         elif "set" in edit:
             place.text = values.expand(str(edit["set"]), xml=False)
-        elif "append" in edit:
-            declared = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items())
-            piece = f"<x {declared}>{values.expand(str(edit['append']))}</x>"
-            place.extend(list(etree.fromstring(piece)))
-            etree.cleanup_namespaces(place.getroottree())
+        elif "before" in edit:
+            for element in _elements(str(edit["before"]), values):
+                place.addprevious(element)
+        else:
+            place.extend(_elements(str(edit["append"]), values))
+        etree.cleanup_namespaces(place.getroottree())
         return
     owner, name = place.getparent(), place.attrname  # type: ignore[attr-defined]
     if edit.get("remove"):
         del owner.attrib[name]
     else:
         owner.set(name, values.expand(str(edit["set"]), xml=False))
+
+
+def _elements(text: str, values: Values) -> list[etree._Element]:
+    declared = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items())
+    return list(etree.fromstring(f"<x {declared}>{values.expand(text)}</x>"))
 
 
 def generated(name: str, size: int) -> bytes:

@@ -1,0 +1,144 @@
+"""Every case against a running server: `xdsi serve --profile open`, or the one that XDSI_CONFORMANCE_URL names."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from tests.conformance.engine import FEATURES, FOLDER, USUAL, Case, Endpoint, Exchange, Finding, load, run
+from tests.oracles import official_schema, schema_of
+
+CASES = load()
+OURS = frozenset(FEATURES) - {"strict-patients", "repeats"}
+PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
+BODY = "{http://www.w3.org/2003/05/soap-envelope}Body"
+_PLAYED: dict[str, tuple[tuple[Finding, ...], list[Exchange]]] = {}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """`xdsi serve --profile open` as a process of its own, from the line that says it is ready to its end."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._log = (folder / "server.log").open("w")
+        command = [sys.executable, "-m", "xdsi", "serve", "--profile", "open", "--port", str(_free_port())]
+        self._process = subprocess.Popen(
+            [*command, "--data", str(folder / "data"), "--dicom", str(FOLDER / "dicom"), *options],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self.stop()
+            pytest.fail(f"the server did not start: {(folder / 'server.log').read_text()[-2000:]}")
+        ready = json.loads(line)
+        ids = ready["ids"]
+        self.endpoint = Endpoint(
+            base_url=ready["base_url"],
+            values={"home": ids["home"], "repository": ids["repository"], "location_uid": ids["location"]},
+            features=OURS,
+        )
+
+    def stop(self) -> None:
+        """End the process and wait for it."""
+        self._process.terminate()
+        self._process.wait(30)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
+
+
+Start = Callable[..., Endpoint]
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Gives the endpoint of a server with some options, started when it is first asked for."""
+    servers: list[Server] = []
+
+    @cache
+    def endpoint(*options: str) -> Endpoint:
+        server = Server(tmp_path_factory.mktemp("server"), *options)
+        servers.append(server)
+        return server.endpoint
+
+    yield endpoint
+    for server in servers:
+        server.stop()
+
+
+def _endpoint_for(case: Case, start: Start) -> Endpoint:
+    url = os.environ.get("XDSI_CONFORMANCE_URL")
+    if url:
+        features = os.environ.get("XDSI_CONFORMANCE_FEATURES")
+        return Endpoint(base_url=url, features=frozenset(features.split(",")) if features else USUAL)
+    if "strict-patients" in case.needs:
+        endpoint = start("--strict-patients")
+        return replace(endpoint, features=endpoint.features | {"strict-patients"}, feed=True)
+    return start()
+
+
+def _played(case: Case, start: Start) -> tuple[tuple[Finding, ...], list[Exchange]]:
+    """What came of a case, which is run once; the calling test is skipped where it does not apply."""
+    endpoint = _endpoint_for(case, start)
+    lacking = endpoint.lacks(case)
+    if lacking:
+        pytest.skip(f"the endpoint has not: {', '.join(FEATURES[name] for name in sorted(lacking))}")
+    if case.name not in _PLAYED:
+        exchanges: list[Exchange] = []
+        _PLAYED[case.name] = (run(case, endpoint, observe=exchanges.append), exchanges)
+    return _PLAYED[case.name]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(case: Case, start: Start) -> None:
+    findings, _ = _played(case, start)
+    assert not findings, "\n".join(map(str, findings))
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_messages_are_valid_by_the_official_schemas(case: Case, start: Start) -> None:
+    """Every answer, and every request that a profile wants accepted: the cases are to be right, too."""
+    _, exchanges = _played(case, start)
+    assert exchanges
+    for exchange in exchanges:
+        messages = [exchange.answer.root]
+        expect = exchange.step.expect
+        if case.scope == "profile" and (expect.status == "Success" or expect.acknowledgement == "CA"):
+            messages.append(etree.fromstring(exchange.request.envelope, PARSER))
+        for envelope in messages:
+            for element in envelope.findall(f"{BODY}/*"):
+                _assert_valid(element, exchange.step.name)
+
+
+def _assert_valid(element: etree._Element, step: str) -> None:
+    alone = etree.fromstring(etree.tostring(element, with_tail=False), PARSER)
+    # In the Infoset the content of a part stands where its xop:Include is; here nothing does.
+    etree.strip_elements(alone, "{http://www.w3.org/2004/08/xop/include}Include", with_tail=False)
+    name = etree.QName(alone)
+    if name.localname == "Fault":
+        return
+    if name.namespace == "urn:hl7-org:v3":
+        schema = schema_of("ihe-iti-info", "schema", "HL7V3", "NE2008", "multicacheschemas", f"{name.localname}.xsd")
+    else:
+        schema = official_schema()
+    assert schema.validate(alone), f"{step}: {schema.error_log}"

@@ -1,0 +1,414 @@
+"""The engine itself: a runner that finds nothing wrong with a wrong answer would make every case worthless."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from tests.conformance import __main__ as command
+from tests.conformance import answers, cases, checks, templates
+from tests.conformance.engine import FOLDER, Endpoint, load, load_case, run
+from tests.conformance.model import Assertion, Delivered, Expectation
+from tests.conformance.templates import Values
+
+CASES = load()
+SUCCESS = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
+FAILURE = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
+
+
+@pytest.fixture
+def values() -> Values:
+    return Values({"cx": "P1^^^&2.999.1&ISO"}, {})
+
+
+# -- answers
+
+KIND = cases.kinds()["ITI-42"]
+
+
+def envelope(body: str, action: str = KIND.reply, headers: str = "") -> bytes:
+    declared = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in templates.NAMESPACES.items())
+    return (
+        f'<soap:Envelope {declared}><soap:Header><wsa:Action soap:mustUnderstand="1">{action}</wsa:Action>'
+        f"<wsa:RelatesTo>urn:uuid:1</wsa:RelatesTo>{headers}</soap:Header><soap:Body>{body}</soap:Body></soap:Envelope>"
+    ).encode()
+
+
+def response(status: str = SUCCESS, errors: str = "", highest: str = "") -> str:
+    listed = f"<rs:RegistryErrorList{highest}>{errors}</rs:RegistryErrorList>" if errors else ""
+    return f'<rs:RegistryResponse status="{status}">{listed}</rs:RegistryResponse>'
+
+
+def error(code: str = "XDSRegistryError", severity: str = "Error", context: str = "why", text: str = "") -> str:
+    urn = f"urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:{severity}"
+    return f'<rs:RegistryError errorCode="{code}" codeContext="{context}" severity="{urn}">{text}</rs:RegistryError>'
+
+
+def fault(code: str = "soap:Sender", reason: str = "no [trace 0123]", subcode: str = "") -> str:
+    sub = f"<soap:Subcode><soap:Value>{subcode}</soap:Value></soap:Subcode>" if subcode else ""
+    return (
+        f"<soap:Fault><soap:Code><soap:Value>{code}</soap:Value>{sub}</soap:Code>"
+        f'<soap:Reason><soap:Text xml:lang="en">{reason}</soap:Text></soap:Reason></soap:Fault>'
+    )
+
+
+def answer(raw: bytes, http: int = 200, **headers: str) -> answers.Answer:
+    given = {"Content-Type": "application/soap+xml; charset=UTF-8", "Xdsi-Trace": "0" * 32}
+    return answers.read(http, given | {name.replace("_", "-"): text for name, text in headers.items()}, raw)
+
+
+FAULT_ACTION = "http://www.w3.org/2005/08/addressing/soap/fault"
+
+
+def forms(found: answers.Answer, *, readable: bool = True, traced: bool = True) -> list[checks.Complaint]:
+    return list(checks.every_answer(found, KIND, "urn:uuid:1", readable=readable, traced=traced))
+
+
+def test_an_answer_in_order_has_no_complaint() -> None:
+    for raw in (
+        envelope(response()),
+        envelope(response(FAILURE, error(), f' highestSeverity="{checks.ERROR}"')),
+        envelope(response(SUCCESS, error(severity="Warning"))),
+        envelope(fault(reason=f"no [trace {'0' * 32}]"), FAULT_ACTION),
+    ):
+        assert forms(answer(raw)) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (envelope(response(), "urn:other"), "wsa:Action urn:ihe"),
+        (envelope(response()).replace(b' soap:mustUnderstand="1"', b""), "mustUnderstand"),
+        (envelope(response()).replace(b"urn:uuid:1", b"urn:uuid:2"), "wsa:RelatesTo"),
+        (envelope(response() + response()), "one element in the Body"),
+        (envelope(response(SUCCESS, error())), "no Error with Success"),
+        (envelope(response(FAILURE)), "an Error with Failure"),
+        (envelope(response(FAILURE, error(severity="Warning"))), "an Error with Failure"),
+        (envelope(response(FAILURE, error(severity="Fatal"))), "a severity URN"),
+        (envelope(response(FAILURE, error(context=""))), "codeContext in every"),
+        (envelope(response(FAILURE, error(code=""))), "errorCode in every"),
+        (envelope(response(FAILURE, error(text="more"))), "RegistryError without text"),
+        (envelope(response(FAILURE, error(), f' highestSeverity="{checks.WARNING}"')), "highestSeverity"),
+        (envelope(fault(), FAULT_ACTION), "a reason that ends with"),
+        (envelope(fault(), KIND.reply), "wsa:Action of a fault"),
+        (envelope(fault(reason=""), FAULT_ACTION), "a fault with a reason"),
+    ],
+)
+def test_an_answer_that_is_not_in_order_is_noticed(raw: bytes, expected: str) -> None:
+    assert any(one.startswith(expected) for one, _ in forms(answer(raw))), forms(answer(raw))
+
+
+def test_a_missing_trace_is_noticed_where_there_is_to_be_one() -> None:
+    found = answer(envelope(response()), Xdsi_Trace="?")
+    assert [one for one, _ in forms(found)] == ["header Xdsi-Trace of 32 hexadecimal digits"]
+    assert forms(found, traced=False) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "raw", "why"),
+    [
+        ({"Content-Type": "text/html"}, b"<html/>", "not SOAP 1.2"),
+        ({"Content-Type": "application/soap+xml"}, b"<a", "not XML"),
+        ({"Content-Type": "application/soap+xml"}, b"<a/>", "no SOAP 1.2 envelope"),
+        ({"Content-Type": 'multipart/related; boundary="b"'}, b"", "without type"),
+        ({"Content-Type": 'multipart/related; type="application/xop+xml"; boundary="b"'}, b"--b\r\n\r\n", "no part"),
+    ],
+)
+def test_what_is_no_answer_is_said_to_be_none(headers: dict[str, str], raw: bytes, why: str) -> None:
+    with pytest.raises(answers.BadAnswer, match=why):
+        answers.read(200, headers, raw)
+
+
+RETRIEVED = (
+    "<xds:RetrieveDocumentSetResponse>{response}<xds:DocumentResponse><xds:RepositoryUniqueId>2.999</xds:RepositoryUniqueId>"
+    "<xds:DocumentUniqueId>1.2</xds:DocumentUniqueId><xds:mimeType>text/plain</xds:mimeType>"
+    "<xds:Document>{content}</xds:Document></xds:DocumentResponse></xds:RetrieveDocumentSetResponse>"
+)
+
+
+def multipart(
+    content: str, part: bytes = b"ab\r\n--c", ids: tuple[str, str] = ("<root@x>", "<a%b@x>")
+) -> answers.Answer:
+    root = envelope(RETRIEVED.format(response=response(), content=content))
+    raw = (
+        b"--b\r\nContent-Type: application/xop+xml\r\nContent-ID: %s\r\n\r\n%s\r\n"
+        b"--b\r\ncontent-id: %s\r\n\r\n%s\r\n--b--"
+    ) % (ids[0].encode(), root, ids[1].encode(), part)
+    return answer(raw, Content_Type='multipart/related; start="<root@x>"; type="application/xop+xml"; boundary=b')
+
+
+def test_documents_are_found_in_parts_and_inline() -> None:
+    (document,) = multipart('<xop:Include href="cid:a%25b@x"/>').documents()
+    assert (document.id, document.content, document.type) == ("1.2", b"ab\r\n--c", "text/plain")
+    assert multipart('<xop:Include href="cid:a%25b@x"/>').unreferenced() == set()
+    (inline,) = answer(envelope(RETRIEVED.format(response=response(), content=" YWJj\n"))).documents()
+    assert inline.content == b"abc"
+
+
+def test_documents_that_are_not_there_are_missed() -> None:
+    wrong = multipart('<xop:Include href="cid:other@x"/>')
+    with pytest.raises(answers.BadAnswer, match="not among the parts"):
+        wrong.documents()
+    assert wrong.unreferenced() == {"a%b@x"}
+    with pytest.raises(answers.BadAnswer, match="not base64"):
+        answer(envelope(RETRIEVED.format(response=response(), content="?"))).documents()
+    with pytest.raises(answers.BadAnswer, match="no part is the root"):
+        multipart("", ids=("<other@x>", "<a@x>"))
+
+
+def complaints(found: answers.Answer, values: Values, *, explaining: bool = True, **expected: Any) -> list[str]:
+    expect = Expectation(**expected)
+    return [one for one, _ in checks.expectation(found, expect, values, explains=explaining)]
+
+
+OK = answer(envelope(response()))
+FAILED = answer(envelope(response(FAILURE, error("A") + error("A") + error("B", context="P1^^^ is unknown"))))
+REFUSED = answer(envelope(fault("soap:Sender", subcode="wsa:ActionNotSupported"), FAULT_ACTION), http=400)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "fulfilled"),
+    [
+        (OK, {"status": "Success"}, True),
+        (OK, {"status": "Failure"}, False),
+        (OK, {"fault": "Sender"}, False),
+        (OK, {"refused": True}, False),
+        (OK, {"status": "Success", "http": (400,)}, False),
+        (OK, {"status": "Success", "packaging": "mtom"}, False),
+        (OK, {"status": "Success", "documents": 1}, False),
+        (OK, {"acknowledgement": "CA"}, False),
+        (FAILED, {"status": "Failure", "errors": {"A": 2, "B": 1}}, True),
+        (FAILED, {"status": "Failure", "errors": {"A": "1+", "B": "1+"}}, True),
+        (FAILED, {"status": "Failure", "errors": {"A": "1+", "*": "0+"}}, True),
+        (FAILED, {"status": "Failure", "errors": {"A": 1, "B": 1}}, False),
+        (FAILED, {"status": "Failure", "errors": {"A": "3+", "B": 1}}, False),
+        (FAILED, {"status": "Failure", "errors": {"A": 2}}, False),
+        (FAILED, {"status": "Failure", "errors": {"A": 2, "B": 1, "C": 1}}, False),
+        (FAILED, {"status": "Failure", "errors": {"C": "1+", "*": "0+"}}, False),
+        (FAILED, {"status": "Failure", "warnings": {"A": 2}}, False),
+        (FAILED, {"status": "Success"}, False),
+        (FAILED, {"refused": True}, True),
+        (FAILED, {"status": "Failure", "contexts": {"B": "P1"}}, True),
+        (FAILED, {"status": "Failure", "contexts": {"B": "${cx}"}}, False),
+        (FAILED, {"status": "Failure", "contexts": {"A": "P1"}}, False),
+        (FAILED, {"status": "Failure", "explains": {"A": "P1"}}, False),
+        (FAILED, {"status": "Failure", "explains": {"A": "w.y"}}, True),
+        (REFUSED, {"fault": "Sender", "http": (400,), "subcode": "wsa:ActionNotSupported"}, True),
+        (REFUSED, {"refused": True}, True),
+        (REFUSED, {"fault": "Receiver", "http": (400,)}, False),
+        (REFUSED, {"fault": "Sender", "http": (500,)}, False),
+        (REFUSED, {"fault": "Sender", "http": (400,), "subcode": "wsa:InvalidAddressingHeader"}, False),
+        (REFUSED, {"fault": "Sender", "http": (400,), "subcode": "soap:ActionNotSupported"}, False),
+        (REFUSED, {"status": "Failure"}, False),
+    ],
+)
+def test_expectations(values: Values, found: answers.Answer, expected: dict[str, Any], fulfilled: bool) -> None:
+    assert (not complaints(found, values, **expected)) is fulfilled
+
+
+def test_explanations_count_only_where_a_server_gives_them(values: Values) -> None:
+    expected: dict[str, Any] = {"status": "Failure", "errors": {"A": 2, "B": 1}, "explains": {"A": "P1"}}
+    assert complaints(FAILED, values, explaining=False, **expected) == []
+
+
+@pytest.mark.parametrize(
+    ("assertion", "fulfilled"),
+    [
+        ({"path": "//rs:RegistryError", "count": 3}, True),
+        ({"path": "//rs:RegistryError", "count": 2}, False),
+        ({"path": "//rs:RegistryError/@errorCode", "equals": ("B", "A", "A")}, True),
+        ({"path": "//rs:RegistryError/@errorCode", "equals": ("A", "B")}, False),
+        ({"path": "//rs:RegistryError[3]/@errorCode", "equals": "B"}, True),
+        ({"path": "//rs:RegistryError/@errorCode", "equals": "B"}, False),
+        ({"path": "//rs:RegistryError/@errorCode", "matches": "[AB]"}, True),
+        ({"path": "//rs:RegistryError/@errorCode", "matches": "A"}, False),
+        ({"path": "//rs:Nothing/@errorCode", "matches": "A"}, False),
+        ({"path": "count(//rs:RegistryError)", "equals": "3"}, True),
+        ({"path": "//rs:RegistryError = 1", "equals": "false"}, True),
+    ],
+)
+def test_assertions(values: Values, assertion: dict[str, Any], fulfilled: bool) -> None:
+    wrong = complaints(FAILED, values, refused=True, xpath=(Assertion(**assertion),))
+    assert (not wrong) is fulfilled
+
+
+@pytest.mark.parametrize(
+    ("delivered", "fulfilled"),
+    [
+        ({"id": "1.2"}, True),
+        ({"id": "1.3"}, False),
+        ({"id": "1.2", "document": "report", "type": "text/plain"}, True),
+        ({"id": "1.2", "document": "other"}, False),
+        ({"id": "1.2", "type": "text/xml"}, False),
+        ({"id": "1.2", "transfer_syntax": "1.2.840.10008.1.2.1"}, False),
+    ],
+)
+def test_delivered_documents(delivered: dict[str, str], fulfilled: bool) -> None:
+    values = Values({}, {"report": b"ab\r\n--c", "other": b"ab\r\n--"})
+    found = multipart('<xop:Include href="cid:a%25b@x"/>')
+    wrong = complaints(found, values, status="Success", delivered=(Delivered(**delivered),))
+    assert (not wrong) is fulfilled
+
+
+def test_the_transfer_syntax_of_a_file_is_read() -> None:
+    for name, syntax in (("a-1", "1.2.840.10008.1.2.1"), ("b-1", "1.2.840.10008.1.2")):
+        content = (FOLDER / "dicom" / f"{name}.dcm").read_bytes()
+        assert checks._transfer_syntax(content) == syntax
+
+
+def test_captured_values_are_there_once(values: Values) -> None:
+    kept: dict[str, str] = {}
+    expect = Expectation(refused=True, capture={"code": "//rs:RegistryError[3]/@errorCode"})
+    assert list(checks.captures(FAILED, expect, values, kept.__setitem__)) == []
+    assert kept == {"code": "B"}
+    several = Expectation(refused=True, capture={"code": "//rs:RegistryError/@errorCode"})
+    assert list(checks.captures(FAILED, several, values, kept.__setitem__))
+
+
+# -- over a socket
+
+
+class Peer(ThreadingHTTPServer):
+    """Keeps what it was sent, and answers with Success."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Peer
+
+    def do_POST(self) -> None:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append(({name.lower(): text for name, text in self.headers.items()}, body))
+        found = re.search(rb"MessageID>([^<]*)<", body)
+        raw = envelope(response(), cases.kinds()["ITI-41"].reply)
+        raw = raw.replace(b"urn:uuid:1", found[1] if found else b"")
+        self.send_response(200)
+        self.send_header("Content-Type", "application/soap+xml")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    server = Peer()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+CASE = """
+title = "x"
+clause = "y"
+
+[documents.report]
+text = "a report"
+
+[[step]]
+transaction = "ITI-41"
+request = "provide-one.xml"
+attach = ["report"]
+{how}
+expect = {{ status = "Success", packaging = "simple" }}
+"""
+
+
+def sent(peer: Peer, folder: Path, how: str, *, findings: int = 0, **given: Any) -> tuple[dict[str, str], bytes]:
+    place = folder / "9999-sent"
+    place.mkdir()
+    (place / "expectation.toml").write_text(CASE.format(how=how))
+    endpoint = Endpoint(f"http://127.0.0.1:{peer.server_port}", **given)
+    found = run(load_case(place), endpoint)
+    assert len(found) == findings, found
+    return peer.requests[-1]
+
+
+def test_an_mtom_message_on_the_wire(peer: Peer, tmp_path: Path) -> None:
+    headers, body = sent(peer, tmp_path, "")
+    boundary = re.search('boundary="([^"]*)"', headers["content-type"])
+    assert boundary is not None
+    pieces = body.split(b"--" + boundary[1].encode())
+    assert len(pieces) == 4
+    assert pieces[1].count(b"xop:Include") == 1
+    assert pieces[2].endswith(b"\r\n\r\na report\r\n")
+    cid = re.search(rb"Content-ID: <(.*)>", pieces[2])
+    assert cid is not None
+    assert b'href="cid:' + cid[1] + b'"' in pieces[1]
+    etree.fromstring(pieces[1].partition(b"\r\n\r\n")[2])
+
+
+def test_unusual_requests_on_the_wire(peer: Peer, tmp_path: Path) -> None:
+    headers, body = sent(peer, tmp_path, "http.chunked = true\nhttp.headers.X-Case = '${run}'\nmtom.root = 'last'")
+    assert headers["transfer-encoding"] == "chunked"
+    assert re.fullmatch("[0-9a-f]{12}", headers["x-case"])
+    assert body.index(b"a report") < body.index(b"Envelope")
+
+
+def test_packed_requests_on_the_wire(peer: Peer, tmp_path: Path) -> None:
+    headers, body = sent(
+        peer, tmp_path, "packaging = 'simple'\nhttp = { gzip = true, content_type = 'a/b' }", findings=1
+    )
+    assert (headers["content-encoding"], headers["content-type"]) == ("gzip", "a/b")
+    assert gzip.decompress(body).endswith(b"Envelope>\n")
+
+
+def test_a_patient_is_announced_before_he_is_used(peer: Peer, tmp_path: Path) -> None:
+    sent(peer, tmp_path, "", findings=2, feed=True)
+    first, second = (body for _, body in peer.requests)
+    patient = re.search(rb'<id root="2.999.7.1" extension="(.*?)"', first)
+    assert b"PRPA_IN201301UV02" in first
+    assert patient is not None
+    assert patient[1] + b"^^^&amp;2.999.7.1&amp;ISO" in second
+
+
+def test_an_endpoint_that_does_not_answer_is_a_finding(tmp_path: Path) -> None:
+    (finding,) = run(CASES[-1], Endpoint("http://127.0.0.1:1", timeout=5))[:1]
+    assert "an answer" in str(finding)
+
+
+# -- the command
+
+
+def test_the_command_lists_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--list", "0101"]) == 0
+    assert capsys.readouterr().out.startswith("0101-register-and-find")
+    assert command.main(["0101"]) == 2
+    assert command.main(["--endpoint", "http://127.0.0.1:1", "--feature", "open", "0101", "0701"]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL  0101-register-and-find" in out
+    assert "n/a   0701-one-image" in out
+    assert out.endswith("1 FAIL, 1 n/a\n")
+
+
+def test_the_command_takes_paths_and_values(peer: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{peer.server_port}"
+    arguments = ["--endpoint", url, "--path", "registry=/here", "--value", "repository=2.999.55", "--only", "profile"]
+    assert command.main([*arguments, "0101"]) == 1
+    assert b"2.999.55" in peer.requests[0][1]
+    assert f"{url}/here".encode() in peer.requests[0][1]
+    assert "FAIL" in capsys.readouterr().out
