@@ -57,6 +57,10 @@ def _write(credential: Credential) -> Credential:
     return credential
 
 
+_DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+"""RFC 9336"""
+
+
 def _name(common_name: str, serial_number: str = "") -> x509.Name:
     parts = [
         x509.NameAttribute(NameOID.ORGANIZATION_NAME, "xdsi demonstration"),
@@ -140,12 +144,16 @@ def issue_node(authority: Credential, folder: Path, name: str, *, days: int = 36
 def issue_signer(
     authority: Credential, folder: Path, name: str, *, serial_number: str = "", days: int = 365
 ) -> Credential:
-    """A certificate to sign with: a person's (`serial_number` is the patient's identifier) or a token issuer's."""
+    """A certificate to sign with: a person's (`serial_number` is the patient's identifier) or a token issuer's.
+
+    It opens no connection: to be a node is not its purpose, though the authority is the same.
+    """
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     certificate = (
         _builder(_name(name, serial_number), authority.certificate.subject, key, authority.key, days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signing=True, commitment=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([_DOCUMENT_SIGNING]), critical=False)
         .sign(authority.key, hashes.SHA256())
     )
     return _write(Credential(name, certificate, key, folder))
