@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from xdsi.domain.consent import Consent, Policy, SignatureStatus
@@ -43,12 +43,9 @@ class SignedConsentIntake:
     reject_invalid: bool
 
     def examine(
-        self, submission: Submission, session: RegistrySession, ends: Collection[str]
+        self, submission: Submission, session: RegistrySession
     ) -> tuple[Sequence[Problem], Sequence[Consent]]:
-        """The consents that this submission brings or signs, verified; problems where one is refused.
-
-        `ends` are the registered entries that it deprecates or supersedes.
-        """
+        """The consents that this submission brings or signs, verified; problems where one is refused or ended."""
         entries = {entry.entry_uuid: entry for entry in submission.document_entries}
         signatures = self._signatures(submission, entries, session)
         consents = {entry.entry_uuid: entry for entry in entries.values() if is_consent(entry)}
@@ -73,22 +70,23 @@ class SignedConsentIntake:
                         rule="CONSENT.signature",
                     )
                 )
-        problems.extend(self._ended_by_others(submission, verified, session, ends))
+        problems.extend(self._ended_by_others(submission, verified, session))
         return problems, verified
 
     @staticmethod
     def _ended_by_others(
-        submission: Submission, verified: Sequence[Consent], session: RegistrySession, ends: Collection[str]
+        submission: Submission, verified: Sequence[Consent], session: RegistrySession
     ) -> Iterator[Problem]:
         """A consent is ended by the patient's next one, not by whatever else a node would put in its place."""
         valid = {consent.entry_uuid for consent in verified if consent.status is SignatureStatus.VALID}
-        replacements = (one for one in submission.associations if one.type in uuids.REPLACEMENTS)
-        replaced = {one.target for one in replacements if one.source in valid}
-        versions = {entry.logical_id for entry in submission.document_entries if entry.entry_uuid in valid}
-        for entry in session.objects(list(ends)).values() if ends else ():
-            if not isinstance(entry, DocumentEntry) or not is_consent(entry):
-                continue
-            if entry.entry_uuid not in replaced and entry.logical_id not in versions:
+        ends = [one for one in submission.associations if one.type in uuids.REPLACEMENTS]
+        allowed = {one.target for one in ends if one.source in valid}
+        versions = [entry for entry in submission.document_entries if entry.logical_id != entry.entry_uuid]
+        allowed |= {entry.logical_id for entry in versions if entry.entry_uuid in valid}
+        ended = _with_descendants([one.target for one in ends], session)
+        ended += [entry.logical_id for entry in versions if entry.logical_id]
+        for entry in session.objects(ended).values() if ended else ():
+            if isinstance(entry, DocumentEntry) and is_consent(entry) and entry.entry_uuid not in allowed:
                 yield Problem(
                     "XDSRegistryMetadataError",
                     f"the consent {entry.unique_id} can be replaced by another validly signed consent only",
@@ -180,6 +178,17 @@ class SignedConsentIntake:
             return b"".join(stored.document.open())
         except IntegrityLost:
             return None
+
+
+def _with_descendants(replaced: Sequence[str], session: RegistrySession) -> list[str]:
+    """The entries that a replacement deprecates: those replaced, and what hangs on them."""
+    seen: dict[str, None] = {}
+    fresh = list(replaced)
+    while fresh:
+        seen.update(dict.fromkeys(fresh))
+        related = session.related_to(fresh, (uuids.APND, uuids.XFRM))
+        fresh = [id_ for id_ in dict.fromkeys(one.source for one in related) if id_ not in seen]
+    return list(seen)
 
 
 def is_consent(entry: DocumentEntry) -> bool:

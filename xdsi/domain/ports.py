@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -175,13 +175,8 @@ class StoredDocument(Protocol):
 class ConsentIntake(Protocol):
     """Reads and verifies consents and signatures as they are registered."""
 
-    def examine(
-        self, submission: Submission, session: RegistrySession, ends: Collection[str]
-    ) -> tuple[Sequence[Problem], Sequence[Consent]]:
-        """Problems that refuse the submission, and the verified consents that its acceptance brings.
-
-        `ends` are the registered entries that it deprecates or supersedes.
-        """
+    def examine(self, submission: Submission, session: RegistrySession) -> tuple[Sequence[Problem], Sequence[Consent]]:
+        """Problems that refuse the submission, and the verified consents that its acceptance brings."""
 
 
 class RegistryClient(Protocol):
