@@ -2,7 +2,11 @@
 
 from setuptools import find_packages, setup
 
-BESIDE = {"xdsi.resources.schemas": "schemas", "xdsi.resources.wsdl": "wsdl"}
+BESIDE = {
+    "xdsi.resources.schemas": "schemas",
+    "xdsi.resources.wsdl": "wsdl",
+    "xdsi.resources.conformance": "tests/conformance",
+}
 
 setup(
     packages=[*find_packages(include=["xdsi*"]), *BESIDE],
