@@ -17,7 +17,7 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.metadata import Association, DocumentEntry, Folder
 from xdsi.domain.outcome import Problem
 from xdsi.domain.submission import Submission
-from xdsi.storage import consents
+from xdsi.storage import consents, removal
 from xdsi.storage import tables as t
 from xdsi.storage.people import People
 from xdsi.storage.routes import IdKind, Routes, at_places, place_binds
@@ -46,7 +46,7 @@ def save(connection: Connection, people: People, routes: Routes, submission: Sub
 
     Raises Rejected where another submission registered one of the ids in the meantime.
     """
-    ends = _ends(people, routes, submission)
+    ends = _ends(connection, people, routes, submission)
     source_id = submission.submission_sets[0].source_id if submission.submission_sets else ""
     rows = Rows()
     for one in submission.objects:
@@ -84,8 +84,11 @@ def touch_folders(connection: Connection, routes: Routes, entry_uuids: Sequence[
         connection.execute(_TOUCH, binds | {"now": last_update_time})
 
 
-def _ends(people: People, routes: Routes, submission: Submission) -> Ends:
-    """Kind and patient of every object submitted or named; an association lies with its source."""
+def _ends(connection: Connection, people: People, routes: Routes, submission: Submission) -> Ends:
+    """Kind and patient of every object submitted or named; an association lies with its source.
+
+    What is named but not submitted is held, so that nobody removes it meanwhile; Rejected where somebody has.
+    """
     ends: Ends = {}
     keys: dict[str, int] = {}
     set_patient = next((one.patient_id for one in submission.submission_sets), "")
@@ -97,7 +100,11 @@ def _ends(people: People, routes: Routes, submission: Submission) -> Ends:
             ends[one.entry_uuid] = (letter_of(one), keys[cx])
     own = {one.entry_uuid for one in submission.objects}
     named = [end for one in submission.associations for end in (one.source, one.target) if end not in own]
-    for id_, route in routes.of_ids(named).items():
+    known = routes.of_ids(named)
+    gone = known.keys() - removal.hold(connection, routes, named) if named else ()
+    if gone:
+        raise Rejected(tuple(_removed(id_) for id_ in sorted(gone)))
+    for id_, route in known.items():
         ends[id_] = (route.letter, route.patient_key)
     for one in submission.associations:
         if one.source not in ends:
@@ -107,6 +114,11 @@ def _ends(people: People, routes: Routes, submission: Submission) -> Ends:
         if one.target not in ends:
             raise LookupError(f"association {one.entry_uuid} points at {one.target}, which is not registered")
     return ends
+
+
+def _removed(id_: str) -> Problem:
+    text = f"{id_} was removed at the same moment"
+    return Problem("UnresolvedReferenceException", text, location=id_, rule="SUBMISSION.reference.removed")
 
 
 def _supersede(connection: Connection, people: People, routes: Routes, one: DocumentEntry | Folder) -> None:

@@ -19,7 +19,7 @@ from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObj
 from xdsi.domain.stored_query import Evidence, FoundObject, StoredQuery
 from xdsi.domain.submission import Submission
 from xdsi.spec.uuids import HAS_MEMBER
-from xdsi.storage import answers, changes, consents, database, evidence, stored_queries
+from xdsi.storage import answers, changes, consents, database, evidence, removal, stored_queries, updates
 from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
 from xdsi.storage.people import People
@@ -34,6 +34,12 @@ _RESOURCES: Final = (
 )
 _TARGETING: Final = select(t.association.c.id, t.association.c.patient_key).where(
     at_places(t.association, "target"), t.association.c.type.in_(bindparam("types", expanding=True))
+).order_by(t.association.c.id)  # fmt: skip
+_BEGINNING: Final = select(t.association.c.id, t.association.c.patient_key).where(
+    at_places(t.association, "source")
+).order_by(t.association.c.id)  # fmt: skip
+_ENDING: Final = select(t.association.c.id, t.association.c.patient_key).where(
+    at_places(t.association, "target")
 ).order_by(t.association.c.id)  # fmt: skip
 _FOLDERS_OF: Final = select(t.association.c.patient_key, t.association.c.source).where(
     at_places(t.association, "target"),
@@ -131,6 +137,24 @@ class SqlSession:
         places = [(row.patient_key, row.id) for row in rows]
         return [one for one in self._placed("A", places) if isinstance(one, Association)]
 
+    def associations_of(self, ids: Sequence[str]) -> Sequence[Association]:
+        """All Associations, whatever their status, with an end among the ids."""
+        sources = [route.place for route in self._routes.of_ids(ids).values()]
+        rows = [*self._select(_BEGINNING, sources), *self._select(_ENDING, self._as_target(ids))]
+        places = dict.fromkeys((row.patient_key, row.id) for row in rows)
+        return [one for one in self._placed("A", places) if isinstance(one, Association)]
+
+    def versions(self, logical_ids: Sequence[str]) -> Mapping[str, Sequence[DocumentEntry | Folder]]:
+        """All versions of logical objects, the oldest first; unknown ids are absent."""
+        routes = self._routes.find(logical_ids, IdKind.UUID, IdKind.LOGICAL)
+        wanted = set(logical_ids)
+        found: dict[str, list[DocumentEntry | Folder]] = {}
+        for letter in "DF":
+            for one in self._placed(letter, dict.fromkeys(route.place for route in routes if route.letter == letter)):
+                if isinstance(one, DocumentEntry | Folder) and one.logical_id in wanted:
+                    found.setdefault(one.logical_id, []).append(one)
+        return {lid: sorted(chain, key=lambda one: one.version or 1) for lid, chain in found.items()}
+
     def _as_target(self, ids: Sequence[str]) -> list[tuple[int, str]]:
         """Where associations that point at these objects may lie."""
         return [(route.patient_key, route.value) for route in self._routes.find(ids, IdKind.UUID, IdKind.TARGET)]
@@ -165,6 +189,22 @@ class SqlSession:
     def touch_folders(self, entry_uuids: Sequence[str], last_update_time: str) -> None:
         """Set lastUpdateTime of Folders."""
         changes.touch_folders(self.connection, self._routes, entry_uuids, last_update_time)
+
+    def supersede(self, ids: Sequence[str]) -> Sequence[str]:
+        """Deprecate versions that have a next one; returns the ids of those that were still the latest."""
+        return updates.supersede(self.connection, self._people, self._routes, ids)
+
+    def set_status(self, ids: Sequence[str], original: str, new: str) -> Sequence[str]:
+        """Change the status of DocumentEntries, Folders and Associations; returns the ids that had the original one."""
+        return updates.set_status(self.connection, self._people, self._routes, ids, original, new)
+
+    def lock(self, ids: Sequence[str]) -> None:
+        """Let nobody else change or name these objects until the end of the unit of work."""
+        removal.lock(self.connection, self._routes, ids)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete objects for good; consents among them end at once."""
+        removal.remove(self.connection, self._people, self._routes, ids)
 
     # --- queries
 

@@ -80,6 +80,12 @@ class Routes:
         if id_ not in self.known:
             self.known[id_] = Route(id_, letter, patient_key, id_, IdKind.UUID)
 
+    def forget(self, ids: Iterable[str]) -> None:
+        """Objects that are no longer registered."""
+        self._note_ends()
+        for id_ in ids:
+            self.known.pop(id_, None)
+
     def note_ends(self, associations: Sequence[Row[Any]]) -> None:
         """Remember what rows of associations say of their ends; it is worked out when an id is missing."""
         self._associations.append(associations)

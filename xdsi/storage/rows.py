@@ -75,7 +75,7 @@ class Rows:
         self.by_table[t.document_entry].append(row)
         self._identify(entry, key, entry.unique_id, IdKind.UNIQUE)
         self._identify_version(entry, key)
-        for study in dict.fromkeys(_studies(entry.reference_ids)):
+        for study in dict.fromkeys(studies(entry.reference_ids)):
             self._identify(entry, key, study, IdKind.STUDY)
         self._codes(row, "event", entry.event_codes)
         self._codes(row, "confidentiality", entry.confidentiality_codes)
@@ -162,7 +162,7 @@ def _code(name: str, code: Code | None) -> dict[str, str]:
     }
 
 
-def _studies(reference_ids: Iterable[str]) -> Iterable[str]:
+def studies(reference_ids: Iterable[str]) -> Iterable[str]:
     """Study Instance UIDs among CXi values (ITI TF-3 table 4.2.3.1.7-2: CXi.5 says what CXi.1 is)."""
     for value in reference_ids:
         parts = value.split("^")
