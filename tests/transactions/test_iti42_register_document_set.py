@@ -15,6 +15,7 @@ from xdsi.domain.errors import Rejected
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.outcome import Outcome, Problem, Status
 from xdsi.domain.ports import RegistrySession
+from xdsi.domain.registration import RegisterPorts
 from xdsi.domain.submission import Submission
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED, DEPRECATED
@@ -39,9 +40,9 @@ class Intake:
         return self.problems, self.consents
 
 
-def ports(**changes: object) -> iti42.RegisterPorts:
+def ports(**changes: object) -> RegisterPorts:
     given = {"clock": clock, "consents": None, "accept_unknown_patients": False}
-    return iti42.RegisterPorts(**given | changes)  # type: ignore[arg-type]
+    return RegisterPorts(**given | changes)  # type: ignore[arg-type]
 
 
 def replacement(**changes: str) -> Submission:

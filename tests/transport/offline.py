@@ -24,6 +24,10 @@ ACTIONS = {
         "urn:ihe:iti:2007:RegisterDocumentSet-b",
         "urn:ihe:iti:2007:RegisterDocumentSet-bResponse",
     ),
+    "DocumentRegistry_RegisterOnDemandDocumentEntry": (
+        "urn:ihe:iti:2010:RegisterOnDemandDocumentEntry",
+        "urn:ihe:iti:2010:RegisterOnDemandDocumentResponse",
+    ),
     "DocumentRepository_ProvideAndRegisterDocumentSet-b": (
         "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b",
         "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-bResponse",

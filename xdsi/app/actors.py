@@ -75,6 +75,7 @@ class ActorParts(PolicyParts):
             accept_unknown_patients=domain.accept_unknown_patients,
             codes=self.code_sets,
             strictness=self.settings.registry.strictness,
+            home_community_id=domain.home_community_id,
         )
         query = QueryPorts(
             home_community_id=domain.home_community_id,
@@ -84,7 +85,7 @@ class ActorParts(PolicyParts):
         )
         return self.actor(
             document_registry.ROLE,
-            {"ITI-18": query, "ITI-42": register},
+            {"ITI-18": query, "ITI-42": register, "ITI-61": register},
             decisions=self.decisions(""),
             unit_of_work=self.registry.unit_of_work,
         )

@@ -6,22 +6,36 @@ the first only. `context` says what the rules ask of the registry.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-
 from xdsi.domain.codes import CodeSets
-from xdsi.domain.outcome import Problem, Severity
+from xdsi.domain.outcome import Outcome, Problem
+from xdsi.domain.registration import RegisterPorts, Registration
 from xdsi.domain.submission import Submission
-from xdsi.rules import attributes, optionality
 from xdsi.rules.submission import identifiers, references, relationships, structure
-from xdsi.rules.submission.assignment import Effects, assign, effects
+from xdsi.rules.submission.assignment import Effects, assign, effects, registration
 from xdsi.rules.submission.context import Context, Facts
+from xdsi.rules.submission.metadata import MAX_PROBLEMS, by_strictness, check_metadata, limited, tolerated
 from xdsi.spec.optionality import Column
 
-MAX_PROBLEMS = 500
-"""that are listed one by one"""
+__all__ = [
+    "MAX_PROBLEMS", "Effects", "Facts", "assign", "check", "check_metadata", "decide", "effects", "tolerated",
+]  # fmt: skip
 
-__all__ = ["Effects", "Facts", "assign", "check", "check_metadata", "effects", "tolerated"]
+
+def decide(
+    submission: Submission, session: Facts, ports: RegisterPorts, *, column: str
+) -> tuple[Outcome, Registration | None]:
+    """The problems of a submission, and what it changes where it is accepted."""
+    outcome = Outcome.of(
+        check(
+            submission,
+            session,
+            column=column,
+            accept_unknown_patients=ports.accept_unknown_patients,
+            codes=ports.codes,
+            strictness=ports.strictness,
+        )
+    )
+    return outcome, registration(submission, session, ports) if outcome.accepted else None
 
 
 def check(
@@ -42,41 +56,11 @@ def check(
     found = [
         *submission.findings,
         *structure.check(context, Column(column)),
-        *_by_strictness(check_metadata(submission, column=column, codes=codes), strictness),
+        *by_strictness(check_metadata(submission, column=column, codes=codes), strictness),
         *references.check(context),
         *identifiers.check_unique_ids(context),
         *identifiers.check_patients(context, codes, accept_unknown=accept_unknown_patients),
         *relationships.check_patient_of_request(context),
         *relationships.check(context),
     ]
-    if len(found) <= MAX_PROBLEMS:
-        return tuple(found)
-    text = f"and {len(found) - MAX_PROBLEMS} more problems"
-    errors = sorted(found, key=lambda one: one.severity is not Severity.ERROR)
-    return (*errors[:MAX_PROBLEMS], Problem(structure.METADATA_ERROR, text, rule="SUBMISSION.problems"))
-
-
-def check_metadata(
-    submission: Submission, *, column: str = Column.REPOSITORY, codes: CodeSets | None = None
-) -> Iterator[Problem]:
-    """The problems of each object by itself: optionality, data types, value sets. Asks nothing of a registry."""
-    for one in submission.objects:
-        yield from optionality.check(one, Column(column))
-        yield from attributes.check_types(one)
-        if codes is not None:
-            yield from attributes.check_codes(one, codes)
-
-
-def tolerated(submission: Submission, *, codes: CodeSets | None = None) -> tuple[Problem, ...]:
-    """What `strictness` may leave unsaid, for an operator who wants it logged."""
-    return tuple(found for found in check_metadata(submission, codes=codes) if attributes.is_lenient(found))
-
-
-def _by_strictness(problems: Iterable[Problem], strictness: str) -> Iterator[Problem]:
-    for found in problems:
-        if strictness == "reject" or not attributes.is_lenient(found):
-            yield found
-        elif strictness == "warn":
-            yield replace(found, severity=Severity.WARNING)
-        elif strictness not in {"log", "off"}:
-            raise ValueError(f"unknown strictness {strictness!r}")
+    return limited(found, structure.METADATA_ERROR)

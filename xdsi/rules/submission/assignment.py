@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from xdsi.domain.identifiers import is_entry_uuid, new_entry_uuid
 from xdsi.domain.metadata import Association, DocumentEntry, Extra, Folder, SubmissionSet
+from xdsi.domain.outcome import Problem
+from xdsi.domain.registration import RegisterPorts, Registration
 from xdsi.domain.submission import Submission
 from xdsi.rules.submission.context import Context, Facts
 from xdsi.spec import uuids
@@ -114,14 +116,39 @@ def effects(submission: Submission, session: Facts, *, new_uuid: Callable[[], st
     )
 
 
+def registration(submission: Submission, session: Facts, ports: RegisterPorts) -> Registration:
+    """Everything that registering an accepted submission changes."""
+    now = ports.now()
+    submitted = assign(submission, new_uuid=ports.new_uuid, now=now)
+    found = effects(submitted, session, new_uuid=ports.new_uuid)
+    too_late = {
+        association.target: Problem(
+            "XDSRegistryDeprecatedDocumentError",
+            f"{association.target} was replaced by another submission",
+            location=association.entry_uuid,
+            rule="ASSOC.target.deprecated",
+        )
+        for association in submitted.associations
+        if association.type in uuids.REPLACEMENTS
+    }
+    return Registration(
+        submission=replace(submitted, associations=(*submitted.associations, *found.associations)),
+        now=now,
+        deprecate=found.deprecate,
+        replaced=too_late,
+        touched_folders=found.touched_folders,
+    )
+
+
 def _membership(
     submission: Submission, folder: str, entry: str, new_uuid: Callable[[], str]
 ) -> tuple[Association, Association]:
-    member = _has_member(new_uuid(), folder, entry)
-    return member, _has_member(new_uuid(), submission.submission_set.entry_uuid, member.entry_uuid)
+    member = has_member(new_uuid(), folder, entry)
+    return member, has_member(new_uuid(), submission.submission_set.entry_uuid, member.entry_uuid)
 
 
-def _has_member(id_: str, source: str, target: str) -> Association:
+def has_member(id_: str, source: str, target: str) -> Association:
+    """A HasMember that the registry makes."""
     return Association(
         entry_uuid=id_, type=uuids.HAS_MEMBER, source=source, target=target, availability_status=APPROVED
     )

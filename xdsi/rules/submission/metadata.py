@@ -1,0 +1,64 @@
+"""The problems of each object of a submission by itself, and what the registry's strictness makes of them.
+
+ITI TF-3 4.3.1 (optionality), 4.2.3 (attributes); Metadata Update 4.3.1 (an update has the column of its kind of entry).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from xdsi.domain.codes import CodeSets
+from xdsi.domain.metadata import DocumentEntry, RegistryObject
+from xdsi.domain.outcome import Problem, Severity
+from xdsi.domain.submission import Submission
+from xdsi.rules import attributes, optionality
+from xdsi.spec.optionality import Column
+
+MAX_PROBLEMS = 500
+"""that are listed one by one"""
+
+
+def check_metadata(
+    submission: Submission, *, column: str | None = Column.REPOSITORY, codes: CodeSets | None = None
+) -> Iterator[Problem]:
+    """Optionality, data types, value sets of each object. Asks nothing of a registry.
+
+    `column` is the sender's; None takes for each DocumentEntry the one of its own kind, Stable or On-Demand.
+    """
+    for one in submission.objects:
+        yield from optionality.check(one, Column(column) if column is not None else column_of(one))
+        yield from attributes.check_types(one)
+        if codes is not None:
+            yield from attributes.check_codes(one, codes)
+
+
+def column_of(registry_object: RegistryObject) -> Column:
+    """Whose column an object has to meet by what it is."""
+    on_demand = isinstance(registry_object, DocumentEntry) and registry_object.is_on_demand
+    return Column.ON_DEMAND if on_demand else Column.REPOSITORY
+
+
+def tolerated(submission: Submission, *, codes: CodeSets | None = None) -> tuple[Problem, ...]:
+    """What `strictness` may leave unsaid, for an operator who wants it logged."""
+    return tuple(found for found in check_metadata(submission, codes=codes) if attributes.is_lenient(found))
+
+
+def by_strictness(problems: Iterable[Problem], strictness: str) -> Iterator[Problem]:
+    """What may be tolerated stays an error (`reject`), becomes a warning (`warn`) or is left out (`log`, `off`)."""
+    for found in problems:
+        if strictness == "reject" or not attributes.is_lenient(found):
+            yield found
+        elif strictness == "warn":
+            yield replace(found, severity=Severity.WARNING)
+        elif strictness not in {"log", "off"}:
+            raise ValueError(f"unknown strictness {strictness!r}")
+
+
+def limited(found: Sequence[Problem], code: str) -> tuple[Problem, ...]:
+    """The problems as an answer lists them: errors first, and a word on the rest, where they are very many."""
+    if len(found) <= MAX_PROBLEMS:
+        return tuple(found)
+    text = f"and {len(found) - MAX_PROBLEMS} more problems"
+    errors = sorted(found, key=lambda one: one.severity is not Severity.ERROR)
+    return (*errors[:MAX_PROBLEMS], Problem(code, text, rule="SUBMISSION.problems"))
