@@ -21,6 +21,11 @@ SILENT, PATIENCE, OPENING = 8, 20.0, 60.0
 
 
 def _application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    try:
+        environ["wsgi.input"].read(1000)
+    except OSError:
+        start_response("400 Bad Request", [("Content-Length", "0"), ("Connection", "close")])
+        return []
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
     return [b"ok"]
 
@@ -114,3 +119,13 @@ def test_who_does_not_finish_the_handshake_is_disconnected(hasty_port: int) -> N
     with socket.create_connection(("127.0.0.1", hasty_port), timeout=PATIENCE) as one:
         one.sendall(b"\x16")
         assert one.recv(1000) == b""
+
+
+@pytest.mark.parametrize(
+    "body", [b"ZZ\r\nhello\r\n", b"5;" + b"a" * 100_000, b"5\r\nhelloXX", b"0\r\n" + b"X: y\r\n" * 20_000 + b"\r\n"],
+    ids=["no size", "long extension", "no end", "many trailers"],
+)  # fmt: skip
+def test_chunks_that_are_none_are_the_senders_fault(port: int, files: TlsFiles, body: bytes) -> None:
+    with _connected(port, files) as one:
+        one.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        assert one.recv(1000).startswith(b"HTTP/1.1 400")

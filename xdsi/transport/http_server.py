@@ -21,6 +21,7 @@ from typing import Any
 
 from gunicorn import http, util
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import ParseException
 from gunicorn.workers import gthread
 
 from xdsi.transport.tls import ReloadingContext, TlsFiles
@@ -176,7 +177,10 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 
 
 def _heeding_close(app: WsgiApp) -> WsgiApp:
-    """gunicorn drops the header, announces keep-alive and may close all the same; this tells it to announce it."""
+    """gunicorn drops the header, announces keep-alive and may close all the same; this tells it to announce it.
+
+    A body that cannot be read is an OSError for the application, whatever gunicorn calls it.
+    """
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -184,9 +188,28 @@ def _heeding_close(app: WsgiApp) -> WsgiApp:
                 start_response.__self__.force_close()  # type: ignore[attr-defined]
             return start_response(status, headers, *rest)
 
+        environ["wsgi.input"] = _Body(environ["wsgi.input"])
         return app(environ, start)
 
     return application
+
+
+class _Body:
+    """The body of a request; a sender whose chunks are none did not send it whole."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, size: int) -> bytes:
+        """Like a file's; raises OSError."""
+        try:
+            data: bytes = self._body.read(size)
+        except ParseException as error:
+            raise OSError(f"the body cannot be read: {error}") from error
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
 
 
 class HttpServer(BaseApplication):  # type: ignore[misc]

@@ -280,6 +280,8 @@ class SoapEndpoint:
         stream = environ["wsgi.input"]
         declared = environ.get("CONTENT_LENGTH")
         remaining = int(declared) if declared else None
+        if remaining is not None and remaining > self._limits.message_bytes:
+            raise SoapFault("Sender", f"request too large; at most {self._limits.message_bytes} bytes")
         total = 0
         while remaining is None or remaining > 0:
             wanted = READ_SIZE if remaining is None else min(READ_SIZE, remaining)
