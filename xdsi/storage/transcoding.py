@@ -16,7 +16,7 @@ from xdsi.domain.errors import Refused, Unavailable, XdsiError
 from xdsi.domain.imaging import Instance
 from xdsi.domain.submission import Document
 from xdsi.storage.files import chunks_of
-from xdsi.wire.transcode import transcode
+from xdsi.wire.transcode import choose, transcode
 
 _SECONDS = 60
 _MEMORY = 4 * 1024**3
@@ -46,6 +46,7 @@ class SubprocessTranscoder:
 
     def transcode(self, instance: Instance, transfer_syntaxes: Sequence[str]) -> Document:
         """The instance in one of the transfer syntaxes; raises Refused where none can be made."""
+        choose(instance.transfer_syntax_uid, transfer_syntaxes)  # no process for what cannot be
         target = self._folder / secrets.token_hex(16)
         result = _Temporary(target)
         command = [sys.executable, "-m", "xdsi.storage.transcoding", str(self._path_of(instance)), str(target)]

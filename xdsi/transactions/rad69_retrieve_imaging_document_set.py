@@ -6,7 +6,8 @@ syntax are transcoded, before the status is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -42,6 +43,8 @@ class ImagingPorts:
     transcoder: Transcoder
     patient_id_authority: str
     max_instances: int = MAX_INSTANCES
+    transcoding_seconds: float = 120.0
+    """for all instances of one answer, before its first byte leaves"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
         return RetrieveAnswer(Outcome.of((wanted,), delivered=0))
     problems: list[Problem] = []
     documents: list[RetrievedDocument] = []
+    delivery = _Delivery(ports, call.request.transfer_syntaxes)
     for item in wanted:
         if item.problem is not None or item.instance is None:
             problems.append(item.problem or _unknown(item.request))
@@ -148,7 +152,7 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
             problems.append(_unknown(item.request))
         else:
             try:
-                document = _document(item.instance, call.request.transfer_syntaxes, ports)
+                document = delivery.document(item.instance)
             except (MalformedMessage, Refused) as error:
                 problems.append(
                     Problem(
@@ -178,14 +182,33 @@ def _refusal(request: ImagingRequest, ports: ImagingPorts) -> Problem | None:
     return None
 
 
-def _document(instance: Instance, transfer_syntaxes: Sequence[str], ports: ImagingPorts) -> Document:
-    if instance.transfer_syntax_uid in transfer_syntaxes:
+class _Delivery:
+    """The instances of one answer as they leave: each transcoded once, and all of them within a time."""
 
-        def chunks() -> Iterator[bytes]:
-            return ports.instances.open(instance)
+    def __init__(self, ports: ImagingPorts, transfer_syntaxes: Sequence[str]) -> None:
+        self._ports = ports
+        self._transfer_syntaxes = transfer_syntaxes
+        self._transcoded: dict[str, Document] = {}
+        self._seconds = 0.0
 
-        return Document(open=chunks, size=instance.size)
-    return ports.transcoder.transcode(instance, transfer_syntaxes)
+    def document(self, instance: Instance) -> Document:
+        """The instance in an acceptable transfer syntax; raises Refused or MalformedMessage where that cannot be."""
+        if instance.transfer_syntax_uid in self._transfer_syntaxes:
+            return Document(open=lambda: self._ports.instances.open(instance), size=instance.size)
+        done = self._transcoded.get(instance.sop_instance_uid)
+        if done is None:
+            done = self._transcode(instance)
+            self._transcoded[instance.sop_instance_uid] = done
+        return done
+
+    def _transcode(self, instance: Instance) -> Document:
+        if self._seconds > self._ports.transcoding_seconds:
+            raise Refused("too many instances to transcode at once, ask for fewer")
+        began = time.perf_counter()
+        try:
+            return self._ports.transcoder.transcode(instance, self._transfer_syntaxes)
+        finally:
+            self._seconds += time.perf_counter() - began
 
 
 def refuse(request: ImagingRequest | None, problems: Sequence[Problem]) -> RetrieveAnswer:
