@@ -38,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     given = parser().parse_args(arguments)
+    # What is written holds patients' data: it is nobody's but its owner's and his group's.
+    os.umask(os.umask(0o077) | 0o027)
     logging.basicConfig(
         level=logging.INFO if given.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

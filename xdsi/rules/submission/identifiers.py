@@ -49,12 +49,13 @@ def _check_entries(context: Context) -> Iterator[Problem]:
 
 
 def _check_identical(entry: DocumentEntry, registered: DocumentEntry) -> Iterator[Problem]:
-    what = f"document {entry.unique_id} is registered already with"
+    # Not what is registered: who only knows a uniqueId is told nothing about its document.
+    what = f"document {entry.unique_id} is registered already with another"
     if entry.hash and registered.hash and entry.hash.lower() != registered.hash.lower():
-        text = f"{what} hash {registered.hash}, not {entry.hash}"
+        text = f"{what} hash than {entry.hash}"
         yield problem("XDSNonIdenticalHash", entry, "uniqueId.hash", text)
     if _number(entry.size) is not None and _number(entry.size) != _number(registered.size):
-        text = f"{what} size {registered.size}, not {entry.size}"
+        text = f"{what} size than {entry.size}"
         yield problem("XDSNonIdenticalSize", entry, "uniqueId.size", text)
 
 

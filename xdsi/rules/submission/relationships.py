@@ -35,7 +35,7 @@ def _check_relationship(
     if _is_inactive(context, target):
         text = f"{what}: DocumentEntry {target.entry_uuid} is deprecated"
         yield problem(DEPRECATED_DOCUMENT, association, "target.deprecated", text)
-    yield from _check_patients(association, source, target, what)
+    yield from _check_patients(context, association, source, target, what)
     if association.type == uuids.IS_SNAPSHOT_OF and (source.is_on_demand or not target.is_on_demand):
         text = f"{what} must join a Stable DocumentEntry to an On-Demand one"
         yield problem(METADATA_ERROR, association, "snapshot.kind", text)
@@ -44,7 +44,7 @@ def _check_relationship(
         yield problem(METADATA_ERROR, association, "append.transformation", text)
     if association.type in uuids.REPLACEMENTS and association.target in context.registered:
         for folder in context.facts.folders_of(target.entry_uuid):
-            yield from _check_patients(association, source, folder, f"{what}, whose target is in a Folder")
+            yield from _check_patients(context, association, source, folder, f"{what}, whose target is in a Folder")
 
 
 def _is_inactive(context: Context, registry_object: RegistryObject) -> bool:
@@ -70,16 +70,15 @@ def _is_transformation(context: Context, entry: DocumentEntry) -> bool:
 
 
 def _check_patients(
-    association: Association, one: RegistryObject, other: RegistryObject, what: str
+    context: Context, association: Association, one: RegistryObject, other: RegistryObject, what: str
 ) -> Iterator[Problem]:
     """Registered objects come with the surviving patient id, so that merges do not stand in the way (3.42.4.1.3.5)."""
     if isinstance(one, Association) or isinstance(other, Association):
         return
     if one.patient_id and other.patient_id and one.patient_id != other.patient_id:
-        text = (
-            f"{what} joins {one.entry_uuid} of patient {one.patient_id} and {other.entry_uuid} of patient"
-            f" {other.patient_id}; they must be of one patient"
-        )
+        # The request's patient only: who knows no more than an entryUUID is not told whose it is.
+        own = ", ".join(dict.fromkeys(found.patient_id for found in context.identified))
+        text = f"{what} joins {one.entry_uuid} and {other.entry_uuid}, which are not both of patient {own}"
         yield problem(OTHER_PATIENT, association, "patientId", text)
 
 
@@ -90,7 +89,7 @@ def _check_folders(context: Context) -> Iterator[Problem]:
             if _is_inactive(context, one):
                 text = f"{what}: {type(one).__name__} {one.entry_uuid} is deprecated"
                 yield problem(DEPRECATED_DOCUMENT, association, "member.deprecated", text)
-        yield from _check_patients(association, folder, entry, what)
+        yield from _check_patients(context, association, folder, entry, what)
 
 
 def check_patient_of_request(context: Context) -> Iterator[Problem]:
