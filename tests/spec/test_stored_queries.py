@@ -7,7 +7,7 @@ import pytest
 from xdsi.domain.identifiers import is_entry_uuid
 from xdsi.domain.stored_query import ObjectKind
 from xdsi.spec import uuids
-from xdsi.spec.stored_queries import ITI18, ITI51, STORED_QUERIES, Coding, Query
+from xdsi.spec.stored_queries import ITI18, ITI51, REGISTRY_QUERIES, STORED_QUERIES, Coding, Query
 
 
 @pytest.mark.parametrize("row", STORED_QUERIES.values(), ids=lambda row: row.name)
@@ -24,8 +24,8 @@ def test_a_row_makes_sense(row: Query) -> None:
 
 def test_every_query_of_the_framework_is_there() -> None:
     names = {name for name in vars(uuids) if name.startswith(("FIND_", "GET_"))}
-    assert {getattr(uuids, name) for name in names} == {*ITI18, *ITI51}
-    assert (len(ITI18), len(ITI51)) == (14, 2)
+    assert {getattr(uuids, name) for name in names} == {*REGISTRY_QUERIES, *ITI51}
+    assert (len(ITI18), len(ITI51), len(REGISTRY_QUERIES)) == (14, 2, 15)
 
 
 SINGLE_PATIENT = {

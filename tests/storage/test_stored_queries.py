@@ -24,7 +24,7 @@ from xdsi.storage.tables import metadata
 
 def test_all_queries_of_the_main_table_are_there() -> None:
     assert IMPLEMENTED.keys() == QUERIES.keys()
-    assert len(IMPLEMENTED) == 16
+    assert len(IMPLEMENTED) == 17
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

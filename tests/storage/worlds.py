@@ -38,6 +38,7 @@ PATTERNS = (*PERSONS, "%Doe%", "^_oe%", "%50!%", "%!%", "%\\", "^Émile%", "", "
 REFERENCES = ("A77^^^&2.999.6&ISO^urn:ihe:iti:xds:2013:accession", "1.2.3^^^^urn:ihe:iti:xds:2016:studyInstanceUID")
 REFERENCE_PATTERNS = (*REFERENCES, "A77^^^&2.999.6&ISO%", "%studyInstanceUID", "a77%", "A__^%")
 STATUSES = (APPROVED, DEPRECATED)
+TYPES = (uuids.STABLE, uuids.ON_DEMAND)
 AVAILABILITIES = ("", "urn:ihe:iti:2010:DocumentAvailability:Online", "urn:ihe:iti:2010:DocumentAvailability:Offline")
 RELATIONS = (uuids.RPLC, uuids.APND, uuids.XFRM, uuids.SIGNS)
 
@@ -203,7 +204,7 @@ _DE = "$XDSDocumentEntry"
 # kind of parameter -> possible values, least and most of them in a group
 _VALUES: dict[str, tuple[Sequence[Any], int, int]] = {
     "status": (STATUSES, 1, 2),
-    "type": ((uuids.STABLE, uuids.ON_DEMAND), 1, 2),
+    "type": (TYPES, 1, 2),
     "code": (CODES, 1, 4),
     "time": (TIMES, 1, 1),
     "person": (PATTERNS, 1, 2),
@@ -226,6 +227,14 @@ _FIND_DOCUMENTS = {
     _DE + "AuthorPerson": "person",
     _DE + "DocumentAvailability": "availability",
 }  # fmt: skip
+_EXCLUDE = {
+    **{f"{_DE}{name}CodeExclude": "code" for name in ("Class", "Type", "PracticeSetting", "Format")},
+    **{f"{_DE}{name}Exclude": "code&" for name in ("EventCodeList", "ConfidentialityCode")},
+    _DE + "HealthcareFacilityTypeCodeExclude": "code",
+    _DE + "AuthorPersonExclude": "person",
+    _DE + "ReferenceIdListExclude": "reference&",
+    _DE + "TypeExclude": "type",
+}
 _FIND_FOLDERS = {
     "$XDSFolderLastUpdateTimeFrom": "time", "$XDSFolderLastUpdateTimeTo": "time", "$XDSFolderCodeList": "code&",
 }  # fmt: skip
@@ -245,6 +254,10 @@ QUERIES: dict[str, tuple[dict[str, str], dict[str, str], tuple[str, ...]]] = {
     uuids.FIND_DOCUMENTS_BY_REFERENCE_ID: (
         {_DE + "Status": "status", _DE + "ReferenceIdList": "reference&"},
         _FIND_DOCUMENTS | _LEVEL, (_DE + "PatientId",),
+    ),
+    uuids.FIND_DOCUMENTS_EXCLUDE: (
+        {_DE + "Status": "status"}, _FIND_DOCUMENTS | _EXCLUDE | {_DE + "ReferenceIdList": "reference&"},
+        (_DE + "PatientId",),
     ),
     uuids.FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS: (
         {_DE + "Status": "status"}, _FIND_DOCUMENTS, (_DE + "PatientId*",)
@@ -329,7 +342,7 @@ class _Plain:
     def answer(self) -> set[str]:
         world, id_ = self.world, self.query.query_id
         entries, sets, folders = self.entries(), self.sets(), self.folders(deprecated=False)
-        if id_ in (uuids.FIND_DOCUMENTS, uuids.FIND_DOCUMENTS_BY_REFERENCE_ID):
+        if id_ in (uuids.FIND_DOCUMENTS, uuids.FIND_DOCUMENTS_BY_REFERENCE_ID, uuids.FIND_DOCUMENTS_EXCLUDE):
             return names(self.of_patient(entries, _DE + "PatientId"))
         if id_ == uuids.FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS:
             return names(self.of_patient(entries, _DE + "PatientId", everybody=True))
@@ -398,15 +411,26 @@ class _Plain:
         by_type = self.query.query_id in (
             uuids.FIND_DOCUMENTS, uuids.FIND_DOCUMENTS_BY_REFERENCE_ID, uuids.FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS,
             uuids.GET_ALL, uuids.GET_SUBMISSION_SET_AND_CONTENTS, uuids.GET_FOLDER_AND_CONTENTS,
-            uuids.GET_RELATED_DOCUMENTS,
+            uuids.GET_RELATED_DOCUMENTS, uuids.FIND_DOCUMENTS_EXCLUDE,
         )  # fmt: skip
+        default = TYPES if self.query.values(_DE + "TypeExclude") else (uuids.STABLE,)
         return [
             one for one in self.world.entries
-            if (any_type or not by_type or one.object_type in (self.query.values(_DE + "Type") or (uuids.STABLE,)))
+            if (any_type or not by_type or one.object_type in (self.query.values(_DE + "Type") or default))
             and self.entry_passes(one)
+            and not any(
+                other.entry_passes(one) and other.within(_DE + "Type", one.object_type) for other in self.excluding()
+            )
             and (self.level == "2" or (is_latest(one, self.world.entries)
                                        and not one.document_availability.endswith("Offline")))
         ]  # fmt: skip
+
+    def excluding(self) -> Iterable[_Plain]:
+        """One query for each parameter that excludes: what it would select is left out."""
+        for name, groups in self.query.parameters.items():
+            if name.endswith("Exclude"):
+                alone = {name.removesuffix("Exclude"): groups}
+                yield _Plain(replace(self.query, parameters=alone), self.world)
 
     def entry_passes(self, one: DocumentEntry) -> bool:
         return (

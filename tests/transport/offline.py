@@ -24,6 +24,10 @@ ACTIONS = {
         "urn:ihe:iti:2007:RegisterDocumentSet-b",
         "urn:ihe:iti:2007:RegisterDocumentSet-bResponse",
     ),
+    "DocumentRegistry_MultiPatientStoredQuery": (
+        "urn:ihe:iti:2009:MultiPatientStoredQuery",
+        "urn:ihe:iti:2009:MultiPatientStoredQueryResponse",
+    ),
     "DocumentRegistry_RegisterOnDemandDocumentEntry": (
         "urn:ihe:iti:2010:RegisterOnDemandDocumentEntry",
         "urn:ihe:iti:2010:RegisterOnDemandDocumentResponse",

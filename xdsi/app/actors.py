@@ -31,9 +31,9 @@ from xdsi.domain.ports import Decisions
 from xdsi.domain.registration import RegisterPorts
 from xdsi.domain.subject import Node
 from xdsi.exchange import Actor, Role, no_unit_of_work
+from xdsi.rules.stored_query_answer import QueryPorts
 from xdsi.storage.transcoding import SubprocessTranscoder
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
-from xdsi.transactions.iti18_registry_stored_query import QueryPorts
 from xdsi.transactions.iti41_provide_and_register_document_set import ProvidePorts
 from xdsi.transactions.iti43_retrieve_document_set import RetrievePorts
 from xdsi.transactions.iti44_patient_identity_feed_v3 import FeedPorts
@@ -85,7 +85,7 @@ class ActorParts(PolicyParts):
         )
         return self.actor(
             document_registry.ROLE,
-            {"ITI-18": query, "ITI-42": register, "ITI-61": register},
+            {"ITI-18": query, "ITI-42": register, "ITI-51": query, "ITI-61": register},
             decisions=self.decisions(""),
             unit_of_work=self.registry.unit_of_work,
         )

@@ -51,6 +51,8 @@ class StoredQuery:
     home_community_id: str = ""
     start_index: int = 0
     max_results: int = -1
+    at_most: int = 0
+    """no more objects than these need be found; 0 leaves it to the registry"""
 
     def values(self, name: str) -> tuple[Value, ...]:
         """All alternatives of a parameter that has no AND semantics; empty when it was not sent."""

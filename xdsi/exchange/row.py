@@ -67,6 +67,14 @@ class Call(Generic[Req]):
     unrestricted: bool = False
     """everybody may see everything: nothing was weighed, and nothing need be hidden"""
 
+    @property
+    def permitted(self) -> frozenset[str] | None:
+        """The entryUUIDs of what was decided on and permitted; None where everybody may see everything."""
+        if self.unrestricted:
+            return None
+        decided = zip(self.located.resources, self.decisions, strict=True)
+        return frozenset(resource.entry_uuid for resource, decision in decided if decision.permit)
+
 
 def _nothing(request: Any, ports: Any, session: RegistrySession) -> Located:
     return Located()

@@ -13,7 +13,9 @@ from typing import Final
 from xdsi.spec import uuids
 from xdsi.spec.query_parameters import Coding, Parameter, Query, by_id, parameters
 
-__all__ = ["EXTENSIONS", "ITI18", "ITI51", "ITI63", "STORED_QUERIES", "Coding", "Parameter", "Query"]
+__all__ = [
+    "EXTENSIONS", "ITI18", "ITI51", "ITI63", "REGISTRY_QUERIES", "STORED_QUERIES", "Coding", "Parameter", "Query",
+]  # fmt: skip
 
 DE: Final = "DocumentEntry"
 SS: Final = "SubmissionSet"
@@ -248,7 +250,7 @@ ITI63: Final = by_id((
 
 EXTENSIONS: Final = by_id((
     Query(
-        id="urn:uuid:4308b1df-36de-4bef-8e2e-ba91f593c435", name="FindDocumentsExclude", results=(DE,),
+        id=uuids.FIND_DOCUMENTS_EXCLUDE, name="FindDocumentsExclude", results=(DE,),
         parameters=_EXCLUDE_PARAMETERS, not_both=_EXCLUDE_PAIRS, patient_parameter="$XDSDocumentEntryPatientId",
         source="CP-ITI-1323",
     ),
@@ -280,5 +282,10 @@ EXTENSIONS: Final = by_id((
     ),
 ))  # fmt: skip
 """Queries that others have added; a registry offers them only where its storage answers them"""
+
+REGISTRY_QUERIES: Final[Mapping[str, Query]] = {
+    **ITI18, uuids.FIND_DOCUMENTS_EXCLUDE: EXTENSIONS[uuids.FIND_DOCUMENTS_EXCLUDE],
+}  # fmt: skip
+"""What our registry offers by ITI-18"""
 
 STORED_QUERIES: Final[Mapping[str, Query]] = {**ITI18, **ITI51, **ITI63, **EXTENSIONS}

@@ -16,6 +16,7 @@ from xdsi.storage.stored_queries.finder import Finder
 QUERIES: Final[Mapping[str, Callable[[StoredQuery, Finder], Sequence[FoundObject]]]] = {
     uuids.FIND_DOCUMENTS: by_attributes.find_documents,
     uuids.FIND_DOCUMENTS_BY_REFERENCE_ID: by_attributes.find_documents,
+    uuids.FIND_DOCUMENTS_EXCLUDE: by_attributes.find_documents,
     uuids.FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS: by_attributes.find_documents_for_multiple_patients,
     uuids.FIND_SUBMISSION_SETS: by_attributes.find_submission_sets,
     uuids.FIND_FOLDERS: by_attributes.find_folders,

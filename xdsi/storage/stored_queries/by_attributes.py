@@ -18,7 +18,7 @@ from xdsi.storage.tables import document_entry, folder, identifier
 
 
 def find_documents(query: StoredQuery, finder: Finder) -> Sequence[FoundObject]:
-    """FindDocuments and FindDocumentsByReferenceId: DocumentEntries of a patient."""
+    """FindDocuments, FindDocumentsByReferenceId and FindDocumentsExclude: DocumentEntries of a patient."""
     keys = finder.keys_of(query.values("$XDSDocumentEntryPatientId"))
     return finder.found(ENTRIES, finder.of_patients(ENTRIES, of_type(query), keys, level_of(query)))
 

@@ -9,7 +9,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, exists, false, literal_column, or_, select, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    false,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+)
 
 from xdsi.domain.codes import Code
 from xdsi.domain.stored_query import Value
@@ -67,7 +80,8 @@ class OneOf(Criterion):
         return self.column.in_(bindparam(name, expanding=True))
 
     def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
-        yield name, [self.convert(str(value)) for value in group]
+        found = (self.convert(str(value)) for value in group)
+        yield name, [value for value in found if value is not None]
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,28 @@ class SomeLike(Criterion):
     def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
         for i, value in enumerate(group):
             yield f"{name}_{i}", pattern(str(value))
+
+
+@dataclass(frozen=True)
+class NoneOf(Criterion):
+    """What another criterion with these values would select is left out (CP-ITI-1323)."""
+
+    wanted: Criterion
+
+    @classmethod
+    def of(cls, wanted: Criterion) -> NoneOf:
+        """The criterion of the parameter that excludes what this one wants."""
+        return cls(f"{wanted.parameter}Exclude", wanted)
+
+    def shape(self, groups: Groups) -> tuple[int, ...]:
+        return self.wanted.shape(groups)
+
+    def conditions(self, shape: tuple[int, ...], *, everywhere: bool) -> Iterator[Condition]:
+        groups = [self.wanted.condition(self._name(n), size, everywhere=False) for n, size in enumerate(shape)]
+        yield not_(and_(*groups))
+
+    def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
+        yield from self.wanted.bind(name, group)
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,10 @@ def level_of(query: StoredQuery, below: Level = Level.ONE) -> Level:
 
 
 def of_type(query: StoredQuery) -> StoredQuery:
-    """The query with its DocumentEntryType; Stable where it was not sent (ITI TF-2 3.18.4.1.2.3.6.2)."""
-    if query.values(_TYPE):
+    """The query with its DocumentEntryType; Stable where it was not sent (ITI TF-2 3.18.4.1.2.3.6.2).
+
+    Where types are excluded the others are wanted.
+    """
+    if query.values(_TYPE) or query.values(f"{_TYPE}Exclude"):
         return query
     return replace(query, parameters={**query.parameters, _TYPE: ((uuids.STABLE,),)})

@@ -10,14 +10,15 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Select, Table, and_, bindparam, select
+from sqlalchemy import Column, ColumnElement, Integer, Select, Table, and_, bindparam, select
 
 from xdsi.domain.stored_query import ObjectKind, StoredQuery
 from xdsi.spec import uuids
+from xdsi.spec.stored_queries import EXTENSIONS
 from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS
 from xdsi.storage.routes import at_places
-from xdsi.storage.stored_queries.conditions import CodeOneOf, Criterion, From, OneOf, SomeCode, SomeLike, To
+from xdsi.storage.stored_queries.conditions import CodeOneOf, Criterion, From, NoneOf, OneOf, SomeCode, SomeLike, To
 from xdsi.storage.wording import OFFLINE, short_availability, short_status
 
 MOST: Final = 100_001
@@ -58,7 +59,7 @@ class Selection:
     def statement(self, query: StoredQuery, scope: Scope, level: Level) -> tuple[Select[Any], dict[str, Any]]:
         """The statement for the parameters that a query has, and their values."""
         shape: list[tuple[int, tuple[int, ...]]] = []
-        binds: dict[str, Any] = {}
+        binds: dict[str, Any] = {"most": min(query.at_most or MOST, MOST)}
         for index, criterion in enumerate(self.criteria):
             groups = query.parameters.get(criterion.parameter)
             if groups:
@@ -83,7 +84,7 @@ def _build(selection: Selection, scope: Scope, level: Level, shape: Shape) -> Se
         select(*selection.columns)
         .where(*conditions)
         .order_by(selection.newest.desc(), table.c.id.desc())
-        .limit(MOST)
+        .limit(bindparam("most", type_=Integer))
     )
 
 
@@ -94,31 +95,37 @@ def _on_demand(object_type: str) -> bool | None:
 _d = t.document_entry.c
 _DOCUMENT = "$XDSDocumentEntry"
 
+_ENTRY_CRITERIA: Final = (
+    OneOf(_DOCUMENT + "Status", _d.status, short_status),
+    OneOf(_DOCUMENT + "Type", _d.on_demand, _on_demand),
+    CodeOneOf(_DOCUMENT + "ClassCode", t.document_entry, "class"),
+    CodeOneOf(_DOCUMENT + "TypeCode", t.document_entry, "type"),
+    CodeOneOf(_DOCUMENT + "FormatCode", t.document_entry, "format"),
+    CodeOneOf(_DOCUMENT + "PracticeSettingCode", t.document_entry, "practice_setting"),
+    CodeOneOf(_DOCUMENT + "HealthcareFacilityTypeCode", t.document_entry, "facility_type"),
+    # What is made on demand has no time of creation; what has no time of service stays a candidate.
+    From(_DOCUMENT + "CreationTimeFrom", _d.creation_time, _d.on_demand),
+    To(_DOCUMENT + "CreationTimeTo", _d.creation_time, _d.on_demand),
+    From(_DOCUMENT + "ServiceStartTimeFrom", _d.service_start_time, _d.service_start_time == ""),
+    To(_DOCUMENT + "ServiceStartTimeTo", _d.service_start_time, _d.service_start_time == ""),
+    From(_DOCUMENT + "ServiceStopTimeFrom", _d.service_stop_time, _d.service_stop_time == ""),
+    To(_DOCUMENT + "ServiceStopTimeTo", _d.service_stop_time, _d.service_stop_time == ""),
+    SomeCode(_DOCUMENT + "EventCodeList", t.document_entry, "event"),
+    SomeCode(_DOCUMENT + "ConfidentialityCode", t.document_entry, "confidentiality"),
+    SomeLike(_DOCUMENT + "AuthorPerson", t.document_entry, t.author_person.c.person),
+    SomeLike(_DOCUMENT + "ReferenceIdList", t.document_entry, t.reference_id.c.value),
+    OneOf(_DOCUMENT + "DocumentAvailability", _d.availability, short_availability),
+)
+_EXCLUDE: Final = EXTENSIONS[uuids.FIND_DOCUMENTS_EXCLUDE].parameters
+
 ENTRIES: Final = Selection(
     table=t.document_entry,
     kind=ObjectKind.DOCUMENT_ENTRY,
     columns=(*RESOURCE_COLUMNS, _d.logical_id),
     newest=_d.creation_time,
     criteria=(
-        OneOf(_DOCUMENT + "Status", _d.status, short_status),
-        OneOf(_DOCUMENT + "Type", _d.on_demand, _on_demand),
-        CodeOneOf(_DOCUMENT + "ClassCode", t.document_entry, "class"),
-        CodeOneOf(_DOCUMENT + "TypeCode", t.document_entry, "type"),
-        CodeOneOf(_DOCUMENT + "FormatCode", t.document_entry, "format"),
-        CodeOneOf(_DOCUMENT + "PracticeSettingCode", t.document_entry, "practice_setting"),
-        CodeOneOf(_DOCUMENT + "HealthcareFacilityTypeCode", t.document_entry, "facility_type"),
-        # What is made on demand has no time of creation; what has no time of service stays a candidate.
-        From(_DOCUMENT + "CreationTimeFrom", _d.creation_time, _d.on_demand),
-        To(_DOCUMENT + "CreationTimeTo", _d.creation_time, _d.on_demand),
-        From(_DOCUMENT + "ServiceStartTimeFrom", _d.service_start_time, _d.service_start_time == ""),
-        To(_DOCUMENT + "ServiceStartTimeTo", _d.service_start_time, _d.service_start_time == ""),
-        From(_DOCUMENT + "ServiceStopTimeFrom", _d.service_stop_time, _d.service_stop_time == ""),
-        To(_DOCUMENT + "ServiceStopTimeTo", _d.service_stop_time, _d.service_stop_time == ""),
-        SomeCode(_DOCUMENT + "EventCodeList", t.document_entry, "event"),
-        SomeCode(_DOCUMENT + "ConfidentialityCode", t.document_entry, "confidentiality"),
-        SomeLike(_DOCUMENT + "AuthorPerson", t.document_entry, t.author_person.c.person),
-        SomeLike(_DOCUMENT + "ReferenceIdList", t.document_entry, t.reference_id.c.value),
-        OneOf(_DOCUMENT + "DocumentAvailability", _d.availability, short_availability),
+        *_ENTRY_CRITERIA,
+        *(NoneOf.of(one) for one in _ENTRY_CRITERIA if f"{one.parameter}Exclude" in _EXCLUDE),
     ),
     hidden=dict.fromkeys((Level.ONE, Level.ONE_ANY_STATUS), and_(_d.latest, _d.availability != OFFLINE)),
 )
