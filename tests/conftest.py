@@ -1,6 +1,10 @@
-"""Settings of the whole suite."""
+"""Settings of the whole suite, and the servers that several modules talk to."""
 
 from hypothesis import settings
+
+from tests.servers import full_server, open_server
+
+__all__ = ["full_server", "open_server"]
 
 # The suite runs on busy machines: how long an example takes says nothing.
 settings.register_profile("xdsi", deadline=None)

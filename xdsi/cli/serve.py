@@ -19,7 +19,7 @@ from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.subject import Peer
 from xdsi.settings import Settings, replaced
 from xdsi.transport import pki
-from xdsi.transport.http_server import HttpServer
+from xdsi.transport.http_server import HttpServer, require_port
 from xdsi.transport.wsgi import WsgiApp
 
 
@@ -60,6 +60,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         if application is not None:
             application.parts.node_refused(Peer(address=address), reason)
 
+    require_port(chosen.server.address, chosen.server.port)
     # Migrations run once, before any worker; a mistake in the settings is told before anything listens.
     app.prepare(chosen)
     server = HttpServer(

@@ -9,6 +9,8 @@ certificate must not keep the others waiting.
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import secrets
 import socket
 import ssl
 import threading
@@ -24,7 +26,9 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import ParseException
 from gunicorn.workers import gthread
 
+from xdsi.domain.errors import ConfigurationError, SoapFault
 from xdsi.transport.tls import ReloadingContext, TlsFiles
+from xdsi.wire import soap
 
 log = logging.getLogger("xdsi.http")
 
@@ -141,6 +145,17 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
 _LINGERING = threading.BoundedSemaphore(64)
 
 
+def require_port(address: str, port: int) -> None:
+    """Say at once that a port is taken; gunicorn tries for seconds. Raises ConfigurationError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise ConfigurationError(f"server.port: {address}:{port} cannot be had: {error.strerror}") from error
+
+
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with our connections: one gets a thread only while it has sent something."""
 
@@ -167,6 +182,25 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             log.debug("handshake with %s: %s", conn.client, error)
             return False
         return super().handle(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Refuse what is no HTTP as everything else is refused: by a fault with a trace."""
+        trace = secrets.token_hex(16)
+        if isinstance(exc, ParseException):
+            log.info("trace %s: no HTTP request from %s: %s", trace, addr, exc)
+            fault, status = SoapFault("Sender", f"not an HTTP request that is taken: {exc}"), "400 Bad Request"
+        else:
+            log.error("trace %s: unexpected failure", trace, exc_info=exc)
+            fault, status = SoapFault("Receiver", "internal failure"), "500 Internal Server Error"
+        body = soap.write_fault(fault, trace=trace)
+        head = (
+            f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: {soap.CONTENT_TYPE}\r\n"
+            f"Content-Length: {len(body)}\r\nXdsi-Trace: {trace}\r\n\r\n"
+        )
+        try:
+            client.sendall(head.encode() + body)
+        except OSError as error:
+            log.debug("trace %s: the fault did not arrive: %s", trace, error)
 
     def finish_request(self, conn: _Connection, fs: Any) -> None:
         """Wait for more of a handshake, or end as gunicorn does."""
@@ -216,7 +250,8 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
     """Serve a WSGI application until stopped.
 
     `make_app` is called in each worker after the fork, so that no database connection is shared between processes.
-    `report_handshake(address, reason)` is told of every failed TLS handshake.
+    `report_handshake(address, reason)` is told of every failed TLS handshake, `when_ready` is called once, when the
+    first worker can serve.
     """
 
     def __init__(
@@ -239,6 +274,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         self._workers = workers
         self._threads = threads
         self._when_ready = when_ready
+        self._said = multiprocessing.Value("b", 0)
         _Connection.report = staticmethod(report_handshake) if report_handshake else None
         if deadlines is not None:
             _Connection.deadlines = deadlines
@@ -273,13 +309,18 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
             settings["cert_reqs"] = ssl.CERT_REQUIRED
             settings["ca_certs"] = str(self._tls.peer_ca)
             settings["ssl_context"] = lambda _config, _default: context()
-        if self._when_ready is not None:
-            ready = self._when_ready
-            settings["when_ready"] = lambda _server: ready()
+        settings["post_worker_init"] = lambda _worker: self._ready()
         known = self.cfg.settings
         for key, value in settings.items():
             if key in known:
                 self.cfg.set(key, value)
+
+    def _ready(self) -> None:
+        """In each worker, once it has its application; workers that replace others are no news."""
+        with self._said.get_lock():
+            if self._when_ready is not None and not self._said.value:
+                self._said.value = 1
+                self._when_ready()
 
     def load(self) -> WsgiApp:
         """The application, made in the worker; its `Connection: close` is heeded."""

@@ -302,6 +302,8 @@ class SoapEndpoint:
     def discard(self, environ: Mapping[str, Any]) -> None:
         """Take in the rest of a refused request, within the limit: who is still sending reads no answer."""
         left = self._limits.unverified_bytes
+        if int(environ.get("CONTENT_LENGTH") or 0) > left:
+            return
         try:
             while left > 0 and (data := environ["wsgi.input"].read(READ_SIZE)):
                 left -= len(data)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from xdsi.domain.errors import SoapFault
 from xdsi.transport.soap_server import SoapEndpoint
 from xdsi.transport.wsdl import schema, wsdl_for
+from xdsi.wire import soap
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -19,13 +22,29 @@ def compose(endpoints: Iterable[SoapEndpoint], pages: WsgiApp, *, base_url: str)
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         endpoint = by_path.get(path.rstrip("/"))
-        if endpoint is None:
-            return pages(environ, start_response)
-        if environ["REQUEST_METHOD"] == "GET":
-            return _description(endpoint, environ, start_response, base_url)
-        return endpoint(environ, start_response)
+        reads = environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        if endpoint is not None and not reads:
+            return endpoint(environ, start_response)
+        trace = secrets.token_hex(16)
+        start = _tracing(start_response, trace)
+        if endpoint is not None:
+            return _description(endpoint, environ, start, base_url)
+        if path.startswith("/services/") and not reads:
+            known = ", ".join(sorted(by_path))
+            fault = SoapFault("Sender", f"no service at this path; known: {known}")
+            return _answer(start, "404 Not Found", soap.CONTENT_TYPE, soap.write_fault(fault, trace=trace), close=True)
+        return pages(environ, start)
 
     return application
+
+
+def _tracing(start_response: Callable[..., Any], trace: str) -> Callable[..., Any]:
+    """Every answer carries a trace, though there is nothing to explain about a page."""
+
+    def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        return start_response(status, [*headers, ("Xdsi-Trace", trace)], *rest)
+
+    return start
 
 
 def _description(
@@ -46,6 +65,12 @@ def _description(
     return _answer(start_response, "200 OK", "text/plain; charset=UTF-8", text.encode())
 
 
-def _answer(start_response: Callable[..., Any], status: str, content_type: str, body: bytes) -> Iterable[bytes]:
-    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
+def _answer(
+    start_response: Callable[..., Any], status: str, content_type: str, body: bytes, *, close: bool = False
+) -> Iterable[bytes]:
+    headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    if close:
+        # The request was not read.
+        headers.append(("Connection", "close"))
+    start_response(status, headers)
     return [body]
