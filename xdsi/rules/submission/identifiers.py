@@ -54,13 +54,9 @@ def _check_identical(entry: DocumentEntry, registered: DocumentEntry) -> Iterato
     if entry.hash and registered.hash and entry.hash.lower() != registered.hash.lower():
         text = f"{what} hash than {entry.hash}"
         yield problem("XDSNonIdenticalHash", entry, "uniqueId.hash", text)
-    if _number(entry.size) is not None and _number(entry.size) != _number(registered.size):
+    if entry.size.isdigit() and entry.size.lstrip("0") != registered.size.lstrip("0"):
         text = f"{what} size than {entry.size}"
         yield problem("XDSNonIdenticalSize", entry, "uniqueId.size", text)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def check_patients(context: Context, codes: CodeSets | None, *, accept_unknown: bool) -> Iterator[Problem]:
