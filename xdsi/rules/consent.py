@@ -69,11 +69,17 @@ def decide(
     patients = {resource.patient for resource in resources}
     people = {patient: _identifiers(patient, linked) for patient in patients}
     asked_for = patient_asked_for(who)
-    if asked_for is not None and any(asked_for not in person for person in people.values()):
-        return [Decision(permit=False, policy=domain.id, rule=OTHER_PATIENT) for _ in resources]
     who = _with_npi(who, domain)
-    questions = {patient: _question(who, action, person, consents, domain, now) for patient, person in people.items()}
-    return [questions[resource.patient].about(resource) for resource in resources]
+    questions = {
+        patient: _question(who, action, person, consents, domain, now)
+        for patient, person in people.items()
+        if asked_for is None or asked_for in person
+    }
+    other = Decision(permit=False, policy=domain.id, rule=OTHER_PATIENT)
+    return [
+        questions[resource.patient].about(resource) if resource.patient in questions else other
+        for resource in resources
+    ]
 
 
 def _question(
