@@ -118,15 +118,20 @@ def submissions(patient: PatientId) -> Iterator[Submission]:
 
 
 def register(parts: Parts, patient: PatientId) -> None:
-    """By ITI-42."""
-    node = Caller(peer=Peer(address="192.0.2.8"))
+    """The record of a patient."""
     for submission in submissions(patient):
-        message = received(iti42.TRANSACTION.request.encode(submission, Packaging.SIMPLE))
-        payload = run(
-            parts.registry_actor, iti42.TRANSACTION, message, node, packaging=Packaging.SIMPLE, trace=Trace()
-        )  # fmt: skip
-        outcome = iti42.TRANSACTION.response.decode(received(payload))
-        assert outcome.status is Status.SUCCESS, outcome.problems
+        submit(parts, submission)
+
+
+def submit(parts: Parts, submission: Submission) -> None:
+    """By ITI-42."""
+    message = received(iti42.TRANSACTION.request.encode(submission, Packaging.SIMPLE))
+    payload = run(
+        parts.registry_actor, iti42.TRANSACTION, message,
+        Caller(peer=Peer(address="192.0.2.8")), packaging=Packaging.SIMPLE, trace=Trace(),
+    )  # fmt: skip
+    outcome = iti42.TRANSACTION.response.decode(received(payload))
+    assert outcome.status is Status.SUCCESS, outcome.problems
 
 
 def give(parts: Parts, patient: PatientId, agreed: Policy) -> None:

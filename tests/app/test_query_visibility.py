@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests import builders
 from tests.app.records import (
     CLINIC,
     DOCTOR,
@@ -23,18 +24,22 @@ from tests.app.records import (
     STRANGER,
     WHOLE,
     ask,
+    caller,
     every_query,
     give,
     id_of,
     made,
     register,
+    submit,
 )
 from tests.policies import confidentiality, deny, organization, permit, policy
 from xdsi.app import Parts
+from xdsi.domain.consent import Consent, SignatureStatus
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.metadata import Association
 from xdsi.domain.stored_query import ReturnType
 from xdsi.domain.subject import Caller, Peer
+from xdsi.domain.submission import Submission
 from xdsi.storage.registry import SqlSession
 
 
@@ -169,4 +174,33 @@ def test_the_open_profile_shows_everything_and_weighs_nothing(
     for query in every_query(NONE).values():
         seen.update(ask(actor, Caller(peer=Peer(address="127.0.0.1")), query, ReturnType.OBJECT_REF)[0])
     assert seen == {id_of(NONE, name) for name in NAMES}
+    parts.engine.dispose()
+
+
+def test_a_submission_set_of_another_patient_that_refers_to_a_document(tmp_path: Path) -> None:
+    """It is the other patient's: it neither shows by the document nor stands in its way."""
+    parts = made(tmp_path)
+    register(parts, PARTIAL)
+    other = builders.submission_set(id_of(NONE, "S1"), unique_id="2.999.11.9.1", patient_id=NONE.cx)
+    own = builders.document_entry(id_of(NONE, "A"), unique_id="2.999.10.9.1", patient_id=NONE.cx)
+    refers = builders.has_member(other.entry_uuid, id_of(PARTIAL, "A"), "Reference", entry_uuid=id_of(NONE, "S1-A"))
+    link = builders.has_member(other.entry_uuid, own.entry_uuid, "Original", entry_uuid=id_of(NONE, "S1-F"))
+    submit(parts, Submission((other,), (own,), (), (refers, link)))
+    give(parts, PARTIAL, policy(permit(who=organization(CLINIC), what=confidentiality("N"))))
+    mine = {id_of(PARTIAL, name) for name in VISIBLE[PARTIAL].split()}
+    query = every_query(PARTIAL)["GetAll all level 1"]
+
+    def asked(patient: PatientId | None) -> set[str]:
+        return set(ask(parts.registry_actor, caller(patient=patient), query, ReturnType.OBJECT_REF)[0])
+
+    assert asked(None) == asked(PARTIAL) == mine
+    assert asked(NONE) == set()
+    with parts.registry.writing() as session:
+        agreed = policy(permit(who=organization(CLINIC)))
+        consent = Consent(
+            unique_id="c", entry_uuid=own.entry_uuid, patient=NONE, policy=agreed, status=SignatureStatus.VALID
+        )  # fmt: skip
+        session.save_consent(consent)
+    assert asked(None) == mine | {refers.entry_uuid}
+    assert asked(PARTIAL) == mine
     parts.engine.dispose()

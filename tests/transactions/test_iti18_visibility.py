@@ -13,6 +13,8 @@ import pytest
 
 from tests import builders
 from tests.transactions.ports import Session, codes, entry_found, served
+from xdsi.actors.authorization_verifier import HubDecisions, PermitAll
+from xdsi.domain.consent import Resource
 from xdsi.domain.metadata import RegistryObject
 from xdsi.domain.outcome import Status
 from xdsi.domain.stored_query import AdhocQuery, Evidence, FoundObject, ObjectKind, QueryAnswer, ReturnType, StoredQuery
@@ -20,6 +22,7 @@ from xdsi.rules import visibility
 from xdsi.spec import uuids
 from xdsi.spec.stored_queries import ITI18
 from xdsi.transactions import iti18_registry_stored_query as iti18
+from xdsi.transactions.iti79_authorization_decisions_query import PolicyDecisions
 
 
 def _id(number: int) -> str:
@@ -241,3 +244,26 @@ def test_associations_in_a_circle_are_hidden() -> None:
     found = [FoundObject(id=one, kind=ObjectKind.ASSOCIATION) for one in ("1", "2")]
     evidence = Evidence(ends={"1": (A, "2"), "2": (A, "1")})
     assert visibility.visible(query, found, evidence, {A}) == []
+
+
+@pytest.mark.parametrize(
+    ("query_id", "container"), [(uuids.GET_SUBMISSION_SET_AND_CONTENTS, S1), (uuids.GET_FOLDER_AND_CONTENTS, F)]
+)
+def test_a_hidden_container_does_not_give_away_what_is_in_it(query_id: str, container: str) -> None:
+    """Not even a document that is visible: another patient's, which does not speak for the container."""
+    session = session_of(query_id, "")
+    link = FoundObject(id="link", kind=ObjectKind.ASSOCIATION, source=container, target=A)
+    found = [session.found[container], session.found[A], link]
+    entry = Resource(unique_id="2.999.10.A", entry_uuid=A)
+    evidence = Evidence(
+        resources={A: entry, container: Resource(unique_id="c", entry_uuid=container)}, ends={"link": (container, A)}
+    )
+    query = StoredQuery(query_id, ReturnType.OBJECT_REF, {})
+    assert visibility.visible(query, found, evidence, {A}) == []
+    assert visibility.visible(query, found, evidence, {A, container}) == found
+
+
+def test_only_the_open_profile_reveals_everything() -> None:
+    assert PermitAll().reveals_everything
+    assert not HubDecisions.reveals_everything
+    assert not PolicyDecisions.reveals_everything
