@@ -1,0 +1,100 @@
+"""Servers as child processes: free ports, readiness, the memory of a worker, an end in good order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_READY_SECONDS = 60.0
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory of a process in bytes: now, and at its highest."""
+
+    now: int
+    highest: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that listens."""
+
+    pid: int
+    port: int
+    tls: bool
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    def worker(self) -> int:
+        """The only process that serves: a child of the one that was started."""
+        found = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        if len(found) != 1:
+            raise RuntimeError(f"expected one worker of {self.pid}, found {found}")
+        return int(found[0])
+
+    def memory(self) -> Memory:
+        """Of the worker."""
+        status = Path(f"/proc/{self.worker()}/status").read_text()
+        lines = dict(line.split(":", 1) for line in status.splitlines())
+        now, highest = (int(lines[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        return Memory(now, highest)
+
+    def forget_highest(self) -> None:
+        """Count the highest memory from here on."""
+        Path(f"/proc/{self.worker()}/clear_refs").write_text("5")
+
+
+@contextmanager
+def running(command: Sequence[str | Path], *, port: int, tls: bool, log: Path) -> Iterator[Server]:
+    """Start a server, wait until it listens, and stop it with all its children afterwards."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XDSI_")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*map(str, command)], stdout=output, stderr=output, cwd=ROOT, env=environment, start_new_session=True
+        )
+        try:
+            _wait(process, port, log)
+            yield Server(process.pid, port, tls)
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"{process.args!r} does not listen:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def python(module: str, *arguments: str | Path) -> list[str | Path]:
+    """The command that runs one of our modules."""
+    return [sys.executable, "-m", module, *arguments]
