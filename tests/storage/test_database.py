@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -243,6 +244,16 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable), reading(engine) as connection:
         connection.execute(sa.select(t))
     engine.dispose()
+
+
+def test_what_a_driver_says_itself_is_understood(engine: Engine) -> None:
+    away = sqlite3.OperationalError("disk I/O error")
+    away.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    for error in (away, psycopg.OperationalError("the connection is lost")):
+        with pytest.raises(Unavailable), reading(engine):
+            raise error
+    with pytest.raises(sqlite3.ProgrammingError), reading(engine):
+        raise sqlite3.ProgrammingError("a defect")
 
 
 def test_a_wrong_statement_is_a_defect_and_stays_one(engine: Engine) -> None:

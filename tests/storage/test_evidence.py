@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy.engine import Engine
 
 from tests.builders import OTHER_PATIENT, PATIENT
 from tests.storage.registered import association, entry, folder, get_all, member, submission, submission_set
+from tests.storage.statements import watched
 from tests.storage.worlds import QUERIES, Dice, World, dice, query_for, worlds
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import ResourceKind
@@ -49,15 +49,8 @@ def counted(engine: Engine) -> Iterator[list[str]]:
     """The statements that are executed meanwhile."""
     statements: list[str] = []
 
-    def count(_1: object, _2: object, statement: str, *_3: object) -> None:
-        if not statement.startswith(("BEGIN", "PRAGMA", "SET")):
-            statements.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", count)
-    try:
+    with watched(engine, lambda driver, statement, parameters: statements.append(statement)):
         yield statements
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", count)
 
 
 # -- the plain way
@@ -184,10 +177,10 @@ def test_chains_of_associations_are_not_followed_without_end(engine: Engine) -> 
     for _ in range(20):
         chain.append(member(set_id, chain[-1].entry_uuid))
     save(engine, Submission(sent.submission_sets, sent.document_entries, (), tuple(chain)))
-    with SqlRegistry(engine).reading() as session:
+    with counted(engine) as statements, SqlRegistry(engine).reading() as session:
         found = session.find(ask(uuids.GET_ASSOCIATIONS, "$uuid", chain[-2].entry_uuid))
-        with counted(engine) as statements:
-            given_ = session.evidence(found)
+        statements.clear()
+        given_ = session.evidence(found)
     assert len(given_.ends) == 1 + evidence.DEEPEST
     assert len(statements) <= evidence.DEEPEST + 3
 
@@ -263,19 +256,20 @@ def _queries(made: Sequence[Submission]) -> dict[str, StoredQuery]:
 @pytest.mark.parametrize("size", [1, 30])
 def test_two_statements_are_enough_for_a_whole_result(engine: Engine, size: int) -> None:
     for name, query in _queries(_full(engine, size)).items():
-        with SqlRegistry(engine).reading() as session:
+        with counted(engine) as statements, SqlRegistry(engine).reading() as session:
             found = session.find(query)
-            with counted(engine) as statements:
-                given_ = session.evidence(found)
+            assert statements
+            statements.clear()
+            given_ = session.evidence(found)
         assert given_.members, name
         assert len(statements) <= 2, (name, statements)
 
 
 def test_what_is_loaded_already_is_not_loaded_again(engine: Engine) -> None:
     made = _full(engine, 3)
-    with SqlRegistry(engine).reading() as session:
+    with counted(engine) as statements, SqlRegistry(engine).reading() as session:
         found = session.find(get_all())
-        with counted(engine) as statements:
-            given_ = session.evidence(found)
+        statements.clear()
+        given_ = session.evidence(found)
     assert len(statements) == 1
     assert given_.resources.keys() == {entry.entry_uuid for one in made for entry in one.document_entries}

@@ -515,8 +515,8 @@ def test_audit_records_share_the_unit_of_work(engine: Engine) -> None:
 
 
 def test_a_database_that_goes_away_is_unavailable(engine: Engine, registry: SqlRegistry) -> None:
-    @sa.event.listens_for(engine, "before_cursor_execute")
-    def gone(connection: sa.Connection, *_: object) -> None:
+    @sa.event.listens_for(engine, "begin")
+    def gone(connection: sa.Connection) -> None:
         raise sa.exc.OperationalError("", {}, Exception(), connection_invalidated=True)
 
     with pytest.raises(Unavailable), registry.reading() as session:

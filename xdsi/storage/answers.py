@@ -16,6 +16,7 @@ from xdsi.spec.namespaces import RIM
 from xdsi.storage import tables as t
 from xdsi.storage.database import reading
 from xdsi.storage.people import People
+from xdsi.storage.prepared import Prepared
 from xdsi.storage.routes import Route, Routes, at_places, place_binds
 from xdsi.storage.wording import in_batches, long_status
 from xdsi.wire import xml
@@ -34,7 +35,7 @@ def _columns(letter: str) -> Select[Any]:
     return select(c.patient_key, c.id, c.status, *versioned, updated, c.fragment)
 
 
-_AT_PLACES: Final = {letter: _columns(letter).where(at_places(table)) for letter, table in _TABLES.items()}
+_AT_PLACES: Final = {letter: Prepared(_columns(letter).where(at_places(table))) for letter, table in _TABLES.items()}
 
 
 def read(connection: Connection, people: People, routes: Mapping[str, Route], home: str) -> dict[str, bytes]:
@@ -43,7 +44,7 @@ def read(connection: Connection, people: People, routes: Mapping[str, Route], ho
     for letter in _TABLES:
         places = [route.place for route in routes.values() if route.letter == letter]
         for binds in place_binds(places):
-            rows.extend(connection.execute(_AT_PLACES[letter], binds))
+            rows.extend(_AT_PLACES[letter].rows(connection, binds))
     patients = {key: patient.cx for key, (_, patient) in people.survivors({row.patient_key for row in rows}).items()}
     return {
         row.id: fragments.fill(

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from xdsi.domain.audit_records import Direction
+from xdsi.storage.prepared import Prepared, PreparedInsert
 from xdsi.storage.tables import audit_chain_head, audit_record
 
 GENESIS = "0" * 64
@@ -25,6 +26,13 @@ COVERED = (
     "chain", "sequence", "time", "trace", "transaction", "patient", "user_id", "outcome", "direction", "peer", "xml",
     "previous_hash",
 )  # fmt: skip
+
+_INSERT = PreparedInsert(audit_record, (*COVERED, "hash", "digest"))
+_IDS = Prepared(
+    sa.select(audit_record.c.id)
+    .where(audit_record.c.chain == sa.bindparam("chain"), audit_record.c.sequence >= sa.bindparam("first"))
+    .order_by(audit_record.c.sequence)
+)
 
 
 def instant(time: datetime) -> str:
@@ -101,11 +109,9 @@ def extend(connection: Connection, head: Head, contents: Iterable[Mapping[str, A
     for one in contents:
         row, head = head.follow(one)
         rows.append(row)
-    inserted = connection.execute(
-        sa.insert(audit_record).returning(audit_record.c.sequence, audit_record.c.id), rows
-    ).all()
-    ids = {row.sequence: row.id for row in inserted}
-    return [ids[sequence] for sequence in range(first, head.sequence + 1)], head
+    if rows:
+        _INSERT.many(connection, rows)
+    return [row.id for row in _IDS.rows(connection, {"chain": head.chain, "first": first})], head
 
 
 def head_of(connection: Connection, chain: str) -> Head | None:

@@ -23,7 +23,8 @@ from xdsi.domain.errors import Unavailable
 from xdsi.storage.unit_of_work import SharedCommit
 
 _BUSY_MILLISECONDS = 5000
-_POOL = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 5}
+# The connection used last is taken first: what it has read is still in the caches.
+_POOL = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 5, "pool_use_lifo": True}
 
 # Primary result codes of SQLite that say nothing about the statement: busy, locked, out of memory, read-only, I/O
 # error, corrupt, disk full, cannot open, locking protocol, not a database.
@@ -78,8 +79,11 @@ def _open_sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A writer that began by reading could not become one once another has written.
-        writes = connection.get_execution_options().get("xdsi_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get("xdsi_writes", False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("BEGIN")
 
     # In place, so that whoever listens to the engine hears of the group's transactions, too.
     engine.update_execution_options(xdsi_group=SharedCommit(engine.execution_options(xdsi_writes=True)))
@@ -92,6 +96,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
     with _mapped(), engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        # At once, because prepared statements go past SQLAlchemy, which would begin with the first it sees.
+        connection.begin()
         yield connection
 
 
@@ -111,16 +117,17 @@ def _mapped() -> Iterator[None]:
     except exc.TimeoutError as error:
         raise Unavailable(f"no free database connection: {error}") from error
     except exc.DBAPIError as error:
-        if is_unavailable(error):
+        if error.connection_invalidated or is_unavailable(error.orig):
             raise Unavailable(f"database: {error.orig}") from error
+        raise
+    except (sqlite3.Error, psycopg.Error) as error:
+        if is_unavailable(error):
+            raise Unavailable(f"database: {error}") from error
         raise
 
 
-def is_unavailable(error: exc.DBAPIError) -> bool:
-    """True where the database could not do its work, whatever the statement was."""
-    cause = error.orig
-    if error.connection_invalidated:
-        return True
+def is_unavailable(cause: BaseException | None) -> bool:
+    """True for a driver's error that says that the database could not do its work, whatever the statement was."""
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", None)
         return isinstance(code, int) and code & 0xFF in _SQLITE_AWAY

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, select, update
 from sqlalchemy.engine import Connection
 
 from xdsi.domain.identifiers import PatientId
 from xdsi.storage import identities
+from xdsi.storage.prepared import Prepared
 from xdsi.storage.tables import patient as rows
 from xdsi.storage.wording import in_batches
 
 _alias = rows.alias("alias")
 _columns = (rows.c.key, rows.c.authority, rows.c.id, rows.c.status, rows.c.survivor_key, rows.c.consent_epoch)
 _NAMED: ColumnElement[bool] = and_(rows.c.authority == bindparam("authority"), rows.c.id == bindparam("id"))
-_LOOKUP = select(*_columns, exists().where(_alias.c.survivor_key == rows.c.key).label("merged")).where(_NAMED)
+_NAMESAKE = select(*_columns, exists().where(_alias.c.survivor_key == rows.c.key).label("merged")).where(_NAMED)
+_LOOKUP = Prepared(_NAMESAKE)
 # Writers for one person take turns; rows that only refer to it need not wait (a foreign key's check).
-_LOOKUP_AND_LOCK = _LOOKUP.with_for_update(key_share=True, of=rows)
-_BY_KEY = select(*_columns).where(rows.c.key.in_(bindparam("keys", expanding=True)))
-_MERGED_INTO = select(*_columns).where(rows.c.survivor_key.in_(bindparam("keys", expanding=True)))
+_LOOKUP_AND_LOCK = Prepared(_NAMESAKE.with_for_update(key_share=True, of=rows))
+_BY_KEY = Prepared(select(*_columns).where(rows.c.key.in_(bindparam("keys", expanding=True))))
+_MERGED_INTO = Prepared(select(*_columns).where(rows.c.survivor_key.in_(bindparam("keys", expanding=True))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class People:
 
     def _find(self, patient: PatientId) -> _Row | None:
         if patient not in self._named:
-            found = self._connection.execute(self._lookup, {"authority": patient.authority, "id": patient.id}).first()
+            found = self._lookup.first(self._connection, {"authority": patient.authority, "id": patient.id})
             row = None
             if found is not None:
                 row = _Row(found.key, patient, found.status, found.survivor_key, found.consent_epoch, found.merged)
@@ -143,9 +144,9 @@ class People:
             seen.add(key)
             key = row.survivor_key
 
-    def _select(self, statement: Select[Any], keys: Collection[int]) -> list[_Row]:
+    def _select(self, statement: Prepared, keys: Collection[int]) -> list[_Row]:
         return [
             _Row(row.key, PatientId(row.id, row.authority), row.status, row.survivor_key, row.consent_epoch)
             for batch in in_batches(sorted(keys))
-            for row in self._connection.execute(statement, {"keys": batch})
+            for row in statement.rows(self._connection, {"keys": batch})
         ]

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, and_, bindparam, select
 from sqlalchemy.engine import Connection, Row
 
+from xdsi.storage.prepared import Prepared
 from xdsi.storage.tables import identifier as t
 from xdsi.storage.wording import BATCH, in_batches
 
@@ -44,8 +45,10 @@ class Route:
         return self.patient_key, self.id
 
 
-_ROUTES = select(t.c.object_id, t.c.object_kind, t.c.patient_key, t.c.value, t.c.kind).where(
-    t.c.value.in_(bindparam("values", expanding=True)), t.c.kind.in_(bindparam("kinds", expanding=True))
+_ROUTES = Prepared(
+    select(t.c.object_id, t.c.object_kind, t.c.patient_key, t.c.value, t.c.kind).where(
+        t.c.value.in_(bindparam("values", expanding=True)), t.c.kind.in_(bindparam("kinds", expanding=True))
+    )
 )
 
 
@@ -62,7 +65,7 @@ class Routes:
         return [
             Route(*row)
             for batch in in_batches(dict.fromkeys(values))
-            for row in self._connection.execute(_ROUTES, {"values": batch, "kinds": kinds})
+            for row in _ROUTES.rows(self._connection, {"values": batch, "kinds": kinds})
         ]
 
     def of_ids(self, ids: Collection[str]) -> Mapping[str, Route]:

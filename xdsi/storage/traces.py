@@ -16,12 +16,14 @@ from sqlalchemy.engine import Engine
 from xdsi.domain.errors import Unavailable
 from xdsi.storage import tables
 from xdsi.storage.database import reading, writing
+from xdsi.storage.prepared import PreparedInsert
 
 log = logging.getLogger("xdsi.traces")
 
 _BATCH = 500
 _WAITING_AT_MOST = 20_000
 _PAUSE_SECONDS = 0.2
+_INSERT = PreparedInsert(tables.trace, ("id", "at", "record"))
 
 
 class SqlTraceLog:
@@ -74,6 +76,6 @@ class SqlTraceLog:
             if rows:
                 try:
                     with writing(self._engine) as connection:
-                        connection.execute(sa.insert(tables.trace), rows)
+                        _INSERT.many(connection, rows)
                 except Unavailable as error:
                     log.warning("%d traces are lost: %s", len(rows), error)

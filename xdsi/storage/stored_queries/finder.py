@@ -14,6 +14,7 @@ from xdsi.domain.stored_query import FoundObject, ObjectKind, StoredQuery, Value
 from xdsi.spec import uuids
 from xdsi.storage.facts import resource_of
 from xdsi.storage.people import People
+from xdsi.storage.prepared import Prepared
 from xdsi.storage.routes import Routes, place_binds
 from xdsi.storage.stored_queries.selections import MOST, Level, Scope, Selection
 from xdsi.storage.wording import LETTERS
@@ -82,8 +83,8 @@ class Finder:
             found.sort(key=lambda row: (getattr(row, newest), row.id), reverse=True)
         return found[:MOST]
 
-    def _run(self, statement: Any, binds: dict[str, Any]) -> list[Row[Any]]:
-        return list(self.connection.execute(statement, binds))
+    def _run(self, statement: Prepared, binds: dict[str, Any]) -> list[Row[Any]]:
+        return statement.rows(self.connection, binds)
 
     def found(self, selection: Selection, rows: Sequence[Row[Any]]) -> list[FoundObject]:
         """The rows as found objects, under the surviving patient."""

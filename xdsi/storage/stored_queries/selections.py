@@ -10,13 +10,14 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Integer, Select, Table, and_, bindparam, select
+from sqlalchemy import Column, ColumnElement, Integer, Table, and_, bindparam, select
 
 from xdsi.domain.stored_query import ObjectKind, StoredQuery
 from xdsi.spec import uuids
 from xdsi.spec.stored_queries import EXTENSIONS
 from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS
+from xdsi.storage.prepared import Prepared
 from xdsi.storage.routes import at_places
 from xdsi.storage.stored_queries.conditions import CodeOneOf, Criterion, From, NoneOf, OneOf, SomeCode, SomeLike, To
 from xdsi.storage.wording import OFFLINE, short_availability, short_status
@@ -56,7 +57,7 @@ class Selection:
     criteria: tuple[Criterion, ...]
     hidden: dict[Level, ColumnElement[bool]]
 
-    def statement(self, query: StoredQuery, scope: Scope, level: Level) -> tuple[Select[Any], dict[str, Any]]:
+    def statement(self, query: StoredQuery, scope: Scope, level: Level) -> tuple[Prepared, dict[str, Any]]:
         """The statement for the parameters that a query has, and their values."""
         shape: list[tuple[int, tuple[int, ...]]] = []
         binds: dict[str, Any] = {"most": min(query.at_most or MOST, MOST)}
@@ -69,7 +70,7 @@ class Selection:
 
 
 @lru_cache(maxsize=2000)
-def _build(selection: Selection, scope: Scope, level: Level, shape: Shape) -> Select[Any]:
+def _build(selection: Selection, scope: Scope, level: Level, shape: Shape) -> Prepared:
     table = selection.table
     conditions: list[ColumnElement[bool]] = []
     if scope is Scope.PATIENTS:
@@ -80,12 +81,9 @@ def _build(selection: Selection, scope: Scope, level: Level, shape: Shape) -> Se
         conditions.extend(selection.criteria[index].conditions(sizes, everywhere=scope is Scope.EVERYWHERE))
     if level in selection.hidden:
         conditions.append(selection.hidden[level])
-    return (
-        select(*selection.columns)
-        .where(*conditions)
-        .order_by(selection.newest.desc(), table.c.id.desc())
-        .limit(bindparam("most", type_=Integer))
-    )
+    newest_first = (selection.newest.desc(), table.c.id.desc())
+    limit = bindparam("most", type_=Integer)
+    return Prepared(select(*selection.columns).where(*conditions).order_by(*newest_first).limit(limit))
 
 
 def _on_demand(object_type: str) -> bool | None:

@@ -1,0 +1,83 @@
+"""storage/prepared: the same rows as through SQLAlchemy, for lists of any length, on both engines."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from xdsi.storage import prepared
+from xdsi.storage.database import reading, writing
+from xdsi.storage.prepared import Prepared, PreparedInsert
+from xdsi.storage.tables import patient as t
+
+_PEOPLE = [("2.999.1", "A"), ("2.999.1", "B"), ("2.999.2", "A"), ("2.999.2", "it's 100%")]
+_SELECT = (
+    sa.select(t.c.authority, t.c.id.label("name"))
+    .where(t.c.status == "active", t.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(t.c.authority, t.c.id)
+)
+_IDS = Prepared(_SELECT)
+_PAIRS = Prepared(
+    sa.select(t.c.id)
+    .where(sa.tuple_(t.c.authority, t.c.id).in_(sa.bindparam("pairs", expanding=True)), t.c.id != sa.bindparam("but"))
+    .order_by(t.c.id)
+    .limit(2)
+)
+
+
+@pytest.fixture
+def people(engine: Engine) -> Engine:
+    with writing(engine) as connection:
+        rows = [{"authority": authority, "id": id_} for authority, id_ in _PEOPLE]
+        PreparedInsert(t, ("id", "authority")).many(connection, rows)
+    return engine
+
+
+@pytest.mark.parametrize("ids", [["A"], ["A", "B"], ["B", "it's 100%", "C"], ["C"], []])
+def test_rows_are_those_that_sqlalchemy_finds(people: Engine, ids: list[str]) -> None:
+    with reading(people) as connection:
+        expected = [(row.authority, row.name) for row in connection.execute(_SELECT, {"ids": ids})]
+        assert [(row.authority, row.name) for row in _IDS.rows(connection, {"ids": ids})] == expected
+
+
+@pytest.mark.parametrize(
+    ("pairs", "but", "expected"),
+    [
+        ([("2.999.1", "A")], "", ["A"]),
+        ([("2.999.1", "A"), ("2.999.2", "B")], "", ["A"]),
+        (_PEOPLE, "", ["A", "A"]),
+        (_PEOPLE, "A", ["B", "it's 100%"]),
+        ([], "", []),
+    ],
+)
+def test_lists_of_pairs_and_single_values(
+    people: Engine, pairs: list[tuple[str, str]], but: str, expected: list[str]
+) -> None:
+    with reading(people) as connection:
+        assert [row.id for row in _PAIRS.rows(connection, {"pairs": pairs, "but": but})] == expected
+
+
+def test_the_first_row_or_none(people: Engine) -> None:
+    with reading(people) as connection:
+        assert _IDS.first(connection, {"ids": ["A", "B"]}).authority == "2.999.1"
+        assert _IDS.first(connection, {"ids": ["C"]}) is None
+
+
+def test_few_texts_are_kept(people: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "_TEXTS", 2)
+    statement = Prepared(_SELECT)
+    with reading(people) as connection:
+        for count in range(1, 8):
+            assert len(statement.rows(connection, {"ids": ["A"] * count})) == 2
+            assert len(statement._texts) <= 2
+
+
+def test_reading_sees_one_state(people: Engine) -> None:
+    with reading(people) as connection:
+        assert len(_IDS.rows(connection, {"ids": ["A"]})) == 2
+        with writing(people) as other:
+            PreparedInsert(t, ("id", "authority")).many(other, [{"authority": "2.999.3", "id": "A"}])
+        assert len(_IDS.rows(connection, {"ids": ["A"]})) == 2
+    with reading(people) as connection:
+        assert len(_IDS.rows(connection, {"ids": ["A"]})) == 3
