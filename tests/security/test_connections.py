@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,7 @@ def _application(environ: dict[str, Any], start_response: Callable[..., Any]) ->
     return [b"ok"]
 
 
-def _serve(port: int, files: TlsFiles, opening: float, ready: Any) -> None:
-    deadlines = Deadlines(opening_seconds=opening)
+def _serve(port: int, files: TlsFiles, deadlines: Deadlines, ready: Any) -> None:
     HttpServer(
         lambda: _application,
         address="127.0.0.1",
@@ -56,13 +57,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     return _files(tmp_path_factory.mktemp("pki"))
 
 
-def _running(files: TlsFiles, opening: float) -> Iterator[int]:
+def _running(files: TlsFiles, deadlines: Deadlines) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number: int = probe.getsockname()[1]
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    process = context.Process(target=_serve, args=(number, files, opening, ready))
+    process = context.Process(target=_serve, args=(number, files, deadlines, ready))
     process.start()
     assert ready.wait(30)
     yield number
@@ -72,12 +73,17 @@ def _running(files: TlsFiles, opening: float) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def port(files: TlsFiles) -> Iterator[int]:
-    yield from _running(files, OPENING)
+    yield from _running(files, Deadlines(opening_seconds=OPENING))
 
 
 @pytest.fixture(scope="module")
 def hasty_port(files: TlsFiles) -> Iterator[int]:
-    yield from _running(files, 0.2)
+    yield from _running(files, Deadlines(opening_seconds=0.2))
+
+
+@pytest.fixture
+def impatient_port(files: TlsFiles) -> Iterator[int]:
+    yield from _running(files, Deadlines(grace_seconds=0.2, minimum_bytes_per_second=1.0))
 
 
 def _connected(port: int, files: TlsFiles) -> ssl.SSLSocket:
@@ -129,3 +135,26 @@ def test_chunks_that_are_none_are_the_senders_fault(port: int, files: TlsFiles, 
     with _connected(port, files) as one:
         one.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
         assert one.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_slow_senders_leave_threads_for_others(impatient_port: int, files: TlsFiles) -> None:
+    held = [_connected(impatient_port, files) for _ in range(SILENT)]
+    over = threading.Event()
+
+    def trickle() -> None:
+        while not over.wait(0.05):
+            for one in held:
+                with contextlib.suppress(OSError):
+                    one.sendall(b"x")
+
+    for one in held:
+        one.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    try:
+        assert _answer(impatient_port, files).startswith(b"HTTP/1.1 200")
+    finally:
+        over.set()
+        sender.join()
+        for one in held:
+            one.close()

@@ -46,21 +46,32 @@ class Deadlines:
     idle_seconds: float = 30.0
     grace_seconds: float = 10.0
     minimum_bytes_per_second: float = 1024.0
+    brisk_bytes_per_second: float = 128 * 1024.0
+    """who stays below it after the grace is slow: of these a quarter of the threads takes care, no more"""
     write_seconds: float = 60.0
 
 
 class _GuardedSocket:
     """Reads from a socket and gives up on a sender below the minimum rate (slow-body attack)."""
 
-    def __init__(self, sock: Any, deadlines: Deadlines) -> None:
+    def __init__(self, sock: Any, deadlines: Deadlines, slots: threading.Semaphore) -> None:
         self._sock = sock
         self._deadlines = deadlines
+        self._slots = slots
+        self._slow = False
         self.restart()
 
     def restart(self) -> None:
         """A new request begins."""
+        self.release()
         self._began = time.monotonic()
         self._received = 0
+
+    def release(self) -> None:
+        """The request is over: another slow sender may take its time."""
+        if self._slow:
+            self._slow = False
+            self._slots.release()
 
     def recv(self, size: int) -> bytes:
         """Like `socket.recv`; raises TimeoutError for a sender that is too slow."""
@@ -74,6 +85,10 @@ class _GuardedSocket:
         late = elapsed - self._deadlines.grace_seconds
         if late > 0 and self._received < late * self._deadlines.minimum_bytes_per_second:
             raise TimeoutError(f"sender too slow: {self._received} bytes in {elapsed:.0f} s")
+        if late > 0 and not self._slow and self._received < elapsed * self._deadlines.brisk_bytes_per_second:
+            self._slow = self._slots.acquire(blocking=False)
+            if not self._slow:
+                raise TimeoutError(f"too many slow senders; this one: {self._received} bytes in {elapsed:.0f} s")
         return data
 
     def __getattr__(self, name: str) -> Any:
@@ -84,6 +99,7 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
     """A connection with deadlines that reports failed handshakes."""
 
     deadlines = Deadlines()
+    slow_senders = threading.Semaphore(4)
     report: Callable[[str, str], None] | None = None
 
     def __init__(self, *arguments: Any) -> None:
@@ -120,13 +136,17 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
         super().init()
         self.sock.settimeout(self.deadlines.idle_seconds)
         if first:
+            self.parser.unreader.sock = _GuardedSocket(
+                self.parser.unreader.sock, self.deadlines, self.slow_senders
+            )
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.parser.unreader.sock = _GuardedSocket(self.parser.unreader.sock, self.deadlines)
         else:
             self.parser.unreader.sock.restart()
 
     def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is gunicorn's
         """Wait for the peer to close in a thread apart; where too many do so already, do not wait."""
+        if self.initialized:
+            self.parser.unreader.sock.release()
         if graceful and _LINGERING.acquire(blocking=False):
             threading.Thread(target=self._linger, daemon=True).start()
         else:
@@ -276,6 +296,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         self._when_ready = when_ready
         self._said = multiprocessing.Value("b", 0)
         _Connection.report = staticmethod(report_handshake) if report_handshake else None
+        _Connection.slow_senders = threading.Semaphore(max(1, threads // 4))
         if deadlines is not None:
             _Connection.deadlines = deadlines
         super().__init__()
