@@ -53,6 +53,16 @@ class Registered:
         self.asked.append("related_to")
         return [one for one in self._of(Association) if one.target in entry_uuids and one.type in types]
 
+    def associations_of(self, ids: Sequence[str]) -> Sequence[Association]:
+        return [one for one in self._of(Association) if one.source in ids or one.target in ids]
+
+    def versions(self, logical_ids: Sequence[str]) -> Mapping[str, Sequence[DocumentEntry | Folder]]:
+        found: dict[str, list[DocumentEntry | Folder]] = {}
+        for one in (*self._of(DocumentEntry), *self._of(Folder)):
+            if (logical_id := one.logical_id or one.entry_uuid) in logical_ids:
+                found.setdefault(logical_id, []).append(one)
+        return {lid: sorted(chain, key=lambda one: one.version or 1) for lid, chain in found.items()}
+
     def find(self, query: StoredQuery) -> Sequence[FoundObject]:
         assert query.query_id == uuids.GET_ASSOCIATIONS
         wanted = query.values("$uuid")

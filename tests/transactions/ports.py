@@ -46,6 +46,7 @@ class Session(Registered):
         self.saved: list[Submission] = []
         self.touched: list[tuple[tuple[str, ...], str]] = []
         self.overtaken: set[str] = set()
+        self.locked: set[str] = set()
         self.kept_consents: list[Consent] = []
         self.resources: list[Resource] = []
         self.audited: list[AuditEvent] = []
@@ -68,6 +69,25 @@ class Session(Registered):
     def touch_folders(self, entry_uuids: Sequence[str], last_update_time: str) -> None:
         self.touched.append((tuple(entry_uuids), last_update_time))
 
+    def supersede(self, ids: Sequence[str]) -> Sequence[str]:
+        return [id_ for id_ in ids if self.set_status([id_], self.known[id_].availability_status, DEPRECATED)]
+
+    def set_status(self, ids: Sequence[str], original: str, new: str) -> Sequence[str]:
+        done = [
+            id_ for id_ in ids if id_ not in self.overtaken and self.known[id_].availability_status == original
+        ]
+        for id_ in done:
+            self.known[id_] = replace(self.known[id_], availability_status=new)
+        return done
+
+    def lock(self, ids: Sequence[str]) -> None:
+        self.locked.update(ids)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        assert self.locked >= set(ids)
+        for id_ in ids:
+            del self.known[id_]
+
     def find(self, query: StoredQuery) -> Sequence[FoundObject]:
         """What `answers` names for the query; GetDocuments by its ids."""
         if query.query_id == uuids.GET_ASSOCIATIONS and query.query_id not in self.answers:
@@ -87,7 +107,7 @@ class Session(Registered):
     def evidence(self, found: Sequence[FoundObject]) -> Evidence:
         """From the objects found and known; whatever leads from a container to a DocumentEntry makes it a member."""
         everything = {id_: found_of(one) for id_, one in self.known.items()} | self.found
-        everything |= {one.id: one for one in found}
+        everything |= {one.id: one for one in found if one.id not in everything}
         wanted = {one.id for one in found}
         links = [one for one in everything.values() if one.kind is ObjectKind.ASSOCIATION]
         while more := {end for one in links if one.id in wanted for end in (one.source, one.target)} - wanted:

@@ -32,6 +32,10 @@ ACTIONS = {
         "urn:ihe:iti:2010:RegisterOnDemandDocumentEntry",
         "urn:ihe:iti:2010:RegisterOnDemandDocumentResponse",
     ),
+    "DocumentRegistry_DeleteDocumentSet": (
+        "urn:ihe:iti:2010:DeleteDocumentSet",
+        "urn:ihe:iti:2010:DeleteDocumentSetResponse",
+    ),
     "DocumentRepository_ProvideAndRegisterDocumentSet-b": (
         "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b",
         "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-bResponse",

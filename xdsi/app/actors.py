@@ -85,7 +85,7 @@ class ActorParts(PolicyParts):
         )
         return self.actor(
             document_registry.ROLE,
-            {"ITI-18": query, "ITI-42": register, "ITI-51": query, "ITI-61": register},
+            {"ITI-18": query, "ITI-42": register, "ITI-51": query, "ITI-61": register, "ITI-62": register},
             decisions=self.decisions(""),
             unit_of_work=self.registry.unit_of_work,
         )

@@ -29,8 +29,8 @@ def visible(
 
     What there is no evidence for is hidden.
     """
-    seen = _seen(evidence, permitted)
-    shown = [item for item in found if item.id in seen]
+    open_to = seen(evidence, permitted)
+    shown = [item for item in found if item.id in open_to]
     links = [item for item in shown if item.kind is ObjectKind.ASSOCIATION]
     if query.query_id in _CONTAINERS:
         kind = _CONTAINERS[query.query_id]
@@ -47,16 +47,16 @@ def visible(
     return shown
 
 
-def _seen(evidence: Evidence, permitted: Collection[str]) -> set[str]:
-    """The ids of all that is visible."""
-    seen = set(permitted)
-    seen.update([id_ for id_, members in evidence.members.items() if not seen.isdisjoint(members)])
+def seen(evidence: Evidence, permitted: Collection[str]) -> set[str]:
+    """The ids of all that is visible where `permitted` are."""
+    found = set(permitted)
+    found.update([id_ for id_, members in evidence.members.items() if not found.isdisjoint(members)])
     waiting = evidence.ends
     # An Association may be an end of another.
-    while opened := [id_ for id_, (source, target) in waiting.items() if source in seen and target in seen]:
-        seen.update(opened)
-        waiting = {id_: ends for id_, ends in waiting.items() if id_ not in seen}
-    return seen
+    while opened := [id_ for id_, (source, target) in waiting.items() if source in found and target in found]:
+        found.update(opened)
+        waiting = {id_: ends for id_, ends in waiting.items() if id_ not in found}
+    return found
 
 
 def _named_entries(query: StoredQuery, evidence: Evidence, permitted: Collection[str]) -> set[str]:
