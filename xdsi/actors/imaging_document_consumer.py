@@ -117,11 +117,11 @@ class ImagingDocumentConsumer:
         return kos.decode(raw), raw
 
     def images(
-        self, manifest: Manifest, *, transfer_syntaxes: Sequence[str] = TRANSFER_SYNTAXES
+        self, manifest: Manifest, *, location: str = "", transfer_syntaxes: Sequence[str] = TRANSFER_SYNTAXES
     ) -> Called[RetrieveAnswer]:
-        """RAD-69 of everything that a manifest names; the source is found by its Retrieve Location UID."""
-        location = manifest.series[0].retrieve_location_uid
-        return self.fetch(request_of(manifest, transfer_syntaxes), location)
+        """RAD-69 of everything that a manifest names at one of its locations, unless said otherwise at the first."""
+        wanted = location or locations_of(manifest)[0]
+        return self.fetch(request_of(manifest, transfer_syntaxes, location=wanted), wanted)
 
     def fetch(self, request: ImagingRequest, location: str) -> Called[RetrieveAnswer]:
         """RAD-69 at one source; raises LookupError for a Retrieve Location UID that is not configured."""
@@ -135,10 +135,22 @@ class ImagingDocumentConsumer:
         return channels[uid]
 
 
+def locations_of(manifest: Manifest) -> list[str]:
+    """The Retrieve Location UIDs that a manifest names; MalformedMessage where it names none."""
+    found = list(dict.fromkeys(one.retrieve_location_uid for one in manifest.series))
+    if not found:
+        raise MalformedMessage(f"manifest {manifest.sop_instance_uid} names no series")
+    return found
+
+
 def request_of(
-    manifest: Manifest, transfer_syntaxes: Sequence[str], *, keep: Callable[[str], bool] = lambda uid: True
+    manifest: Manifest,
+    transfer_syntaxes: Sequence[str],
+    *,
+    location: str = "",
+    keep: Callable[[str], bool] = lambda uid: True,
 ) -> ImagingRequest:
-    """The RAD-69 request for the instances of a manifest that `keep` says yes to."""
+    """The RAD-69 request for the instances of a manifest, at one location if given, that `keep` says yes to."""
     series = tuple(
         SeriesRequest(
             one.series_instance_uid,
@@ -149,6 +161,7 @@ def request_of(
             ),
         )
         for one in manifest.series
+        if location in ("", one.retrieve_location_uid)
     )
     wanted = tuple(one for one in series if one.documents)
     return ImagingRequest((StudyRequest(manifest.study_instance_uid, wanted),), tuple(transfer_syntaxes))

@@ -140,6 +140,13 @@ class ActorParts(PolicyParts):
         return self.actor(identity_manager.ROLE, {"ITI-44": self.feed_ports}, decisions=PermitAll())
 
     @cached_property
+    def own_identity_channel(self) -> InProcess:
+        """The identity manager of this node, for its operator: audited like any other feed."""
+        operator = Node(name=self.site.source_id, permits=frozenset({"ITI-44"}))
+        url = self.site.endpoint(identity_manager.ROLE.path)
+        return InProcess(actor=self.identity_actor, node=operator, make_spool=self.make_spool, url=url)
+
+    @cached_property
     def authorization_actor(self) -> Actor:
         """The Authorization Decisions Manager."""
         consent = self.settings.consent

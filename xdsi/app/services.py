@@ -44,6 +44,20 @@ class Service(Protocol):
 class Parts(ActorParts):
     """Everything a process is made of, each made once, when first needed."""
 
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what was made, in good order."""
+        for name in ("traces", "trail", "spools"):
+            if name in self.__dict__:
+                getattr(self, name).close()
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
     def services(self) -> list[Service]:
         """What runs once for the data folder."""
         found: list[Service] = []
@@ -188,6 +202,4 @@ class Application:
         for service in self._services:
             service.stop()
         self.parts.trail.append((audit_alerts.stopped(self.parts.site, utc_now()),), trace="")
-        self.parts.traces.close()
-        self.parts.trail.close()
-        self.parts.spools.close()
+        self.parts.close()

@@ -98,7 +98,6 @@ def run_revoke(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
 def _publish(
     given: argparse.Namespace, load: LoadSettings, statements: list[Statement], *, title: str, replaces: str
 ) -> Result:
-    parts = app.Parts(load())
     now = datetime.now(UTC)
     consent = consent_source.make(
         given.patient,
@@ -108,8 +107,8 @@ def _publish(
         cert_pem=given.cert.read_bytes(),
         now=now,
     )
-    published = parts.consent_source(given.url).publish(consent, title=title, replaces=replaces)
-    parts.trail.close()
+    with app.Parts(load()) as parts:
+        published = parts.consent_source(given.url).publish(consent, title=title, replaces=replaces)
     errors = published.outcome.errors
     item = {"entry": published.entry_uuid, "document": published.unique_id, "trace": published.trace}
     message = "; ".join(f"{p.code}: {p.context}" for p in errors) or f"published as {published.entry_uuid}"
@@ -118,8 +117,7 @@ def _publish(
 
 def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show what the hub makes of a patient's consents."""
-    parts = app.Parts(load())
-    with parts.registry.reading() as session:
+    with app.Parts(load()) as parts, parts.registry.reading() as session:
         consents = session.consents(given.patient)
     items = [
         {

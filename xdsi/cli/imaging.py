@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from xdsi import app
-from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
-from xdsi.actors.manifest_publisher import Published
+from xdsi.actors.imaging_document_consumer import Found, ImagingDocumentConsumer, locations_of
 from xdsi.actors.manifest_publisher import Result as PublishedResult
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.cli.keep import code, patient
-from xdsi.domain.identifiers import is_entry_uuid
+from xdsi.domain.errors import XdsiError
+from xdsi.domain.identifiers import is_entry_uuid, is_oid
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Problem
+from xdsi.domain.submission import Document
 from xdsi.spec import uuids
 
 KOS_FORMAT = "1.2.840.10008.5.1.4.1.1.88.59"
@@ -26,7 +28,7 @@ def add(commands: Any) -> None:
     """Declare the commands."""
     publish = commands.add_parser("publish", help="publish the manifests of studies (RAD-68)")
     publish.add_argument("studies", nargs="*", metavar="STUDY", help="Study Instance UIDs; none: all that changed")
-    publish.add_argument("--confidentiality", type=code, action="append", default=[], metavar="CODE^^OID")
+    publish.add_argument("--confidentiality", type=code, action="append", default=[], metavar="CODE^NAME^OID")
     publish.add_argument("--again", action="store_true", help="also what has not changed")
     publish.set_defaults(run=run_publish)
     find = commands.add_parser("find", help="find the documents of a patient (ITI-18)")
@@ -40,21 +42,22 @@ def add(commands: Any) -> None:
 
 def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Publish studies of this hospital."""
-    parts = app.Parts(load())
-    publisher = parts.publisher
-    parts.pacs.refresh()
-    studies = {study.study_instance_uid: study for study in parts.pacs.studies()}
-    unknown = [uid for uid in given.studies if uid not in studies]
-    if unknown:
-        return Result(ok=False, message=f"not in the PACS: {', '.join(unknown)}")
-    results: list[Published] = []
-    with terminal.progress() as progress:
+    with app.Parts(load()) as parts:
+        publisher = parts.publisher
+        parts.pacs.refresh()
+        studies = {study.study_instance_uid: study for study in parts.pacs.studies()}
+        unknown = [uid for uid in given.studies if uid not in studies]
+        if unknown:
+            return Result(ok=False, message=f"not in the PACS: {', '.join(unknown)}")
+        # A registry refuses a code without a name.
+        codes = tuple(replace(one, display=one.display or one.code) for one in given.confidentiality)
         wanted = [studies[uid] for uid in given.studies] or list(studies.values())
-        for study in progress.track(wanted, description="publishing"):
-            results.append(
-                publisher.publish(study, confidentiality_codes=tuple(given.confidentiality), again=given.again)
-            )
-    parts.trail.close()
+        with terminal.progress() as progress:
+            results = [
+                publisher.publish(study, confidentiality_codes=codes, again=given.again)
+                for study in progress.track(wanted, description="publishing")
+            ]
+        skipped = list(parts.pacs.skipped())
     items = [
         {
             "study": one.study_instance_uid,
@@ -75,17 +78,21 @@ def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Termina
             for one in results
         ],
     )
-    for path, reason in parts.pacs.skipped():
+    for path, reason in skipped:
         terminal.say(f"skipped {path}: {reason}")
     done = {PublishedResult.PUBLISHED, PublishedResult.REPLACED, PublishedResult.UNCHANGED}
-    return Result(ok=all(one.result in done for one in results), items=items)
+    failed = [one for one in results if one.result not in done]
+    message = "; ".join(
+        f"{one.study_instance_uid}: {one.result}" + "".join(f", {p.code}: {p.context}" for p in one.problems)
+        for one in failed
+    )
+    return Result(ok=not failed, items=items, message=message)
 
 
 def run_find(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show what may be seen of a patient."""
-    parts = app.Parts(load())
-    found = parts.consumer.find_documents(given.patient)
-    parts.trail.close()
+    with app.Parts(load()) as parts:
+        found = parts.consumer.find_documents(given.patient)
     items = [_item(entry) for entry in found.entries]
     terminal.table(
         f"{given.patient.cx}: {len(items)} documents",
@@ -102,16 +109,19 @@ def run_find(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) 
 
 def run_fetch(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Write documents, and the images of manifests, into a folder."""
-    parts = app.Parts(load())
-    consumer = parts.consumer
     items: list[dict[str, Any]] = []
-    for wanted in given.entries:
-        entries = _entries(consumer, wanted)
-        if not entries:
-            items.append({"entry": wanted, "problem": "not found"})
-        for entry in entries:
-            items.extend(_fetch(consumer, entry, given.out, terminal))
-    parts.trail.close()
+    with app.Parts(load()) as parts:
+        for wanted in given.entries:
+            try:
+                found = _find(parts.consumer, wanted)
+                items.extend({"entry": wanted, "problem": f"{p.code}: {p.context}"} for p in found.outcome.errors)
+                if not found.entries and found.outcome.accepted:
+                    items.append({"entry": wanted, "problem": "not found"})
+                for entry in found.entries:
+                    items.extend(_fetch(parts.consumer, entry, given.out, terminal))
+            except (XdsiError, LookupError) as error:
+                # One that cannot be had does not keep the others.
+                items.append({"entry": wanted, "problem": str(error)})
     failed = [item for item in items if item.get("problem")]
     terminal.table(
         "Fetched",
@@ -121,9 +131,9 @@ def run_fetch(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
     return Result(ok=not failed, items=items)
 
 
-def _entries(consumer: ImagingDocumentConsumer, wanted: str) -> tuple[DocumentEntry, ...]:
+def _find(consumer: ImagingDocumentConsumer, wanted: str) -> Found:
     name = "$XDSDocumentEntryEntryUUID" if is_entry_uuid(wanted) else "$XDSDocumentEntryUniqueId"
-    return consumer.query(uuids.GET_DOCUMENTS, {name: ((wanted,),)}).entries
+    return consumer.query(uuids.GET_DOCUMENTS, {name: ((wanted,),)})
 
 
 def _fetch(
@@ -133,23 +143,33 @@ def _fetch(
         yield from _fetch_document(consumer, entry, out)
         return
     manifest, raw = consumer.manifest(entry)
-    folder = out / manifest.study_instance_uid
+    folder = out / _name(manifest.study_instance_uid)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.kos.dcm").write_bytes(raw)
-    called = consumer.images(manifest)
-    try:
-        with terminal.progress() as progress:
-            for retrieved in progress.track(called.answer.documents, description="images"):
-                file = folder / f"{hashlib.sha256(retrieved.request.document_unique_id.encode()).hexdigest()[:32]}.dcm"
-                size = 0
-                with file.open("wb") as target:
-                    for chunk in retrieved.document.open():
-                        size += target.write(chunk)
-                yield {"file": str(file), "instance": retrieved.request.document_unique_id, "bytes": size}
-        for problem in called.answer.outcome.errors:
-            yield {"entry": problem.location, "problem": f"{problem.code}: {problem.context}"}
-    finally:
-        called.close()
+    file = folder / "manifest.kos.dcm"
+    file.write_bytes(raw)
+    yield {"file": str(file), "document": entry.unique_id, "bytes": len(raw)}
+    for location in locations_of(manifest):
+        called = consumer.images(manifest, location=location)
+        try:
+            with terminal.progress() as progress:
+                for retrieved in progress.track(called.answer.documents, description="images"):
+                    uid = retrieved.request.document_unique_id
+                    file = folder / f"{_name(uid)}.dcm"
+                    yield {"file": str(file), "instance": uid, "bytes": _write(retrieved.document, file)}
+            for problem in called.answer.outcome.errors:
+                yield {"entry": problem.location, "problem": f"{problem.code}: {problem.context}"}
+        finally:
+            called.close()
+
+
+def _name(uid: str) -> str:
+    """A file name for a UID: itself where it is one, else nothing that came from elsewhere."""
+    return uid if is_oid(uid) else hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+def _write(document: Document, file: Path) -> int:
+    with file.open("wb") as target:
+        return sum(target.write(chunk) for chunk in document.open())
 
 
 def _fetch_document(consumer: ImagingDocumentConsumer, entry: DocumentEntry, out: Path) -> Iterable[dict[str, Any]]:
@@ -157,9 +177,8 @@ def _fetch_document(consumer: ImagingDocumentConsumer, entry: DocumentEntry, out
     try:
         out.mkdir(parents=True, exist_ok=True)
         for retrieved in called.answer.documents:
-            file = out / hashlib.sha256(entry.unique_id.encode()).hexdigest()[:32]
-            file.write_bytes(b"".join(retrieved.document.open()))
-            yield {"file": str(file), "document": entry.unique_id, "bytes": file.stat().st_size}
+            file = out / _name(entry.unique_id)
+            yield {"file": str(file), "document": entry.unique_id, "bytes": _write(retrieved.document, file)}
         for problem in called.answer.outcome.errors:
             yield {"entry": problem.location, "problem": f"{problem.code}: {problem.context}"}
     finally:

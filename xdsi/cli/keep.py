@@ -18,11 +18,12 @@ from xdsi.wire.saml_issue import issue_assertion
 
 
 def code(text: str) -> Code:
-    """Read `CODE^^SCHEME`."""
-    value, separator, scheme = text.partition("^^")
-    if not separator or not value or not scheme:
+    """Read `CODE^^SCHEME`, or `CODE^NAME^SCHEME`."""
+    parts = text.split("^")
+    if len(parts) != 3 or not parts[0] or not parts[2]:
         raise argparse.ArgumentTypeError(f"{text!r} is not CODE^^SCHEME")
-    return Code(value, scheme)
+    value, name, scheme = parts
+    return Code(value, scheme, name)
 
 
 def patient(text: str) -> PatientId:

@@ -32,7 +32,8 @@ def add(commands: Any) -> None:
 
 def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show the steps of an exchange."""
-    records = app.Parts(load()).traces.find(given.trace)
+    with app.Parts(load()) as parts:
+        records = parts.traces.find(given.trace)
     for record in records:
         terminal.table(
             f"{record['at']} {record['transaction']} from {record['peer']} {record['node']} {record['user']}",
@@ -52,16 +53,16 @@ def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Termina
 
 def run_search(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show audit records, newest last."""
-    parts = app.Parts(load())
-    records = parts.trail.search(
-        patient=given.patient.cx if given.patient else "",
-        user=given.user or "",
-        since=given.since,
-        until=given.until,
-        outcome=given.outcome,
-        trace=given.trace or "",
-        limit=given.limit,
-    )
+    with app.Parts(load()) as parts:
+        records = parts.trail.search(
+            patient=given.patient.cx if given.patient else "",
+            user=given.user or "",
+            since=given.since,
+            until=given.until,
+            outcome=given.outcome,
+            trace=given.trace or "",
+            limit=given.limit,
+        )
     items = [
         {
             "time": record.time.isoformat(timespec="milliseconds"),
@@ -83,7 +84,8 @@ def run_search(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
 
 def run_verify(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Walk the chains."""
-    report = app.Parts(load()).trail.verify()
+    with app.Parts(load()) as parts:
+        report = parts.trail.verify()
     items = [{"finding": str(finding)} for finding in report.findings]
     state = "; ".join(item["finding"] for item in items) or "whole"
     message = f"{report.records} records in {report.chains} chains: {state}"

@@ -60,7 +60,8 @@ def run_merge(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
 
 def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show the store of this node."""
-    known = app.Parts(load()).identities.list(limit=given.limit)
+    with app.Parts(load()) as parts:
+        known = parts.identities.list(limit=given.limit)
     items = [
         {
             "patient": one.patient.cx,
@@ -88,15 +89,11 @@ def _event(settings: Settings, kind: FeedEvent) -> PatientIdentityFeed:
 
 
 def _send(settings: Settings, event: PatientIdentityFeed, url: str) -> Result:
-    parts = app.Parts(settings)
-    if url:
-        called = call(parts.client, iti44.BY_EVENT[event.kind], event, parts.channel(url))
+    with app.Parts(settings) as parts:
+        channel = parts.channel(url) if url else parts.own_identity_channel
+        called = call(parts.client, iti44.BY_EVENT[event.kind], event, channel)
         called.close()
-        answer = called.answer.answer
-    else:
-        domain = parts.identity_domain
-        answer = iti44.handle(event, parts.identities, domain.authority, namespace=domain.namespace)
-    parts.trail.close()
+    answer = called.answer.answer
     problems = [{"code": p.code, "text": p.text, "rule": p.rule} for p in answer.problems]
     message = "; ".join(p.text for p in answer.problems) or "accepted"
     return Result(ok=answer.accepted, items=problems, message=message)

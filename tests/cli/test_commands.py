@@ -1,0 +1,377 @@
+"""Each command as scripts use it: one JSON object on standard output, and an exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from tests.certificates import identity
+from tests.imaging import STUDIES
+from tests.servers import Server, envelope, exchange, http, wait_until
+from xdsi.cli import main
+from xdsi.storage.folder_pacs import FolderPacs
+from xdsi.transport import pki
+
+AUTHORITY = "2.999.1.5"
+CT = "1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1"
+XR = "1.3.6.1.4.1.5962.1.1.0.0.0.1196527414.5534.0.1"
+DOE = f"77654033^^^&{AUTHORITY}&ISO"
+
+
+def xdsi(*arguments: str | Path, config: Path | None = None) -> tuple[int, dict[str, Any]]:
+    """A command with `--json`: its exit status and its object."""
+    named = ["--config", str(config)] if config else []
+    out = io.StringIO()
+    with redirect_stdout(out):
+        status = main(["--json", *named, *map(str, arguments)])
+    answer: dict[str, Any] = json.loads(out.getvalue())
+    assert list(answer) == ["status", "items", "message"]
+    assert answer["status"] == ("ok" if status == 0 else "failed")
+    return status, answer
+
+
+def done(*arguments: str | Path, config: Path | None = None) -> list[dict[str, Any]]:
+    status, answer = xdsi(*arguments, config=config)
+    assert status == 0, answer
+    items: list[dict[str, Any]] = answer["items"]
+    return items
+
+
+def failed(*arguments: str | Path, config: Path | None = None) -> str:
+    status, answer = xdsi(*arguments, config=config)
+    assert status == 1, answer
+    return str(answer["message"])
+
+
+def wrong_usage(*arguments: str) -> str:
+    err = io.StringIO()
+    with pytest.raises(SystemExit) as caught, redirect_stderr(err):
+        main(list(arguments))
+    assert caught.value.code == 2
+    return err.getvalue()
+
+
+# -- usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "required: COMMAND"),
+        (("nonsense",), "invalid choice"),
+        (("patient",), "required: ACTION"),
+        (("find",), "required: PATIENT"),
+        (("find", "P1"), "not a patient identifier of the form ID^^^&OID&ISO"),
+        (("publish", "--confidentiality", "N"), "'N' is not CODE^^SCHEME"),
+        (("fetch", "x"), "required: --out"),
+        (("serve", "--port", "many"), "invalid int value"),
+        (("serve", "--profile", "closed"), "invalid choice"),
+        (("audit", "search", "--outcome", "3"), "invalid choice"),
+        (("token", "issue", "--issuer", "a"), "required: --key"),
+    ],
+)
+def test_wrong_usage_has_a_status_of_its_own(arguments: tuple[str, ...], complaint: str) -> None:
+    assert complaint in wrong_usage(*arguments)
+
+
+def test_without_json_people_are_spoken_to(tmp_path: Path) -> None:
+    out = io.StringIO()
+    file = tmp_path / "xdsi.toml"
+    file.write_text(f"[server]\ndata_dir = '{tmp_path / 'd'}'\n")
+    with redirect_stdout(out):
+        assert main(["--config", str(file), "patient", "list"]) == 0
+        assert main(["--config", str(file), "explain", "0" * 32]) == 1
+    assert "Patients" in out.getvalue()
+    assert f"no trace {'0' * 32} here" in out.getvalue()
+
+
+def test_a_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (caught.value.code, capsys.readouterr().out.startswith("xdsi ")) == (0, True)
+
+
+# -- keys and tokens
+
+
+def test_pki_init_makes_an_authority_once(tmp_path: Path) -> None:
+    made = {item["name"]: item for item in done("pki", "init", tmp_path / "pki")}
+    assert set(made) == {"ca", "hub", "hospital-a", "hospital-b", "consumer", "idp", "stranger-ca", "stranger"}
+    for name, item in made.items():
+        assert pki.load(tmp_path / "pki", name).sha256 == item["sha256"]
+        assert (tmp_path / "pki" / f"{name}.key").stat().st_mode & 0o077 == 0
+    assert "holds an authority already" in failed("pki", "init", tmp_path / "pki")
+
+
+def test_a_token_needs_its_key(tmp_path: Path) -> None:
+    message = failed(
+        "token", "issue", "--issuer", "i", "--key", tmp_path / "no.key", "--cert", tmp_path / "no.pem", "--user", "u",
+        "--organization-id", "urn:oid:2.999", "--role", "a^^1.2", "--purpose", "b^^1.2", "--out", tmp_path / "t.xml",
+    )  # fmt: skip
+    assert "no.key" in message
+    assert not (tmp_path / "t.xml").exists()
+
+
+def test_a_token_says_what_it_was_asked_to(tmp_path: Path) -> None:
+    one = identity("idp", "2048")
+    (tmp_path / "i.key").write_bytes(one.key_pem)
+    (tmp_path / "i.pem").write_bytes(one.cert_pem)
+    out = tmp_path / "t.xml"
+    items = done(
+        "token", "issue", "--issuer", "urn:i", "--key", tmp_path / "i.key", "--cert", tmp_path / "i.pem", "--user",
+        "dr", "--user-name", "Dr Who", "--organization-id", "urn:oid:2.999", "--role", "a^^1.2", "--role", "c^^1.3",
+        "--purpose", "b^^1.2", "--patient", DOE, "--audience", "urn:oid:2.999.9", "--lifetime", "60", "--out", out,
+    )  # fmt: skip
+    assert items == [{"file": str(out)}]
+    text = out.read_text()
+    for said in ("urn:i<", "dr<", "Dr Who", 'code="a"', 'code="c"', "77654033", "urn:oid:2.999.9<"):
+        assert said in text
+
+
+# -- patients
+
+
+def settings(folder: Path, text: str = "") -> Path:
+    file = folder / "xdsi.toml"
+    file.write_text(f"[server]\ndata_dir = '{folder / 'data'}'\n{text}", "utf-8")
+    return file
+
+
+def test_patients_are_added_merged_and_listed(tmp_path: Path) -> None:
+    config = settings(tmp_path)
+    a, b = (f"{name}^^^&2.999.1.1&ISO" for name in "AB")
+    assert done("patient", "list", config=config) == []
+    assert done("patient", "add", a, "--name", "Doe^Jo", "--birth-date", "19700101", "--sex", "F", config=config) == []
+    done("patient", "add", b, config=config)
+    done("patient", "merge", b, a, config=config)
+    assert done("patient", "list", config=config) == [
+        {"patient": a, "status": "active", "survivor": "", "name": "Doe^Jo"},
+        {"patient": b, "status": "subsumed", "survivor": a, "name": ""},
+    ]
+    status, again = xdsi("patient", "merge", b, a, config=config)
+    assert (status, b in again["message"]) == (1, True)
+    # What an operator does is audited like what a feed does.
+    records = done("audit", "search", "--patient", b, config=config)
+    assert {(item["transaction"], item["outcome"]) for item in records} == {("ITI-44", 0), ("ITI-44", 8)}
+
+
+def test_a_domain_takes_its_own_identifiers_only(tmp_path: Path) -> None:
+    config = settings(tmp_path, "[domain]\npatient_id_authority = '2.999.1.1'\n")
+    done("patient", "add", "A^^^&2.999.1.1&ISO", config=config)
+    done("patient", "add", "A^^^&2.999.1.2&ISO", config=config)
+    assert [item["patient"] for item in done("patient", "list", config=config)] == ["A^^^&2.999.1.1&ISO"]
+
+
+def test_another_hub_is_told_by_its_url(open_server: Server, tmp_path: Path) -> None:
+    config = settings(tmp_path)
+    patient = "CLI1^^^&2.999.1.1&ISO"
+    done("patient", "add", patient, "--url", open_server.url("identity"), config=config)
+    beside = tmp_path / "hub.toml"
+    beside.write_text(f"[server]\ndata_dir = '{open_server.data}'\n")
+    assert patient in [item["patient"] for item in done("patient", "list", config=beside)]
+    assert done("patient", "list", config=config) == []
+
+
+def test_a_hub_that_is_away_is_a_failure_not_a_traceback(tmp_path: Path) -> None:
+    message = failed("patient", "add", DOE, "--url", "http://127.0.0.1:9/services/identity", config=settings(tmp_path))
+    assert "http://127.0.0.1:9/services/identity cannot be reached" in message
+
+
+# -- publish, find, fetch
+
+
+@pytest.fixture(scope="module")
+def hospital(open_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The settings of a hospital beside the open server, with the images that the server gives out."""
+    return settings(
+        tmp_path_factory.mktemp("hospital"),
+        f"""
+[domain]
+patient_id_authority = "{AUTHORITY}"
+[imaging_source]
+pacs = "folder:{STUDIES}"
+repository_url = "{open_server.url("repository")}"
+[consumer]
+registry_url = "{open_server.url("registry")}"
+[consumer.repositories]
+"2.999.1.2" = "{open_server.url("repository")}"
+[consumer.sources]
+"2.999.1.3" = "{open_server.url("imaging-source")}"
+""",
+    )
+
+
+def titles(hospital: Path) -> list[str]:
+    return sorted(item["title"] for item in done("find", DOE, config=hospital))
+
+
+def test_a_study_is_published_found_and_fetched(hospital: Path, open_server: Server, tmp_path: Path) -> None:
+    (published,) = done("publish", CT, config=hospital)
+    assert (published["result"], published["instances"], published["problems"]) == ("published", 4, [])
+    (found,) = [item for item in done("find", DOE, config=hospital) if item["entryUUID"] == published["entry"]]
+    assert found["uniqueId"] == published["document"]
+    assert found["formatCode"] == "1.2.840.10008.5.1.4.1.1.88.59"
+    assert any(value.startswith(f"{CT}^^^^") for value in found["referenceIdList"])
+
+    (unchanged,) = done("publish", CT, config=hospital)
+    assert (unchanged["result"], unchanged["entry"]) == ("unchanged", published["entry"])
+
+    items = done("fetch", published["entry"], "--out", tmp_path / "images", config=hospital)
+    assert len(items) == 5
+    manifest, *images = (Path(item["file"]) for item in items)
+    assert pydicom.dcmread(manifest).SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.59"
+    pacs = FolderPacs(STUDIES)
+    study = pacs.study(CT)
+    assert study is not None
+    kept = {one.sop_instance_uid: b"".join(pacs.open(one)) for one in study.instances}
+    assert {item["instance"]: Path(item["file"]).read_bytes() for item in items[1:]} == kept
+    assert {path.parent for path in (manifest, *images)} == {tmp_path / "images" / CT}
+
+    beside = tmp_path / "hub.toml"
+    beside.write_text(f"[server]\ndata_dir = '{open_server.data}'\n")
+    wait_until(lambda: xdsi("explain", published["trace"], config=beside)[0] == 0)
+    (explained,) = done("explain", published["trace"], config=beside)
+    assert explained["transaction"] == "ITI-41"
+    sent = done("audit", "search", "--trace", published["trace"], config=hospital)
+    assert [(item["transaction"], item["outcome"]) for item in sent] == [("RAD-68", 0)]
+
+
+def test_publishing_again_replaces(hospital: Path) -> None:
+    (first,) = done("publish", XR, config=hospital)
+    before = titles(hospital)
+    code = "R^restricted^2.16.840.1.113883.5.25"
+    (second,) = done("publish", XR, "--again", "--confidentiality", code, config=hospital)
+    assert (second["result"], second["entry"] != first["entry"]) == ("replaced", True)
+    assert titles(hospital) == before
+    (found,) = [item for item in done("find", DOE, config=hospital) if item["entryUUID"] == second["entry"]]
+    assert found["confidentiality"] == ["R^^2.16.840.1.113883.5.25"]
+    assert first["entry"] not in [item["entryUUID"] for item in done("find", DOE, config=hospital)]
+
+
+def test_one_entry_that_cannot_be_had_does_not_keep_the_others(hospital: Path, tmp_path: Path) -> None:
+    (published,) = done("publish", CT, config=hospital)
+    unknown = "urn:uuid:00000000-0000-4000-8000-00000000dead"
+    status, answer = xdsi("fetch", unknown, published["document"], "--out", tmp_path, config=hospital)
+    assert status == 1
+    assert answer["items"][0] == {"entry": unknown, "problem": "not found"}
+    assert len([item for item in answer["items"] if "file" in item]) == 5
+
+
+def test_a_source_that_is_not_configured_is_told(hospital: Path, tmp_path: Path) -> None:
+    (published,) = done("publish", CT, config=hospital)
+    elsewhere = tmp_path / "x.toml"
+    elsewhere.write_text(hospital.read_text().replace('"2.999.1.3" =', '"2.999.1.9" ='))
+    status, answer = xdsi("fetch", published["entry"], "--out", tmp_path / "out", config=elsewhere)
+    assert status == 1
+    assert answer["items"][-1]["problem"] == "imaging source 2.999.1.3 is not configured; known: 2.999.1.9"
+
+
+def test_a_study_that_is_not_there(hospital: Path) -> None:
+    assert failed("publish", "1.2.3", config=hospital) == "not in the PACS: 1.2.3"
+
+
+def test_a_repository_that_is_away(hospital: Path, tmp_path: Path) -> None:
+    text = hospital.read_text().replace("[server]\n", f"[server]\nport = 1\n# {tmp_path}\n")
+    lines = ["repository_url = 'http://127.0.0.1:9/'" if line.startswith("repository_url") else line
+             for line in text.splitlines()]  # fmt: skip
+    away = tmp_path / "away.toml"
+    away.write_text("\n".join(lines).replace(str(hospital.parent / "data"), str(tmp_path / "data")))
+    status, answer = xdsi("publish", CT, config=away)
+    assert (status, [item["result"] for item in answer["items"]]) == (1, ["unavailable"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [(("publish",), "imaging_source.repository_url"), (("find", DOE), "consumer.registry_url"),
+     (("fetch", "2.9", "--out", "/tmp/x"), "consumer.registry_url")],
+)  # fmt: skip
+def test_what_is_not_configured_is_named(tmp_path: Path, arguments: tuple[str, ...], key: str) -> None:
+    status, answer = xdsi(*arguments, config=settings(tmp_path))
+    assert status == 1
+    assert key in answer["message"] + json.dumps(answer["items"])
+
+
+# -- consent, on a hub that asks for it
+
+
+def statement(role: str) -> str:
+    return f"role={role}^^2.16.840.1.113883.6.96"
+
+
+@pytest.fixture
+def folder(full_server: Server, tmp_path: Path) -> Path:
+    """Where a hospital, a consumer and a patient of the full server keep their settings and keys."""
+    own = full_server.data / "pki"
+    if not (own / "patient-c.pem").exists():
+        pki.issue_signer(pki.load(own, "ca"), own, "patient-c", serial_number="CONSENT")
+
+    def tls(name: str) -> str:
+        return f"[tls]\ncertificate = '{own}/{name}.pem'\nkey = '{own}/{name}.key'\nclient_ca = '{own}/ca.pem'\n"
+
+    for name in ("hospital-a", "consumer"):
+        (tmp_path / f"{name}.toml").write_text(
+            f"[server]\ndata_dir = '{tmp_path / name}'\n{tls(name)}"
+            f"[imaging_source]\nrepository_url = '{full_server.url('repository')}'\n"
+            f"[consumer]\nregistry_url = '{full_server.url('registry')}'\nassertion = '{tmp_path / 'token.xml'}'\n"
+        )
+    (tmp_path / "hub.toml").write_text(
+        f"[server]\ndata_dir = '{full_server.data}'\n[consent]\nsigner_ca = '{own / 'ca.pem'}'\n"
+    )
+    done(
+        "token", "issue", "--issuer", "urn:xdsi:demonstration:idp", "--key", own / "idp.key", "--cert",
+        own / "idp.pem", "--user", "dr", "--organization-id", "urn:oid:2.999.1.10", "--role",
+        "112247003^^2.16.840.1.113883.6.96", "--purpose", "TREAT^^2.16.840.1.113883.5.8", "--out",
+        tmp_path / "token.xml",
+    )  # fmt: skip
+    return tmp_path
+
+
+def test_a_consent_is_granted_listed_and_revoked(full_server: Server, folder: Path) -> None:
+    patient = "CONSENT^^^&2.999.1.1&ISO"
+    own = full_server.data / "pki"
+    signing = ("--key", own / "patient-c.key", "--cert", own / "patient-c.pem")
+    hub, hospital, consumer = (folder / f"{name}.toml" for name in ("hub", "hospital-a", "consumer"))
+    done("patient", "add", patient, config=hub)
+
+    (granted,) = done("consent", "grant", patient, "--permit", statement("112247003"), *signing, config=hospital)
+    (listed,) = done("consent", "list", patient, config=hub)
+    assert (listed["entry"], listed["status"], listed["active"]) == (granted["entry"], "valid", True)
+    seen = {item["uniqueId"] for item in done("find", patient, config=consumer)}
+    assert granted["document"] in seen
+
+    (revoked,) = done("consent", "revoke", patient, granted["entry"], *signing, config=hospital)
+    assert done("find", patient, config=consumer) == []
+    assert [item["entry"] for item in done("consent", "list", patient, config=hub)] == [revoked["entry"]]
+
+
+@pytest.mark.parametrize(
+    ("what", "complaint"),
+    [((), "at least one --permit or --deny"), (("--permit", "role"), "'role' is not KEY=VALUE"),
+     (("--deny", "colour=red"), "unknown key 'colour'; known: role, purpose,")],
+)  # fmt: skip
+def test_a_consent_says_something(folder: Path, what: tuple[str, ...], complaint: str) -> None:
+    files = ("--key", folder / "k", "--cert", folder / "c")
+    assert complaint in failed("consent", "grant", DOE, *what, *files, config=folder / "hospital-a.toml")
+
+
+# -- operate
+
+
+def test_the_trail_is_searched_and_verified(open_server: Server, tmp_path: Path) -> None:
+    config = tmp_path / "hub.toml"
+    config.write_text(f"[server]\ndata_dir = '{open_server.data}'\n")
+    trace = exchange(open_server, http(envelope("urn:ihe:iti:2007:RegistryStoredQuery", b"<x/>"))).trace
+    (record,) = done("audit", "search", "--trace", trace, "--outcome", "8", config=config)
+    assert set(record) == {"time", "direction", "transaction", "outcome", "user", "patient", "trace"}
+    assert done("audit", "search", "--trace", trace, "--outcome", "0", config=config) == []
+    assert done("audit", "search", "--since", "2999-01-01T00:00:00+00:00", config=config) == []
+    assert len(done("audit", "search", "--limit", "1", config=config)) == 1
+    status, answer = xdsi("audit", "verify", config=config)
+    assert (status, answer["message"].endswith(": whole")) == (0, True)
+    assert failed("explain", "0" * 32, config=config) == f"no trace {'0' * 32} here"
