@@ -166,6 +166,8 @@ def _visible(
     """What may be shown, and how many DocumentEntries of the results may not."""
     if permitted is None:
         return selection.found, 0
+    if not selection.evidence.resources and len(permitted) == len(selection.found):
+        return selection.found, 0  # DocumentEntries only, all permitted
     hidden = sum(item.resource is not None and item.id not in permitted for item in selection.found)
     return visibility.visible(query, selection.found, selection.evidence, permitted), hidden
 
