@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from tests import certificates
+from xdsi.domain.subject import Peer
 from xdsi.transport.http_server import Deadlines, HttpServer
+from xdsi.transport.peers import peer_of_socket
 from xdsi.transport.tls import TlsFiles, client_context
 
 THREADS = 2
@@ -158,3 +160,12 @@ def test_slow_senders_leave_threads_for_others(impatient_port: int, files: TlsFi
         sender.join()
         for one in held:
             one.close()
+
+
+def test_a_peer_that_went_away_is_nobody(files: TlsFiles) -> None:
+    here, there = socket.socketpair()
+    with here:
+        there.close()
+        gone = client_context(files).wrap_socket(here, server_hostname="localhost", do_handshake_on_connect=False)
+        with gone:
+            assert peer_of_socket(gone, "192.0.2.1", {}) == Peer(address="192.0.2.1")

@@ -22,7 +22,10 @@ def peer_of_socket(sock: Any, address: str, nodes: Mapping[str, Node]) -> Peer:
     """The peer of a connected socket, plain or TLS."""
     if not isinstance(sock, ssl.SSLSocket):
         return Peer(address=address)
-    der = sock.getpeercert(binary_form=True)
+    try:
+        der = sock.getpeercert(binary_form=True)
+    except ValueError:
+        der = None  # it went away: then nothing shows any more who it was
     if not der:
         return Peer(address=address)
     sha256 = fingerprint(der)
