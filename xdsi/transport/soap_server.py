@@ -18,7 +18,8 @@ from spyne.interface import InterfaceDocuments
 from spyne.model import Any as AnyType
 from spyne.model.fault import Fault
 from spyne.protocol.soap import Soap12
-from spyne.server.wsgi import WsgiApplication
+from spyne.server.http import HttpTransportContext
+from spyne.server.wsgi import WsgiApplication, WsgiMethodContext
 
 from xdsi.domain.errors import MalformedMessage, SoapFault
 from xdsi.domain.ports import Spool
@@ -89,6 +90,49 @@ class _FaultInside(Fault):  # type: ignore[misc]
         self.soap_fault = fault
 
 
+class _Http(HttpTransportContext):  # type: ignore[misc]
+    """The HTTP request as spyne sees it: the WSGI environment, without a copy of its headers."""
+
+    def __init__(self, parent: Any, transport: Any, environ: dict[str, Any], content_type: str) -> None:
+        super().__init__(parent, transport, environ, content_type)
+        self.req_env = environ
+
+
+class _Context(WsgiMethodContext):  # type: ignore[misc]
+    """An exchange as spyne sees it, without what takes most of its time: events, and a guard of attribute names."""
+
+    HttpTransportContext = _Http
+    __setattr__ = object.__setattr__
+
+    def fire_event(self, event: str, *args: Any, **named: Any) -> None:
+        """Nobody listens."""
+
+
+class _Server(WsgiApplication):  # type: ignore[misc]
+    """spyne's WSGI application; the answer goes to the HTTP server as it is: with its length, and closed when left."""
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], wsgi_url: str | None = None
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        (ctx,) = self.generate_contexts(_Context(self, environ, soap.CONTENT_TYPE))
+        if ctx.in_error is None:
+            self.get_in_object(ctx)
+            self.get_out_object(ctx)
+        error = ctx.in_error or ctx.out_error
+        if error is None:
+            try:
+                self.get_out_string(ctx)
+            except Exception as failure:
+                error = ctx.out_error = _FaultInside(_as_fault(failure, ctx.udc.trace))
+        if error is not None:
+            refusal: Iterable[bytes] = self.handle_error(ctx, (), error, start_response)
+            return refusal
+        start_response("200 OK", list(ctx.transport.resp_headers.items()))
+        answer: Iterable[bytes] = ctx.out_string
+        return answer
+
+
 class _Protocol(Soap12):  # type: ignore[misc]
     """spyne's SOAP 1.2 protocol with everything between HTTP and the transaction replaced."""
 
@@ -113,6 +157,11 @@ class _Protocol(Soap12):  # type: ignore[misc]
         ctx.in_header_doc = None
         ctx.in_body_doc = ctx.udc.message
         ctx.method_request_string = f"{{{_TNS}}}{_operation(ctx.udc.transaction)}"
+
+    def generate_method_contexts(self, ctx: Any) -> list[Any]:
+        """The context itself: there is one operation, so that nobody needs a copy."""
+        (ctx.descriptor,) = self.get_call_handles(ctx)
+        return [ctx]
 
     def deserialize(self, ctx: Any, message: str) -> None:
         """Hand the request through."""
@@ -173,7 +222,7 @@ class SoapEndpoint:
             out_protocol=_Protocol(self),
             documents_container=InterfaceDocuments,
         )
-        self._wsgi = WsgiApplication(application, max_content_length=self._limits.message_bytes)
+        self._wsgi = _Server(application, max_content_length=self._limits.message_bytes)
         self._wsgi.doc.wsdl11 = None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -355,16 +404,23 @@ class SoapEndpoint:
         else:
             payload: Payload = ctx.out_document
             assert received.transaction is not None
+            length: int | None = None
             pieces = soap.write_envelope(received.transaction.reply, payload.body, relates_to=relates_to)
             packaging = payload.packaging or received.packaging
             if packaging is Packaging.MTOM:
                 writer = mtom.MultipartWriter()
                 headers["Content-Type"] = writer.content_type
-                stream = writer.message(pieces, payload.attachments)
+                root = b"".join(pieces)
+                length = writer.content_length(len(root), payload.attachments)
+                pieces = writer.message((root,), payload.attachments)
             else:
                 headers["Content-Type"] = soap.CONTENT_TYPE
-                stream = pieces
-            ctx.out_string = _answer(stream, received, streaming=bool(payload.attachments))
+            if payload.attachments:
+                ctx.out_string = _closing((), pieces, received)
+            else:
+                ctx.out_string, length = _answer(pieces, received)
+            if length is not None:
+                headers["Content-Length"] = str(length)
         if received.recording is not None:
             ctx.out_string = _recorded(ctx.out_string, received.recording)
 
@@ -378,20 +434,17 @@ def _whole(chunks: Iterator[bytes], limit: int) -> bytes:
     return bytes(raw)
 
 
-def _answer(stream: Iterable[bytes], received: _Received, *, streaming: bool) -> Iterable[bytes]:
-    """Small answers as one piece with a Content-Length; large ones piece by piece."""
-    pieces = iter(stream)
-    if not streaming:
-        head: list[bytes] = []
-        size = 0
-        for piece in pieces:
-            head.append(piece)
-            size += len(piece)
-            if size > 1024 * 1024:
-                return _closing(head, pieces, received)
-        received.spool.close()
-        return [b"".join(head)]
-    return _closing((), pieces, received)
+def _answer(pieces: Iterator[bytes], received: _Received) -> tuple[Iterable[bytes], int | None]:
+    """A small answer as one piece, with its length; a large one piece by piece."""
+    head: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        head.append(piece)
+        size += len(piece)
+        if size > 1024 * 1024:
+            return _closing(head, pieces, received), None
+    received.spool.close()
+    return [b"".join(head)], size
 
 
 def _closing(head: Iterable[bytes], rest: Iterator[bytes], received: _Received) -> Iterator[bytes]:
