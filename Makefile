@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 	@$(PYTHON) -m venv .venv
 	@echo "installing into .venv (a minute) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --use-pep517 -r requirements-dev.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS="ignore:Editable installation" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: .venv

@@ -6,6 +6,9 @@ BESIDE = {
     "xdsi.resources.schemas": "schemas",
     "xdsi.resources.wsdl": "wsdl",
     "xdsi.resources.conformance": "tests/conformance",
+    # Folders that could be packages have to be named; those of the cases begin with a digit.
+    "xdsi.resources.conformance.dicom": "tests/conformance/dicom",
+    "xdsi.resources.conformance.shared": "tests/conformance/shared",
 }
 
 setup(

@@ -57,7 +57,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((REPOSITORY / name).read_bytes())
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "."]
-    subprocess.run([*command, "--wheel-dir", str(folder)], cwd=source, check=True, capture_output=True)
+    done = subprocess.run(
+        [*command, "--wheel-dir", str(folder)], cwd=source, check=True, capture_output=True, text=True
+    )
+    # A folder that no `packages` names is told in forty lines to everybody who installs this.
+    assert "absent from" not in done.stderr, done.stderr
     (built,) = folder.glob("xdsi-*.whl")
     return built
 
