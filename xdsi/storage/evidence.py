@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import and_, select
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Resource, ResourceKind
@@ -18,6 +18,7 @@ from xdsi.spec.uuids import HAS_MEMBER
 from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
 from xdsi.storage.people import People
+from xdsi.storage.prepared import Prepared
 from xdsi.storage.routes import Route, Routes, at_places, place_binds
 from xdsi.storage.stored_queries.finder import Place
 from xdsi.storage.stored_queries.selections import MOST
@@ -26,19 +27,23 @@ DEEPEST: Final = 8
 """How many associations to associations are followed; the rules of submission make one."""
 
 _a = t.association.c
-_ASSOCIATIONS: Final = select(
-    _a.patient_key, _a.id, _a.source, _a.target, _a.source_kind, _a.target_kind, _a.target_patient_key
-).where(at_places(t.association))  # fmt: skip
-_MEMBERS: Final = (
+_ASSOCIATIONS: Final = Prepared(
+    select(_a.patient_key, _a.id, _a.source, _a.target, _a.source_kind, _a.target_kind, _a.target_patient_key).where(
+        at_places(t.association)
+    )
+)
+_MEMBERS: Final = Prepared(
     select(_a.patient_key, _a.source, _a.target_patient_key, _a.target)
     .where(at_places(t.association, "source"), _a.type == HAS_MEMBER, _a.target_kind == "D")
     .limit(MOST)
 )
-_ENTRIES: Final = select(*RESOURCE_COLUMNS).where(at_places(t.document_entry))
-_SETS: Final = select(t.submission_set.c.patient_key, t.submission_set.c.id, t.submission_set.c.unique_id).where(
-    at_places(t.submission_set)
+_ENTRIES: Final = Prepared(select(*RESOURCE_COLUMNS).where(at_places(t.document_entry)))
+_SETS: Final = Prepared(
+    select(t.submission_set.c.patient_key, t.submission_set.c.id, t.submission_set.c.unique_id).where(
+        at_places(t.submission_set)
+    )
 )
-_FOLDERS: Final = (
+_FOLDERS: Final = Prepared(
     select(t.folder.c.patient_key, t.folder.c.id, t.folder.c.unique_id, t.code.c.code, t.code.c.scheme)
     .select_from(
         t.folder.outerjoin(
@@ -103,7 +108,7 @@ class _Gathering:
             fresh = [row.id for row in rows]
         return ends
 
-    def of_one_person(self, links: Iterable[Row[Any]]) -> list[Row[Any]]:
+    def of_one_person(self, links: Sequence[Any]) -> list[Any]:
         """The links to members of the container's own patient; what is there by reference does not speak for it."""
         survivors = self.people.survivors({key for row in links for key in (row.patient_key, row.target_patient_key)})
         return [row for row in links if survivors[row.patient_key][0] == survivors[row.target_patient_key][0]]
@@ -145,10 +150,10 @@ class _Gathering:
         )
         return resources
 
-    def select(self, statement: Any, places: Iterable[Place]) -> list[Row[Any]]:
-        rows: list[Row[Any]] = []
+    def select(self, statement: Prepared, places: Iterable[Place]) -> list[Any]:
+        rows: list[Any] = []
         for placed in place_binds(places):
-            rows.extend(self.connection.execute(statement, placed))
+            rows.extend(statement.rows(self.connection, placed))
             if len(rows) >= MOST:
                 break
         return rows
