@@ -24,9 +24,10 @@ from xdsi.rules import stored_query as rules
 from xdsi.settings import Domain, Saml, Server, Settings
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED, DEPRECATED
-from xdsi.spec.stored_queries import ITI18
+from xdsi.spec.stored_queries import ITI51, REGISTRY_QUERIES, STORED_QUERIES
 from xdsi.transactions import iti18_registry_stored_query as iti18
 from xdsi.transactions import iti42_register_document_set as iti42
+from xdsi.transactions import iti51_multi_patient_stored_query as iti51
 from xdsi.wire.ebxml import query as wire
 from xdsi.wire.message import Packaging
 
@@ -152,8 +153,9 @@ def ask(
 ) -> tuple[list[str], list[Any], bytes]:
     """The ids of an answer, its objects, and its bytes; only Success is taken."""
     request = rules.encode(replace(query, return_type=return_type))
+    transaction = (iti51 if query.query_id in ITI51 else iti18).TRANSACTION
     payload = run(
-        actor, iti18.TRANSACTION, received(wire.encode_request(request, Packaging.SIMPLE)), who,
+        actor, transaction, received(wire.encode_request(request, Packaging.SIMPLE)), who,
         packaging=Packaging.SIMPLE, trace=Trace(),
     )  # fmt: skip
     raw = body_of(payload)
@@ -176,20 +178,23 @@ def every_query(patient: PatientId) -> dict[str, StoredQuery]:
     def add(query_id: str, label: str, **parameters: Any) -> None:
         named = {"$" + name: groups for name, groups in parameters.items()}
         for level in ("1", "2"):
-            more = {"$MetadataLevel": ((level,),)} if "$MetadataLevel" in ITI18[query_id].parameters else {}
-            name = f"{ITI18[query_id].name} {label} level {level}"
+            row = STORED_QUERIES[query_id]
+            more = {"$MetadataLevel": ((level,),)} if "$MetadataLevel" in row.parameters else {}
+            name = f"{row.name} {label} level {level}"
             asked[name] = StoredQuery(query_id, ReturnType.OBJECT_REF, named | more)
 
     entries, folders, sets = "ABCD", "FGE", ("S1", "S2", "S3", "S4")
     unique = {name: f"2.999.{kind}.{number}.{NAMES.index(name)}" for kind, names in ((10, entries), (12, folders),
                                                                                    (11, sets)) for name in names}
-    add(uuids.FIND_DOCUMENTS, "all", XDSDocumentEntryPatientId=cx, XDSDocumentEntryStatus=both)
+    for query_id in (uuids.FIND_DOCUMENTS, uuids.FIND_DOCUMENTS_EXCLUDE, uuids.FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS):
+        add(query_id, "all", XDSDocumentEntryPatientId=cx, XDSDocumentEntryStatus=both)
     add(
         uuids.FIND_DOCUMENTS_BY_REFERENCE_ID, "all", XDSDocumentEntryPatientId=cx, XDSDocumentEntryStatus=both,
         XDSDocumentEntryReferenceIdList=(("A77%",),),
     )
     add(uuids.FIND_SUBMISSION_SETS, "all", XDSSubmissionSetPatientId=cx, XDSSubmissionSetStatus=both)
-    add(uuids.FIND_FOLDERS, "all", XDSFolderPatientId=cx, XDSFolderStatus=both)
+    for query_id in (uuids.FIND_FOLDERS, uuids.FIND_FOLDERS_FOR_MULTIPLE_PATIENTS):
+        add(query_id, "all", XDSFolderPatientId=cx, XDSFolderStatus=both)
     add(
         uuids.GET_ALL, "all", patientId=cx, XDSDocumentEntryStatus=both, XDSSubmissionSetStatus=both,
         XDSFolderStatus=both,
@@ -223,5 +228,5 @@ def every_query(patient: PatientId) -> dict[str, StoredQuery]:
     for one in NAMES:
         add(uuids.GET_ASSOCIATIONS, one, uuid=((ids[one],),))
         add(uuids.GET_SUBMISSION_SETS, one, uuid=((ids[one],),))
-    assert {query.query_id for query in asked.values()} == ITI18.keys()
+    assert {query.query_id for query in asked.values()} == REGISTRY_QUERIES.keys() | ITI51.keys()
     return asked
