@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -24,11 +26,18 @@ class Result:
     message: str = ""
 
 
+_WIDE = 10_000
+"""columns where nobody's window ends a line"""
+
+
 class Terminal:
     """Output for people, on standard error where standard output is for a program."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=quiet, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal and "COLUMNS" not in os.environ:
+            # In a file or a pipe a row is a line, to be searched and cut.
+            self.console.width = _WIDE
         self.quiet = quiet
 
     def say(self, text: str, *, error: bool = False) -> None:
@@ -36,15 +45,37 @@ class Terminal:
         self.console.print(text, style="red" if error else None, markup=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table; nothing with `--json`."""
+        """A table, its empty columns left out; a list where the window is too narrow for it. Nothing with `--json`."""
         if self.quiet:
             return
-        table = Table(title=title or None, title_justify="left")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        self.console.print(table)
+        cells = [tuple(row) for row in rows]
+        filled = [number for number in range(len(columns)) if any(row[number] for row in cells)]
+        if not filled:
+            if title:
+                self.say(title)
+            return
+        table = Table(title=escape(title) or None, title_justify="left")
+        for number in filled:
+            # Identifiers and times stay whole, so that they can be copied; what has blanks in it can be wrapped.
+            whole = not any(" " in row[number] for row in cells)
+            table.add_column(columns[number], no_wrap=whole, overflow="fold")
+        for row in cells:
+            table.add_row(*(escape(row[number]) for number in filled))
+        needed = table.__rich_measure__(self.console, self.console.options.update(max_width=_WIDE)).minimum
+        if needed <= self.console.width:
+            self.console.print(table)
+        else:
+            self._list(title, [[(columns[number], row[number]) for number in filled] for row in cells])
+
+    def _list(self, title: str, records: Iterable[Sequence[tuple[str, str]]]) -> None:
+        if title:
+            self.say(title)
+        for record in records:
+            self.say("")
+            width = max(len(name) for name, _ in record)
+            for name, value in record:
+                if value:
+                    self.say(f"  {name:<{width}}  {value}")
 
     def progress(self) -> Progress:
         """A progress bar that is not drawn where nobody looks."""
