@@ -88,7 +88,7 @@ def test_without_json_people_are_spoken_to(tmp_path: Path) -> None:
         assert main(["--config", str(file), "patient", "list"]) == 0
         assert main(["--config", str(file), "explain", "0" * 32]) == 1
     assert "Patients" in out.getvalue()
-    assert f"no trace {'0' * 32} here" in out.getvalue()
+    assert f"no trace {'0' * 32} here; the node that answered keeps it" in out.getvalue()
 
 
 def test_a_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -368,10 +368,13 @@ def test_the_trail_is_searched_and_verified(open_server: Server, tmp_path: Path)
     config.write_text(f"[server]\ndata_dir = '{open_server.data}'\n")
     trace = exchange(open_server, http(envelope("urn:ihe:iti:2007:RegistryStoredQuery", b"<x/>"))).trace
     (record,) = done("audit", "search", "--trace", trace, "--outcome", "8", config=config)
-    assert set(record) == {"time", "direction", "transaction", "outcome", "user", "patient", "trace"}
+    assert set(record) == {
+        "time", "node", "direction", "transaction", "event", "outcome", "user", "patient", "trace",
+    }  # fmt: skip
+    assert record["node"] == "xdsi"
     assert done("audit", "search", "--trace", trace, "--outcome", "0", config=config) == []
     assert done("audit", "search", "--since", "2999-01-01T00:00:00+00:00", config=config) == []
     assert len(done("audit", "search", "--limit", "1", config=config)) == 1
     status, answer = xdsi("audit", "verify", config=config)
     assert (status, answer["message"].endswith(": whole")) == (0, True)
-    assert failed("explain", "0" * 32, config=config) == f"no trace {'0' * 32} here"
+    assert failed("explain", "0" * 32, config=config) == f"no trace {'0' * 32} here; the node that answered keeps it"

@@ -3,31 +3,63 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from xdsi import app
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.cli.keep import patient
+from xdsi.domain.audit import AuditOutcome
+from xdsi.domain.audit_records import TrailRecord
+from xdsi.domain.errors import MalformedMessage
+from xdsi.spec.namespaces import WSA_ANONYMOUS
+from xdsi.wire import audit as audit_codec
 
 
 def add(commands: Any) -> None:
     """Declare the commands."""
-    explain = commands.add_parser("explain", help="what happened in an exchange, and which rule decided")
-    explain.add_argument("trace", metavar="TRACE")
+    explain = commands.add_parser(
+        "explain",
+        help="what happened in an exchange, and which rule decided",
+        description="Show the steps of an exchange, and the rule that decided. Ask the node that answered: the trace "
+        "is in its answer's header Xdsi-Trace, at the end of its errors, and in its audit records.",
+    )
+    explain.add_argument("trace", metavar="TRACE", help="32 hexadecimal digits")
     explain.set_defaults(run=run_explain)
     actions = commands.add_parser("audit", help="the audit trail").add_subparsers(required=True, metavar="ACTION")
-    search = actions.add_parser("search", help="find audit records")
-    search.add_argument("--patient", type=patient, metavar="CX")
-    search.add_argument("--user", metavar="ID")
-    search.add_argument("--trace", metavar="TRACE")
-    search.add_argument("--since", type=datetime.fromisoformat, metavar="TIME")
-    search.add_argument("--until", type=datetime.fromisoformat, metavar="TIME")
-    search.add_argument("--outcome", type=int, choices=[0, 4, 8, 12])
-    search.add_argument("--limit", type=int, default=200)
+    search = actions.add_parser(
+        "search",
+        help="find audit records",
+        description="Show audit records of this node and of those that send theirs here, newest last.",
+    )
+    search.add_argument("--patient", type=patient, metavar="CX", help="about this patient: ID^^^&OID&ISO")
+    search.add_argument("--user", metavar="ID", help="of this user")
+    search.add_argument("--trace", metavar="TRACE", help="of this exchange; records of other nodes have no trace")
+    when = "ISO 8601, such as 2026-01-31T08:00; without an offset the time of this machine"
+    search.add_argument("--since", type=_time, metavar="TIME", help=f"from this time on ({when})")
+    search.add_argument("--until", type=_time, metavar="TIME", help="before this time")
+    search.add_argument(
+        "--outcome",
+        type=int,
+        choices=[int(one) for one in AuditOutcome],
+        help="0 success, 4 minor failure (such as a refused resource), 8 serious failure, 12 major failure",
+    )
+    search.add_argument("--limit", type=int, default=200, help="how many at most, the newest; default %(default)s")
     search.set_defaults(run=run_search)
-    verify = actions.add_parser("verify", help="check that no record was removed or changed")
+    verify = actions.add_parser(
+        "verify",
+        help="check that no record was removed or changed",
+        description="Walk all chains of the audit trail of this node; exit status 1 where one is broken.",
+    )
     verify.set_defaults(run=run_verify)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-01-31T08:00:00+01:00") from error
 
 
 def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
@@ -36,7 +68,11 @@ def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Termina
         records = parts.traces.find(given.trace)
     for record in records:
         terminal.table(
-            f"{record['at']} {record['transaction']} from {record['peer']} {record['node']} {record['user']}",
+            " ".join(
+                filter(
+                    None, (record["at"], record["transaction"], "from", record["node"], record["user"], record["peer"])
+                )
+            ),
             ["ms", "step", "detail"],
             [
                 (
@@ -47,7 +83,7 @@ def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Termina
                 for step in record["steps"]
             ],
         )
-    message = "" if records else f"no trace {given.trace} here"
+    message = "" if records else f"no trace {given.trace} here; the node that answered keeps it"
     return Result(ok=bool(records), items=records, message=message)
 
 
@@ -63,23 +99,48 @@ def run_search(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
             trace=given.trace or "",
             limit=given.limit,
         )
-    items = [
-        {
-            "time": record.time.isoformat(timespec="milliseconds"),
-            "direction": record.direction,
-            "transaction": record.transaction,
-            "outcome": record.outcome,
-            "user": record.user_id,
-            "patient": record.patient,
-            "trace": record.trace,
-        }
-        for record in records
-    ]
+    items = [_item(record) for record in records]
     terminal.table(
-        "Audit records", ["time", "", "transaction", "outcome", "user", "patient", "trace"],
-        [tuple(str(value) for value in item.values()) for item in items],
-    )  # fmt: skip
+        f"{len(items)} audit records",
+        ["time", "node", "transaction", "event", "outcome", "user", "patient", "trace"],
+        [_row(item) for item in items],
+    )
     return Result(items=items)
+
+
+def _item(record: TrailRecord) -> dict[str, Any]:
+    node, event = record.peer, ""
+    with suppress(MalformedMessage):  # another node's text is evidence whatever it says
+        decoded = audit_codec.decode(record.xml)
+        node = decoded.source.source_id
+        what = decoded.types[0] if decoded.types and "-" not in record.transaction else decoded.event
+        event = what.display or what.code
+    return {
+        "time": record.time.isoformat(timespec="milliseconds"),
+        "node": node,
+        "direction": record.direction,
+        "transaction": record.transaction,
+        "event": event,
+        "outcome": record.outcome,
+        "user": record.user_id,
+        "patient": record.patient,
+        "trace": record.trace,
+    }
+
+
+def _row(item: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        item["time"],
+        item["node"],
+        # A code that is no transaction is that of the event, which has a name.
+        item["transaction"] if "-" in item["transaction"] else "",
+        item["event"],
+        "success" if item["outcome"] == AuditOutcome.SUCCESS else f"failure {item['outcome']}",
+        # What a process is called on the wire where no person asks.
+        "" if item["user"] == WSA_ANONYMOUS else item["user"],
+        item["patient"],
+        item["trace"],
+    )
 
 
 def run_verify(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
