@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests import policies
 from tests.audit_samples import facts as sample_facts
+from tests.builders import folder
 from tests.certificates import identity
 from tests.memory_identities import MemoryIdentities
 from tests.transactions.ports import CALLER, NOW, OneRegistry, Session, clock, served
@@ -19,6 +21,8 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.outcome import Problem
 from xdsi.domain.subject import Caller, Peer
 from xdsi.rules.policy_attributes import attributes_of
+from xdsi.spec import xacml
+from xdsi.spec.namespaces import APPROVED
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
 from xdsi.wire.authorization_answer import decode_answer
 from xdsi.wire.message import Packaging
@@ -200,3 +204,18 @@ def test_an_end_that_brings_no_reader_reads_no_answers() -> None:
     message = received(iti79.TRANSACTION.response.encode(answered(ASKED), Packaging.SIMPLE))
     with pytest.raises(SoapFault):
         iti79.TRANSACTION.response.decode(message)
+
+
+def test_a_deny_by_folder_code_hides_what_the_folder_holds() -> None:
+    """APPC 5.6: `related-folder:code` is that of the Approved Folders that hold the entry."""
+    secret = Code("F33.1", "2.16.840.1.113883.6.3")
+    hidden = policies.policy(policies.deny(what=policies.match(xacml.FOLDER_CODE, secret)), name="floor")
+    domain = replace(OPEN_HANDED, floor=(hidden,))
+    one = session(ENTRY)
+    held = folder(codes=(secret,), availability_status=APPROVED)
+    one.folders_of = lambda entry_uuid: [held] if entry_uuid == ENTRY.entry_uuid else []  # type: ignore[method-assign]
+    caller = Caller(peer=Peer(address=""), subject=DOCTOR)
+    (inside,) = decisions(domain, one).decide(caller, Action.RETRIEVE, (ASKED,), NOW, one)
+    one.folders_of = lambda entry_uuid: []  # type: ignore[method-assign]
+    (outside,) = decisions(domain, one).decide(caller, Action.RETRIEVE, (ASKED,), NOW, one)
+    assert (inside.permit, outside.permit) == (False, True)

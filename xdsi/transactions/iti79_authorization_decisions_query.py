@@ -20,6 +20,7 @@ from xdsi.domain.consent import (
     DecisionRequest,
     DomainPolicy,
     Resource,
+    ResourceKind,
 )
 from xdsi.domain.errors import SoapFault
 from xdsi.domain.identity import PatientIdentities
@@ -28,6 +29,7 @@ from xdsi.domain.ports import Clock, Registry, RegistrySession
 from xdsi.domain.subject import Caller, Subject
 from xdsi.exchange import Call, Codec, Transaction
 from xdsi.rules import consent as rules
+from xdsi.rules.policy_folders import asks_for_folders
 from xdsi.wire import authorization, authorization_answer
 from xdsi.wire.message import Message, Packaging, Payload
 
@@ -99,6 +101,8 @@ class PolicyDecisions:
                     decisions[index] = refusal
         patients = {entry.patient for entry in entries if entry.patient is not None}
         consents = [consent for patient in patients for consent in session.consents(patient)]
+        if asks_for_folders([consent.policy for consent in consents], self._policy):
+            entries = [_with_folders(entry, session) for entry in entries]
         answers = rules.decide(
             subject, action, entries, consents, self._policy, now, linked=self._identities.aliases
         )
@@ -107,6 +111,18 @@ class PolicyDecisions:
             if decisions[index] is _NOT_REGISTERED or (decisions[index].permit and not answer.permit):
                 decisions[index] = answer
         return decisions
+
+
+def _with_folders(entry: Resource, session: RegistrySession) -> Resource:
+    """A DocumentEntry with the Approved Folders that hold it."""
+    if entry.kind is not ResourceKind.DOCUMENT_ENTRY or not entry.entry_uuid:
+        return entry
+    folders = session.folders_of(entry.entry_uuid)
+    return replace(
+        entry,
+        folder_ids=tuple(identifier for folder in folders for identifier in (folder.unique_id, folder.entry_uuid)),
+        folder_codes=tuple(code for folder in folders for code in folder.codes),
+    )
 
 
 def _entries(resource: Resource, session: RegistrySession) -> Sequence[Resource]:
