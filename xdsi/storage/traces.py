@@ -72,10 +72,20 @@ class SqlTraceLog:
                     row = self._waiting.get_nowait()
                 except queue.Empty:
                     break
-                rows.append({**row, "record": json.dumps(row["record"], ensure_ascii=False)})
+                rows.append({**row, "record": json.dumps(row["record"], ensure_ascii=False, default=str)})
             if rows:
-                try:
-                    with writing(self._engine) as connection:
-                        _INSERT.many(connection, rows)
-                except Unavailable as error:
-                    log.warning("%d traces are lost: %s", len(rows), error)
+                self._write(rows)
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        try:
+            with writing(self._engine) as connection:
+                _INSERT.many(connection, rows)
+        except Unavailable as error:
+            log.warning("%d traces are lost: %s", len(rows), error)
+        except Exception:
+            if len(rows) == 1:
+                log.exception("a trace is lost")
+                return
+            # One that cannot be stored must not take the others with it.
+            for row in rows:
+                self._write([row])

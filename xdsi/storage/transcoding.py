@@ -52,7 +52,7 @@ class SubprocessTranscoder:
         command = [sys.executable, "-m", "xdsi.storage.transcoding", str(self._path_of(instance)), str(target)]
         try:
             done = subprocess.run(  # noqa: S603 - our own module and paths; UIDs are arguments, never a shell's
-                [*command, *transfer_syntaxes], capture_output=True, timeout=_SECONDS, preexec_fn=_limit, check=False
+                [*command, *transfer_syntaxes], capture_output=True, timeout=_SECONDS, check=False
             )
             if done.returncode != 0:
                 reason = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
@@ -64,7 +64,8 @@ class SubprocessTranscoder:
             raise Unavailable(f"transcoding: {error}") from error
 
 
-def _limit() -> None:
+def limit() -> None:
+    """Bound this process; it does so itself, because nothing is safe between fork and exec of a threaded one."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
 
@@ -82,4 +83,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    limit()
     sys.exit(main(sys.argv[1:]))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from cryptography import x509
+
 from xdsi.domain.subject import Node, Peer
 from xdsi.transport.tls import fingerprint, subject_of
 
@@ -50,11 +52,19 @@ def peer_of_request(
     def peer(environ: Mapping[str, Any]) -> Peer:
         address = environ.get("REMOTE_ADDR", "")
         forwarded = environ.get(key, "") if key else ""
-        if forwarded and any(ipaddress.ip_address(address) in network for network in trusted):
+        if forwarded and _is_in(address, trusted):
             return _forwarded(forwarded, address, nodes)
         return peer_of_socket(environ.get("gunicorn.socket"), address, nodes)
 
     return peer
+
+
+def _is_in(address: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(known in network for network in networks)
 
 
 def _forwarded(value: str, address: str, nodes: Mapping[str, Node]) -> Peer:
@@ -63,7 +73,8 @@ def _forwarded(value: str, address: str, nodes: Mapping[str, Node]) -> Peer:
     body = pem.replace("-----BEGIN CERTIFICATE-----", "").replace("-----END CERTIFICATE-----", "")
     try:
         der = binascii.a2b_base64("".join(body.split()), strict_mode=True)
+        subject = x509.load_der_x509_certificate(der).subject.rfc4514_string()
     except (binascii.Error, ValueError):
         return Peer(address=address)
     sha256 = fingerprint(der)
-    return Peer(address=address, certificate_sha256=sha256, node=nodes.get(sha256))
+    return Peer(address=address, certificate_sha256=sha256, certificate_subject=subject, node=nodes.get(sha256))
