@@ -101,6 +101,10 @@ class World:
         self.step("locate")
         return Located(self.resources, "state")
 
+    def weigh(self, located: Located, ports: Any, session: Any) -> Located:
+        self.step("weigh")
+        return Located(self.resources, "weighed")
+
     def handle(self, call: Call[Any]) -> Any:
         self.step("handle")
         self.call = call
@@ -218,6 +222,21 @@ def test_the_order_of_a_read() -> None:
     ran(world)
     assert world.steps == ["decode", "begin", "locate", "decide", "handle", "end", "audit", "encode"]
     assert (world.call.ports, world.call.located.state, world.call.decisions) == ("ports", "state", (PERMIT,))
+    assert not world.call.unrestricted
+
+
+def test_what_a_decision_rests_on_is_weighed_before_it() -> None:
+    world = World()
+    ran(world, transaction(world, locate=lambda request, ports, session: Located(), weigh=world.weigh))
+    assert world.steps == ["decode", "begin", "weigh", "decide", "handle", "end", "audit", "encode"]
+    assert (world.call.located.state, world.call.permitted) == ("weighed", frozenset({""}))
+
+
+def test_where_everybody_may_see_everything_nothing_is_weighed() -> None:
+    world = World(reveals_everything=True)
+    ran(world, transaction(world, weigh=world.weigh))
+    assert world.steps == ["decode", "begin", "locate", "decide", "handle", "end", "audit", "encode"]
+    assert (world.call.unrestricted, world.call.permitted) == (True, None)
 
 
 def test_a_write_is_audited_in_its_own_unit_of_work() -> None:
