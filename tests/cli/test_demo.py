@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from lxml import etree
@@ -52,6 +55,29 @@ def test_every_step_comes_as_expected(demo: Path) -> None:
     assert len(summary) > 50
     assert [row for row in summary if not row["ok"]] == []
     assert {"step", "expected", "got", "ok"} == set(summary[0])
+
+
+def test_no_server_outlives_a_demonstration_that_is_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "xdsi", "demo", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
+        try:
+            assert demo.stdout is not None
+            for line in demo.stdout:
+                if line.startswith("Patients"):
+                    break
+            endpoints = json.loads((tmp_path / "out" / "endpoints.json").read_text("utf-8"))
+            ports = [urlsplit(endpoints[node][actor]).port for node, actor in
+                     (("hub", "registry"), ("hospital-a", "imaging-source"), ("hospital-b", "repository"))]  # fmt: skip
+            for port in ports:
+                socket.create_connection(("127.0.0.1", port or 0), 5).close()
+            demo.send_signal(signal.SIGTERM)
+            demo.stdout.read()
+            assert demo.wait(60) == 130
+        finally:
+            demo.kill()
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port or 0), 5)
 
 
 def test_what_must_fail_is_among_the_steps(demo: Path) -> None:

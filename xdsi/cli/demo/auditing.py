@@ -38,7 +38,10 @@ def audit(stage: Stage) -> None:
         (stage.out / "audit" / f"{number:04d}-{record.transaction}.xml").write_bytes(record.xml)
         event = audit_codec.decode(record.xml)
         outcome = "success" if record.outcome == 0 else f"failure {record.outcome}"
-        shown[record.transaction, event.event.display or event.event.code, event.source.source_id, outcome] += 1
+        # What is no transaction is named by its type: a start, a refused node.
+        transaction = record.transaction if "-" in record.transaction else ""
+        what = event.event if transaction or not event.types else event.types[0]
+        shown[transaction, what.display or what.code, event.source.source_id, outcome] += 1
     stage.terminal.table(
         f"{len(records)} audit records at the hub",
         ["transaction", "event", "reported by", "outcome", "records"],

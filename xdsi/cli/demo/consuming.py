@@ -30,12 +30,14 @@ def find_and_fetch(stage: Stage) -> None:
     visible = {"A": 2, "B": 1, "C": 1, "D": 0}
     found: dict[str, list[DocumentEntry]] = {}
     for patient in studies.PATIENTS[:4]:
-        expected = f"{visible[patient.letter]} manifests"
+        published = sum(study.patient == patient for study in stage.images.studies)
+        expected = f"{visible[patient.letter]} of {published}"
         with stage.steps.step(f"finds the manifests of {patient.domain_id.id}", expected, "ITI-18") as step:
             answer = stage.consumer.find_documents(patient.domain_id)
             step.traces.append(answer.trace)
             found[patient.letter] = manifests(answer.entries)
-            step.got = f"{len(found[patient.letter])} manifests" if answer.outcome.accepted else said(answer.outcome)
+            count = len(found[patient.letter])
+            step.got = f"{count} of {published}" if answer.outcome.accepted else said(answer.outcome)
     for entries in found.values():
         for entry in entries:
             _fetch(stage, entry)
@@ -124,10 +126,10 @@ def revoke(stage: Stage) -> None:
         "revokes the consent",
         replaces=stage.consents["C"],
     )
-    with stage.steps.step("finds the manifests of DEMO-C", "0 manifests", "ITI-18") as step:
+    with stage.steps.step("finds the manifests of DEMO-C", "0 of 1", "ITI-18") as step:
         answer = stage.consumer.find_documents(studies.PATIENT_C.domain_id)
         step.traces.append(answer.trace)
-        step.got = f"{len(manifests(answer.entries))} manifests"
+        step.got = f"{len(manifests(answer.entries))} of 1"
     # The hospital may use the hub's former answer for the second that its settings allow.
     time.sleep(1.1)
     with stage.steps.step(

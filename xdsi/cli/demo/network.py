@@ -56,7 +56,8 @@ class Network:
         """Start a node's server."""
         log = (self.out / "data" / f"{node}.log").open("w")
         self.logs[node] = log
-        command = [sys.executable, "-m", "xdsi", "--config", str(self.settings_file(node)), "serve"]
+        # -P: a folder named xdsi where this was started, such as a clone's, is not the program.
+        command = [sys.executable, "-P", "-m", "xdsi", "--config", str(self.settings_file(node)), "serve"]
         self.processes[node] = subprocess.Popen(  # noqa: S603 - our own command
             command, stdout=subprocess.PIPE, stderr=log, text=True, env=_environment(), start_new_session=True
         )

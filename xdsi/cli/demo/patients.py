@@ -51,10 +51,9 @@ def _demographics(patient: studies.Patient) -> Demographics:
 
 
 def _announce_v3(stage: Stage, identifier: PatientId, patient: studies.Patient) -> None:
-
     event = _event(stage, studies.HOSPITAL_A, FeedEvent.ADD)
     event = replace(event, patients=(identifier,), demographics=_demographics(patient))
-    _send_v3(stage, event, f"hospital A announces {identifier.id}")
+    _send_v3(stage, event, f"Hospital A announces {identifier.id}")
 
 
 def _send_v3(stage: Stage, event: PatientIdentityFeed, name: str) -> None:
@@ -67,10 +66,9 @@ def _send_v3(stage: Stage, event: PatientIdentityFeed, name: str) -> None:
 
 
 def _announce_v2(stage: Stage, identifier: PatientId, patient: studies.Patient) -> None:
-
     event = _event(stage, studies.HOSPITAL_B, FeedEvent.ADD)
     event = replace(event, patients=(identifier,), demographics=_demographics(patient))
-    _send_v2(stage, event, f"hospital B announces {identifier.id} (MLLP over TLS)")
+    _send_v2(stage, event, f"Hospital B announces {identifier.id} (MLLP over TLS)")
 
 
 def _send_v2(stage: Stage, event: PatientIdentityFeed, name: str) -> None:
@@ -102,7 +100,7 @@ def merge(stage: Stage) -> None:
     """The former identifiers end; what was published under them is found under the surviving ones."""
     event = _event(stage, studies.HOSPITAL_A, FeedEvent.MERGE)
     event = replace(event, patients=(studies.PATIENT_B.domain_id,), prior=(former(studies.PATIENT_B),))
-    _send_v3(stage, event, "hospital A merges DEMO-B-OLD into DEMO-B")
+    _send_v3(stage, event, "Hospital A merges DEMO-B-OLD into DEMO-B")
     event = _event(stage, studies.HOSPITAL_B, FeedEvent.MERGE)
     event = replace(event, patients=(studies.PATIENT_C.domain_id,), prior=(former(studies.PATIENT_C),))
-    _send_v2(stage, event, "hospital B merges DEMO-C-OLD into DEMO-C (MLLP over TLS)")
+    _send_v2(stage, event, "Hospital B merges DEMO-C-OLD into DEMO-C (MLLP over TLS)")

@@ -38,6 +38,8 @@ def publish(stage: Stage) -> None:
             if merged:
                 sender = replace(publisher, domain_ids={**publisher.domain_ids, study.local_id: former})
             name = f"{hospital.name} publishes {study.slug} of {former.id if merged else study.patient.domain_id.id}"
+            if unknown:
+                name += ", whom nobody announced"
             with stage.steps.step(name, expected, "RAD-68") as step:
                 held = stage.node(hospital.slug).pacs.study(study.study_instance_uid)
                 if held is None:

@@ -52,6 +52,7 @@ def refuse(stage: Stage) -> None:
     ) as step:
         called = ask_for_one(stage, stage.published["d-cardiology"].manifest)
         step.traces.append(called.reply.trace)
+        stage.refused = called.reply.trace
         step.got = said(called.answer.outcome)
         called.close()
     with stage.steps.step("the manifest of D", "Failure XDSDocumentUniqueIdError", "ITI-43") as step:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 
 from xdsi import app, settings
 from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
@@ -30,6 +34,8 @@ class Stage:
     """by the slug of the study"""
     consents: dict[str, str] = field(default_factory=dict)
     """entryUUID by the letter of the patient"""
+    refused: str = ""
+    """trace of the images that hospital B did not give"""
 
     def node(self, name: str) -> app.Parts:
         """A node's own clients: publisher, consumer, audit trail."""
@@ -55,6 +61,7 @@ class Stage:
 def play(out: Path, terminal: Terminal, *, keep: bool) -> Result:
     """Play everything; the result is ok when every step came as expected."""
     began = time.monotonic()
+    _on_signals(_interrupt)
     net = network.build(out)
     steps = Steps(terminal, out, tuple(net.data(node) / "recorded" for node in ("hub", "hospital-a", "hospital-b")))
     try:
@@ -94,6 +101,8 @@ def play(out: Path, terminal: Terminal, *, keep: bool) -> Result:
         if keep:
             _stay(stage)
     finally:
+        # However this is ended, the servers end with it.
+        _on_signals(signal.SIG_IGN)
         net.stop()
     rows = json.loads((out / "summary.json").read_text("utf-8"))
     return Result(ok=ok, items=rows, message="" if ok else "not everything came as expected")
@@ -111,20 +120,37 @@ def _introduce(stage: Stage) -> None:
     total = sum(study.total_bytes for study in stage.images.studies)
     instances = sum(study.instances for study in stage.images.studies)
     say(f"  {len(stage.images.studies)} studies, {instances} instances, {total / 1e6:.0f} MB of real images")
+    say("✔ came as expected; ✘ did not. What must fail is expected to fail.")
 
 
 def _stay(stage: Stage) -> None:
-    config = stage.network.settings_file("consumer")
     say = stage.terminal.say
     patient = studies.PATIENT_A.domain_id.cx
+    fetched = f"fetch {stage.published['a-mr-head'].unique_id} --out {stage.out / 'fetched'}"
+    program = Path(sys.argv[0])
+    xdsi = str(program) if program.name == "xdsi" else f"{sys.executable} -m xdsi"
     say("\nThe servers keep running. Try, in another terminal:")
-    say(f"  .venv/bin/xdsi --config {config} find '{patient}'")
-    say(f"  .venv/bin/xdsi --config {config} fetch {stage.published['a-mr-head'].unique_id} --out fetched")
-    say(f"  .venv/bin/xdsi --config {stage.network.settings_file('hub')} audit search --patient '{patient}'")
-    say(f"  .venv/bin/xdsi --config {stage.network.settings_file('hub')} explain TRACE")
-    say("The assertion is valid for 30 minutes. Press Ctrl-C to stop.")
+    for node, command, what in (
+        ("consumer", f"find '{patient}'", "what the radiologist may see"),
+        ("consumer", fetched, "a manifest and its images"),
+        ("hub", f"audit search --patient '{patient}' --limit 5", "who did what"),
+        ("hospital-b", f"explain {stage.refused}", "why the images of D were refused"),
+    ):
+        say(f"  # {what}")
+        say(f"  {xdsi} --config {stage.network.settings_file(node)} {command}")
+    say("The radiologist's assertion is valid for 30 minutes. Press Ctrl-C to stop.")
     try:
         while all(process.poll() is None for process in stage.network.processes.values()):
             time.sleep(0.5)
+        say("a server has ended; the logs are in " + str(stage.out / "data"))
     except KeyboardInterrupt:
         say("stopping")
+
+
+def _on_signals(act: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, act)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
