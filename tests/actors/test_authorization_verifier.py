@@ -104,6 +104,12 @@ def test_each_resource_gets_the_hubs_decision(moment: list[float]) -> None:
     assert hub.asked[0].action is Action.RETRIEVE_IMAGING
 
 
+def test_a_decision_tells_where_its_reasons_are(moment: list[float]) -> None:
+    hub = Hub(denied=frozenset({"2.1"}))
+    (decision,) = asking(hub).decide(DOCTOR, Action.RETRIEVE_IMAGING, [ONE], NOW, None)
+    assert decision.rule == f"Deny by ITI-79 [trace {'ab' * 16}]"
+
+
 def test_nobody_is_asked_about_nothing_or_for_nobody(moment: list[float]) -> None:
     hub = Hub()
     assert decided(asking(hub)) == []

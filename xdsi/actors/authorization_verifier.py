@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lxml import etree
@@ -135,7 +135,12 @@ class HubDecisions:
             log.error("the hub's answer cannot be used: %s", error)
             return [_NO_ANSWER] * len(resources)
         called.close()
-        answers = called.answer.answer.decisions
+        # The hub's reasons are the hub's: whoever asks for them here is told under which trace they are there.
+        where = f" by ITI-79 [trace {called.reply.trace}]" if called.reply.trace else " by ITI-79"
+        answers = {
+            unique_id: replace(decision, rule=decision.rule + where)
+            for unique_id, decision in called.answer.answer.decisions.items()
+        }
         decisions = [answers.get(resource.unique_id, _NO_ANSWER) for resource in resources]
         moment = time.monotonic()
         with self._lock:
