@@ -42,7 +42,11 @@ class Terminal:
 
     def say(self, text: str, *, error: bool = False) -> None:
         """A line."""
-        self.console.print(text, style="red" if error else None, markup=False)
+        if error:
+            # Standard output may be read by a program that waits for something else there.
+            Console(stderr=True, highlight=False, soft_wrap=True).print(text, style="red", markup=False)
+        else:
+            self.console.print(text, markup=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table, its empty columns left out; a list where the window is too narrow for it. Nothing with `--json`."""
