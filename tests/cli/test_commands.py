@@ -10,6 +10,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from cryptography.x509.oid import NameOID
 
 from tests.certificates import identity
 from tests.imaging import STUDIES
@@ -81,14 +82,14 @@ def test_wrong_usage_has_a_status_of_its_own(arguments: tuple[str, ...], complai
 
 
 def test_without_json_people_are_spoken_to(tmp_path: Path) -> None:
-    out = io.StringIO()
+    out, problems = io.StringIO(), io.StringIO()
     file = tmp_path / "xdsi.toml"
     file.write_text(f"[server]\ndata_dir = '{tmp_path / 'd'}'\n")
-    with redirect_stdout(out):
+    with redirect_stdout(out), redirect_stderr(problems):
         assert main(["--config", str(file), "patient", "list"]) == 0
         assert main(["--config", str(file), "explain", "0" * 32]) == 1
     assert "Patients" in out.getvalue()
-    assert f"no trace {'0' * 32} here; the node that answered keeps it" in out.getvalue()
+    assert f"no trace {'0' * 32} here; the node that answered keeps it" in problems.getvalue()
 
 
 def test_a_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +108,22 @@ def test_pki_init_makes_an_authority_once(tmp_path: Path) -> None:
         assert pki.load(tmp_path / "pki", name).sha256 == item["sha256"]
         assert (tmp_path / "pki" / f"{name}.key").stat().st_mode & 0o077 == 0
     assert "holds an authority already" in failed("pki", "init", tmp_path / "pki")
+
+
+def test_pki_signer_makes_a_patients_certificate_once(tmp_path: Path) -> None:
+    folder, patient = tmp_path / "pki", "../P 1^^^&2.999.9&ISO"
+    assert "holds no authority; `xdsi pki init" in failed("pki", "signer", folder, patient)
+    done("pki", "init", folder)
+    (made,) = done("pki", "signer", folder, patient)
+    assert made == {
+        "key": str(folder / "patient-.._P_1.key"), "certificate": str(folder / "patient-.._P_1.pem"),
+    }  # fmt: skip
+    assert Path(made["key"]).stat().st_mode & 0o077 == 0
+    certificate = pki.load(folder, "patient-.._P_1").certificate
+    (serial,) = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
+    assert serial.value == "../P 1"
+    certificate.verify_directly_issued_by(pki.load(folder, "ca").certificate)
+    assert "exists already" in failed("pki", "signer", folder, patient)
 
 
 def test_a_token_needs_its_key(tmp_path: Path) -> None:
@@ -308,8 +325,8 @@ def statement(role: str) -> str:
 def folder(full_server: Server, tmp_path: Path) -> Path:
     """Where a hospital, a consumer and a patient of the full server keep their settings and keys."""
     own = full_server.data / "pki"
-    if not (own / "patient-c.pem").exists():
-        pki.issue_signer(pki.load(own, "ca"), own, "patient-c", serial_number="CONSENT")
+    if not (own / "patient-CONSENT.pem").exists():
+        done("pki", "signer", own, "CONSENT^^^&2.999.1.1&ISO")
 
     def tls(name: str) -> str:
         return f"[tls]\ncertificate = '{own}/{name}.pem'\nkey = '{own}/{name}.key'\nclient_ca = '{own}/ca.pem'\n"
@@ -335,7 +352,7 @@ def folder(full_server: Server, tmp_path: Path) -> Path:
 def test_a_consent_is_granted_listed_and_revoked(full_server: Server, folder: Path) -> None:
     patient = "CONSENT^^^&2.999.1.1&ISO"
     own = full_server.data / "pki"
-    signing = ("--key", own / "patient-c.key", "--cert", own / "patient-c.pem")
+    signing = ("--key", own / "patient-CONSENT.key", "--cert", own / "patient-CONSENT.pem")
     hub, hospital, consumer = (folder / f"{name}.toml" for name in ("hub", "hospital-a", "consumer"))
     done("patient", "add", patient, config=hub)
 
