@@ -35,26 +35,32 @@ def add(commands: Any) -> None:
     """Declare the commands."""
     actions = commands.add_parser("consent", help="signed consents").add_subparsers(required=True, metavar="ACTION")
     what = "comma-separated KEY=VALUE: role, purpose, class, type, confidentiality, modality (CODE^^OID); "
-    what += "organization, person, study, document; institution (OID of the author's institution); empty: anything"
-    grant = actions.add_parser("grant", help="write, sign and publish a consent")
-    grant.add_argument("patient", type=patient, metavar="PATIENT")
+    what += "organization (urn:oid: of the asker's), person (the asker's NameID), study, document (UIDs); "
+    what += "institution (OID of the author's); '' for anything; may be given several times"
+    grant = actions.add_parser(
+        "grant",
+        help="write, sign and publish a consent",
+        description="Write a consent (APPC), sign it and publish both. For example, to let medical doctors see all: "
+        "--permit role=112247003^^2.16.840.1.113883.6.96",
+    )
+    grant.add_argument("patient", type=patient, metavar="PATIENT", help="ID^^^&OID&ISO")
     grant.add_argument("--permit", action="append", default=[], metavar="WHAT", help=what)
     grant.add_argument("--deny", action="append", default=[], metavar="WHAT", help="likewise; a deny always wins")
     _signing(grant)
     grant.add_argument("--replaces", default="", metavar="ENTRY", help="entryUUID of the consent that this one ends")
     grant.set_defaults(run=run_grant)
     revoke = actions.add_parser("revoke", help="replace a consent by one that denies everything")
-    revoke.add_argument("patient", type=patient, metavar="PATIENT")
+    revoke.add_argument("patient", type=patient, metavar="PATIENT", help="ID^^^&OID&ISO")
     revoke.add_argument("entry", metavar="ENTRY", help="entryUUID of the consent")
     _signing(revoke)
     revoke.set_defaults(run=run_revoke)
     listing = actions.add_parser("list", help="consents that this hub knows of a patient, and whether they count")
-    listing.add_argument("patient", type=patient, metavar="PATIENT")
+    listing.add_argument("patient", type=patient, metavar="PATIENT", help="ID^^^&OID&ISO")
     listing.set_defaults(run=run_list)
 
 
 def _signing(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--key", required=True, type=Path, metavar="F", help="key to sign with (PEM)")
+    command.add_argument("--key", required=True, type=Path, metavar="F", help="the patient's key (PEM), or a seal's")
     command.add_argument("--cert", required=True, type=Path, metavar="F", help="its certificate (PEM)")
     command.add_argument("--url", default="", help="ITI-41 endpoint; else imaging_source.repository_url")
 

@@ -11,8 +11,10 @@ from xdsi.cli.command import LoadSettings, Result, Terminal
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    command = commands.add_parser("demo", help="two hospitals publish, a hub finds and fetches, on signed consent")
-    command.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="folder to leave behind")
+    command = commands.add_parser("demo", help="two hospitals publish, a consumer finds and fetches, on signed consent")
+    command.add_argument(
+        "--out", type=Path, default=Path("demo-out"), metavar="DIR", help="folder to leave behind; default: %(default)s"
+    )
     command.add_argument("--keep", action="store_true", help="leave the servers running")
     command.set_defaults(run=run)
 

@@ -28,15 +28,18 @@ def add(commands: Any) -> None:
     """Declare the commands."""
     publish = commands.add_parser("publish", help="publish the manifests of studies (RAD-68)")
     publish.add_argument("studies", nargs="*", metavar="STUDY", help="Study Instance UIDs; none: all that changed")
-    publish.add_argument("--confidentiality", type=code, action="append", default=[], metavar="CODE^NAME^OID")
+    publish.add_argument(
+        "--confidentiality", type=code, action="append", default=[], metavar="CODE^NAME^OID",
+        help="instead of normal; may be given several times",
+    )  # fmt: skip
     publish.add_argument("--again", action="store_true", help="also what has not changed")
     publish.set_defaults(run=run_publish)
     find = commands.add_parser("find", help="find the documents of a patient (ITI-18)")
-    find.add_argument("patient", type=patient, metavar="PATIENT")
+    find.add_argument("patient", type=patient, metavar="PATIENT", help="ID^^^&OID&ISO")
     find.set_defaults(run=run_find)
     fetch = commands.add_parser("fetch", help="retrieve manifests and the images they name (ITI-43, RAD-69)")
     fetch.add_argument("entries", nargs="+", metavar="ENTRY", help="entryUUID or uniqueId")
-    fetch.add_argument("--out", type=Path, required=True, metavar="DIR")
+    fetch.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     fetch.set_defaults(run=run_fetch)
 
 
@@ -95,7 +98,7 @@ def run_find(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) 
         found = parts.consumer.find_documents(given.patient)
     items = [_item(entry) for entry in found.entries]
     terminal.table(
-        f"{given.patient.cx}: {len(items)} documents",
+        f"{given.patient.cx}: {len(items)} documents, trace {found.trace}",
         ["title", "created", "format", "repository", "uniqueId", "entryUUID"],
         [
             (i["title"], i["creationTime"], i["formatCode"], i["repositoryUniqueId"], i["uniqueId"], i["entryUUID"])

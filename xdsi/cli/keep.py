@@ -1,8 +1,9 @@
-"""`xdsi config check`, `xdsi pki init`, `xdsi token issue`: set up."""
+"""`xdsi config check`, `xdsi pki init`, `xdsi pki signer`, `xdsi token issue`: set up."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,27 +38,55 @@ def patient(text: str) -> PatientId:
 def add(commands: Any) -> None:
     """Declare the commands."""
     config = commands.add_parser("config", help="check the settings").add_subparsers(required=True, metavar="ACTION")
-    check = config.add_parser("check", help="read the settings and say what is wrong with them")
+    check = config.add_parser(
+        "check",
+        help="read the settings and say what is wrong with them",
+        description="Read the settings and every file they name, and change nothing. Exit status 1 where something is "
+        "wrong. Nothing is connected to.",
+    )
     check.set_defaults(run=check_settings)
     keys = commands.add_parser("pki", help="certificates for tests").add_subparsers(required=True, metavar="ACTION")
-    init = keys.add_parser("init", help="make an authority with node, issuer and signer certificates")
-    init.add_argument("folder", type=Path, metavar="DIR")
+    init = keys.add_parser(
+        "init",
+        help="make an authority with certificates of nodes and of a token issuer",
+        description="Make DIR/NAME.pem and DIR/NAME.key: an authority (ca), four nodes (hub, hospital-a, hospital-b, "
+        "consumer), an issuer of assertions (idp), and a node of another authority (stranger). Keys are not encrypted.",
+    )
+    init.add_argument("folder", type=Path, metavar="DIR", help="folder to write to; one without an authority")
     init.set_defaults(run=init_pki)
+    signer = keys.add_parser(
+        "signer",
+        help="make a certificate that a patient signs consents with",
+        description="Make DIR/patient-ID.pem and DIR/patient-ID.key, certified by DIR/ca. The identifier is the "
+        "serialNumber of the certificate's subject; the hub's consent.signer_ca has to name that authority.",
+    )
+    signer.add_argument("folder", type=Path, metavar="DIR", help="folder that `pki init` or a first `serve` made")
+    signer.add_argument("patient", type=patient, metavar="PATIENT", help="the domain's identifier: ID^^^&OID&ISO")
+    signer.set_defaults(run=make_signer)
     tokens = commands.add_parser("token", help="identity assertions for tests")
     issue = tokens.add_subparsers(required=True, metavar="ACTION").add_parser("issue", help="make a SAML assertion")
-    issue.add_argument("--issuer", required=True, metavar="NAME")
-    issue.add_argument("--key", required=True, type=Path, metavar="F")
-    issue.add_argument("--cert", required=True, type=Path, metavar="F")
-    issue.add_argument("--user", required=True, metavar="ID")
-    issue.add_argument("--user-name", default="", metavar="NAME")
-    issue.add_argument("--organization", default="", metavar="NAME")
-    issue.add_argument("--organization-id", required=True, metavar="URN")
-    issue.add_argument("--role", required=True, type=code, action="append", metavar="CODE^^OID")
-    issue.add_argument("--purpose", required=True, type=code, action="append", metavar="CODE^^OID")
-    issue.add_argument("--patient", type=patient, metavar="CX")
-    issue.add_argument("--audience", default="urn:oid:2.999.1", metavar="URI")
-    issue.add_argument("--lifetime", type=int, default=300, metavar="S")
-    issue.add_argument("--out", required=True, type=Path, metavar="F")
+    issue.add_argument("--issuer", required=True, metavar="NAME", help="as the hub's saml.issuer.name has it")
+    issue.add_argument("--key", required=True, type=Path, metavar="F", help="the issuer's key (PEM)")
+    issue.add_argument("--cert", required=True, type=Path, metavar="F", help="its certificate (PEM)")
+    issue.add_argument("--user", required=True, metavar="ID", help="who is spoken of")
+    issue.add_argument("--user-name", default="", metavar="NAME", help="the same for people; default: ID")
+    issue.add_argument("--organization", default="", metavar="NAME", help="default: its identifier")
+    issue.add_argument("--organization-id", required=True, metavar="URN", help="urn:oid: of the organisation")
+    several = "may be given several times"
+    issue.add_argument(
+        "--role", required=True, type=code, action="append", metavar="CODE^^OID",
+        help=f"role, such as 112247003^^2.16.840.1.113883.6.96 (medical doctor); {several}",
+    )  # fmt: skip
+    issue.add_argument(
+        "--purpose", required=True, type=code, action="append", metavar="CODE^^OID",
+        help=f"purpose of use, such as TREAT^^2.16.840.1.113883.5.8; {several}",
+    )  # fmt: skip
+    issue.add_argument("--patient", type=patient, metavar="CX", help="the only patient it is for: ID^^^&OID&ISO")
+    issue.add_argument(
+        "--audience", default="urn:oid:2.999.1", metavar="URI", help="one of saml.audiences; default: %(default)s"
+    )
+    issue.add_argument("--lifetime", type=int, default=300, metavar="S", help="seconds; default: %(default)s")
+    issue.add_argument("--out", required=True, type=Path, metavar="F", help="file to write")
     issue.set_defaults(run=issue_token)
 
 
@@ -79,6 +108,19 @@ def init_pki(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) 
     ]
     terminal.table("Certificates", ["name", "SHA-256"], [(row["name"], row["sha256"]) for row in rows])
     return Result(items=rows)
+
+
+def make_signer(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Make a patient's certificate, unless there is one."""
+    folder: Path = given.folder
+    if not (folder / "ca.key").exists():
+        raise ConfigurationError(f"{folder} holds no authority; `xdsi pki init {folder}` makes one")
+    name = "patient-" + re.sub(r"[^A-Za-z0-9._-]", "_", given.patient.id)
+    if (folder / f"{name}.key").exists():
+        raise ConfigurationError(f"{folder / name}.key exists already")
+    made = pki.issue_signer(pki.load(folder, "ca"), folder, name, serial_number=given.patient.id)
+    files = {"key": str(made.key_file), "certificate": str(made.certificate_file)}
+    return Result(message=f"made {made.certificate_file} and {made.key_file}", items=[files])
 
 
 def issue_token(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:

@@ -22,20 +22,21 @@ def add(commands: Any) -> None:
     actions = commands.add_parser("patient", help="patients of the domain").add_subparsers(
         required=True, metavar="ACTION"
     )
-    new = actions.add_parser("add", help="announce a patient (ITI-44 if --url is given, else this node's own store)")
-    new.add_argument("patient", type=patient, metavar="PATIENT")
+    url = "endpoint of the hub, such as https://127.0.0.1:8443/services/identity; else this node's own store"
+    new = actions.add_parser("add", help="announce a patient (ITI-44)")
+    new.add_argument("patient", type=patient, metavar="PATIENT", help="ID^^^&OID&ISO")
     new.add_argument("--name", default="", metavar="FAMILY^GIVEN")
     new.add_argument("--birth-date", default="", metavar="YYYYMMDD")
     new.add_argument("--sex", default="", metavar="F|M|O|U")
-    new.add_argument("--url", default="", help="identity endpoint of another hub")
+    new.add_argument("--url", default="", help=url)
     new.set_defaults(run=run_add)
-    merge = actions.add_parser("merge", help="merge one identifier into another")
-    merge.add_argument("subsumed", type=patient, metavar="SUBSUMED")
-    merge.add_argument("survivor", type=patient, metavar="SURVIVOR")
-    merge.add_argument("--url", default="", help="identity endpoint of another hub")
+    merge = actions.add_parser("merge", help="merge one identifier into another, for good")
+    merge.add_argument("subsumed", type=patient, metavar="SUBSUMED", help="the identifier that ends: ID^^^&OID&ISO")
+    merge.add_argument("survivor", type=patient, metavar="SURVIVOR", help="the one that stays")
+    merge.add_argument("--url", default="", help=url)
     merge.set_defaults(run=run_merge)
     listing = actions.add_parser("list", help="identifiers this node knows")
-    listing.add_argument("--limit", type=int, default=1000)
+    listing.add_argument("--limit", type=int, default=1000, help="how many at most; default %(default)s")
     listing.set_defaults(run=run_list)
 
 

@@ -22,17 +22,28 @@ from xdsi.transport import pki
 from xdsi.transport.http_server import HttpServer, require_port
 from xdsi.transport.wsgi import WsgiApp
 
+ISSUER = "urn:xdsi:demonstration:idp"
+"""Issuer of the assertions that a first start trusts"""
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    command = commands.add_parser("serve", help="run the actors of the settings")
+    command = commands.add_parser(
+        "serve",
+        help="run the actors of the settings",
+        description="Run the actors of the settings until stopped; one line of JSON on standard output says when they "
+        "are ready. Without settings: registry, repository, identities and decisions on https://127.0.0.1:8443 with "
+        "mutual TLS, assertions and consent, and certificates made for it. An option wins over the settings.",
+    )
     command.add_argument("--profile", choices=["open"], help="open: plain HTTP on loopback, no SAML, no consent")
-    command.add_argument("--address", help="address to listen on")
-    command.add_argument("--port", type=int, help="port to listen on")
-    command.add_argument("--data", type=Path, metavar="DIR", help="folder of everything that is kept")
-    command.add_argument("--home", help="homeCommunityId (urn:oid:...)")
-    command.add_argument("--repository-id", help="repositoryUniqueId")
-    command.add_argument("--location-uid", help="Retrieve Location UID")
+    command.add_argument("--address", help="address to listen on; default 127.0.0.1")
+    command.add_argument("--port", type=int, metavar="N", help="port to listen on; default 8443, open profile 8080")
+    command.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder of everything that is kept; default xdsi-data"
+    )
+    command.add_argument("--home", metavar="URN", help="homeCommunityId (urn:oid:...)")
+    command.add_argument("--repository-id", metavar="OID", help="repositoryUniqueId")
+    command.add_argument("--location-uid", metavar="OID", help="Retrieve Location UID")
     command.add_argument("--dicom", type=Path, metavar="DIR", help="folder of DICOM files served by RAD-69")
     command.add_argument("--codes", type=Path, metavar="FILE", help="value sets, enforced when given")
     command.add_argument("--mllp-port", type=int, metavar="N", help="port of the HL7 v2 feed; 0: none")
@@ -44,7 +55,13 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
     """Serve until stopped."""
     chosen = _with_options(load(), given)
     if given.config is None and given.profile is None and not chosen.tls.certificate:
+        made = not (chosen.server.data_dir / "pki" / "hub.pem").exists()
         chosen = first_start(chosen)
+        if made:
+            sys.stderr.write(
+                f"made certificates to try things out with in {chosen.server.data_dir / 'pki'}: ca, hub (this server), "
+                f"hospital-a, hospital-b, consumer; idp issues assertions as {ISSUER}\n"
+            )
     _check(chosen)
     holder: dict[str, app.Application] = {}
 
@@ -141,7 +158,7 @@ def first_start(chosen: Settings) -> Settings:
         key=str(folder / "hub.key"),
         client_ca=str(folder / "ca.pem"),
     )
-    issuer = settings.SamlIssuer(name="urn:xdsi:demonstration:idp", certificates=(str(folder / "idp.pem"),))
+    issuer = settings.SamlIssuer(name=ISSUER, certificates=(str(folder / "idp.pem"),))
     chosen = replaced(chosen, "saml", issuer=(issuer,))
     chosen = replaced(chosen, "consent", signer_ca=str(folder / "ca.pem"))
     nodes = tuple(
