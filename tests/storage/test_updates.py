@@ -10,10 +10,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.engine import Engine
 
+from tests.builders import OTHER_PATIENT
 from tests.storage.registered import association, entry, find_documents, folder, member, submission
+from xdsi.domain.codes import Code
 from xdsi.domain.consent import Consent, Policy, SignatureStatus
 from xdsi.domain.identifiers import PatientId, new_entry_uuid
 from xdsi.domain.metadata import DocumentEntry, Folder
+from xdsi.domain.stored_query import FoundObject, ObjectKind
 from xdsi.domain.submission import Submission
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED, DEPRECATED
@@ -54,6 +57,30 @@ def test_a_superseded_version_is_deprecated_and_no_longer_the_latest(registry: S
     assert [(one.entry_uuid, one.version) for one in versions[first.logical_id]] == [
         (first.entry_uuid, 1), (newer.entry_uuid, 2),
     ]  # fmt: skip
+
+
+def test_the_latest_version_decides_on_the_former(registry: SqlRegistry) -> None:
+    """docs/policy.md section 6: neither a former confidentiality nor a former patient opens what the latest closes."""
+    first = entry(confidentiality_codes=(Code("N", "2.999.9"),))
+    newer = replace(second(first), patient_id=OTHER_PATIENT, confidentiality_codes=(Code("R", "2.999.9"),))
+    own = submission(first)
+    save(registry, own)
+    with registry.writing() as session:
+        session.supersede([first.entry_uuid])
+        session.save(submission(newer, patient_id=OTHER_PATIENT))
+    query = find_documents()
+    query = replace(query, parameters={**query.parameters, "$MetadataLevel": (("2",),)})
+    with registry.reading() as session:
+        (found,) = session.find(query)
+        evidence = session.evidence([found])
+        by_set = session.evidence([FoundObject(id=own.submission_set.entry_uuid, kind=ObjectKind.SUBMISSION_SET)])
+        (retrieved,) = session.resources_by_unique_id([(first.repository_unique_id, first.unique_id)])
+    assert found.id == first.entry_uuid
+    assert found.resource is not None
+    assert found.resource == evidence.resources[first.entry_uuid] == by_set.resources[first.entry_uuid]
+    assert (found.resource.patient, found.resource.entry_uuid) == (PatientId.parse(OTHER_PATIENT), first.entry_uuid)
+    assert found.resource.confidentiality_codes == newer.confidentiality_codes
+    assert retrieved == replace(found.resource, entry_uuid=newer.entry_uuid)
 
 
 def test_versions_of_folders_and_unknown_ids(registry: SqlRegistry) -> None:

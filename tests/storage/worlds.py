@@ -62,6 +62,11 @@ class World:
     def ids(self) -> set[str]:
         return {one.entry_uuid for one in self.submission.objects}
 
+    def latest(self, entry: DocumentEntry) -> DocumentEntry:
+        """The version that decides on all of them."""
+        versions = [one for one in self.entries if one.logical_id == entry.logical_id]
+        return max(versions, key=lambda one: one.version or 1)
+
     def survivor(self, cx: str) -> PatientId:
         patient = PatientId.parse(cx)
         for subsumed, into in self.merges:

@@ -89,7 +89,7 @@ class RegistrySession(Protocol):
         """
 
     def resources_by_unique_id(self, requests: Sequence[tuple[str, str]]) -> Sequence[Resource]:
-        """For (repositoryUniqueId, uniqueId) pairs, every DocumentEntry (any status) as consent sees it."""
+        """For (repositoryUniqueId, uniqueId) pairs, the latest version of every DocumentEntry (any status)."""
 
     def manifests_of_study(self, study_instance_uid: str) -> Sequence[Resource]:
         """DocumentEntries (any status, newest first) whose referenceIdList names this Study Instance UID."""

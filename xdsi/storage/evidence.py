@@ -17,6 +17,7 @@ from xdsi.domain.stored_query import Evidence, FoundObject, ObjectKind
 from xdsi.spec.uuids import HAS_MEMBER
 from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
+from xdsi.storage.former import as_latest
 from xdsi.storage.people import People
 from xdsi.storage.prepared import Prepared
 from xdsi.storage.routes import Route, Routes, at_places, place_binds
@@ -116,7 +117,8 @@ class _Gathering:
     def entries(self, places: Iterable[Place]) -> dict[str, Resource]:
         rows = self.select(_ENTRIES, places)
         survivors = self.people.survivors({row.patient_key for row in rows})
-        return {row.id: resource_of(row, survivors[row.patient_key][1], self.home) for row in rows}
+        resources = {row.id: resource_of(row, survivors[row.patient_key][1], self.home) for row in rows}
+        return resources | as_latest(rows, self.connection, self.people, self.routes, self.home)
 
     def containers(self, routes: Sequence[Route]) -> dict[str, Resource]:
         """SubmissionSets and Folders that nothing but their patient speaks for."""

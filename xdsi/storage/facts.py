@@ -16,9 +16,9 @@ from xdsi.storage.wording import long_status
 
 RESOURCE_COLUMNS: Final = (
     t.c.patient_key, t.c.id, t.c.unique_id, t.c.repository_unique_id, t.c.status, t.c.creation_time,
-    t.c.service_start_time, t.c.service_stop_time, t.c.home_community_id, t.c.facts,
+    t.c.service_start_time, t.c.service_stop_time, t.c.home_community_id, t.c.facts, t.c.logical_id, t.c.latest,
 )  # fmt: skip
-"""What `resource_of` reads."""
+"""What `resource_of` reads, and which version it is."""
 
 _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _read = json.JSONDecoder().decode

@@ -29,7 +29,7 @@ from xdsi.storage.wording import KINDS
 
 _RESOURCES: Final = (
     select(*RESOURCE_COLUMNS)
-    .where(at_places(t.document_entry))
+    .where(at_places(t.document_entry), t.document_entry.c.latest)
     .order_by(t.document_entry.c.creation_time.desc(), t.document_entry.c.id.desc())
 )
 _TARGETING: Final = select(t.association.c.id, t.association.c.patient_key).where(
@@ -225,7 +225,7 @@ class SqlSession:
         return [found[id_] for id_ in ids if id_ in found]
 
     def resources_by_unique_id(self, requests: Sequence[tuple[str, str]]) -> Sequence[Resource]:
-        """For (repositoryUniqueId, uniqueId) pairs, every DocumentEntry (any status) as consent sees it."""
+        """For (repositoryUniqueId, uniqueId) pairs, the latest version of every DocumentEntry (any status)."""
         routes = self._routes.find((unique_id for _, unique_id in requests), IdKind.UNIQUE)
         wanted = set(requests)
         return [

@@ -13,6 +13,7 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.stored_query import FoundObject, ObjectKind, StoredQuery, Value
 from xdsi.spec import uuids
 from xdsi.storage.facts import resource_of
+from xdsi.storage.former import as_latest
 from xdsi.storage.people import People
 from xdsi.storage.prepared import Prepared
 from xdsi.storage.routes import Routes, place_binds
@@ -93,13 +94,15 @@ class Finder:
         letter = LETTERS[kind]
         if kind is ObjectKind.ASSOCIATION:
             self.routes.note_ends(rows)
+        of_entries = rows if kind is ObjectKind.DOCUMENT_ENTRY else ()
+        instead = as_latest(of_entries, self.connection, self.people, self.routes, self.home)
         objects = []
         for row in rows:
             self.routes.note(row.id, letter, row.patient_key)
             key, patient = survivors[row.patient_key]
             home = row.home_community_id or self.home
             if kind is ObjectKind.DOCUMENT_ENTRY:
-                resource = resource_of(row, patient, self.home)
+                resource = instead.get(row.id) or resource_of(row, patient, self.home)
                 one = FoundObject(id=row.id, kind=kind, patient_key=key, home_community_id=home, resource=resource)
             elif kind is ObjectKind.ASSOCIATION:
                 one = FoundObject(

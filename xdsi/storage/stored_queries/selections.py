@@ -119,7 +119,7 @@ _EXCLUDE: Final = EXTENSIONS[uuids.FIND_DOCUMENTS_EXCLUDE].parameters
 ENTRIES: Final = Selection(
     table=t.document_entry,
     kind=ObjectKind.DOCUMENT_ENTRY,
-    columns=(*RESOURCE_COLUMNS, _d.logical_id),
+    columns=RESOURCE_COLUMNS,
     newest=_d.creation_time,
     criteria=(
         *_ENTRY_CRITERIA,
