@@ -43,3 +43,11 @@ def test_pages_that_are_not_there() -> None:
     client = operations({}, Metrics()).test_client()
     assert client.get("/none").status_code == 404
     assert client.get("/").status_code == 200
+
+
+def test_the_first_page_names_the_services() -> None:
+    services = {"https://hub.example/services/registry": "Document Registry"}
+    got = operations({}, Metrics(), services=services).test_client().get("/")
+    assert got.text.splitlines() == [
+        "xdsi is running", "https://hub.example/services/registry?wsdl  Document Registry",
+    ]  # fmt: skip

@@ -139,7 +139,9 @@ class Parts(ActorParts):
     @cached_property
     def pages(self) -> Flask:
         """The web pages."""
-        return operations(self.ready(), self.metrics)
+        roles = [actor.role for actor in self.actors()]
+        services = {self.site.endpoint(role.path): role.name for role in roles}
+        return operations(self.ready(), self.metrics, services=services)
 
     def ready(self) -> Mapping[str, Callable[[], str]]:
         """The checks of `/health/ready`."""

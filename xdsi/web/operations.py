@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from flask import Flask, Response, jsonify
 
@@ -46,8 +47,10 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def operations(checks: Mapping[str, Check], metrics: Metrics) -> Flask:
-    """The pages; `checks` are named and run at each request of `/health/ready`."""
+def operations(
+    checks: Mapping[str, Check], metrics: Metrics, *, services: Mapping[str, str] = MappingProxyType({})
+) -> Flask:
+    """The pages; `checks` are named and run at each request of `/health/ready`, `services` are names by URL."""
     app = Flask("xdsi.web")
 
     @app.get("/health/live")
@@ -67,7 +70,7 @@ def operations(checks: Mapping[str, Check], metrics: Metrics) -> Flask:
 
     @app.get("/")
     def index() -> Response:
-        text = "xdsi is running; SOAP services answer under /services/, each with ?wsdl\n"
-        return Response(text, mimetype="text/plain")
+        lines = ["xdsi is running", *(f"{url}?wsdl  {name}" for url, name in services.items())]
+        return Response("\n".join(lines) + "\n", mimetype="text/plain")
 
     return app
