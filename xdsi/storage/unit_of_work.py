@@ -1,8 +1,8 @@
 """Group commit for SQLite: writers of one process take turns, and those who queue share one durable commit.
 
 SQLite has one writer at a time and flushes the disk at every commit; sixteen clients at once would wait for sixteen
-flushes. Each unit of work runs in a savepoint of the group's transaction, so it is still all or nothing, and returns
-only when the commit that carries it is durable.
+flushes. Each unit of work after the first runs in a savepoint of the group's transaction, so it is still all or
+nothing, and returns only when the commit that carries it is durable.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SharedCommit:
         self._writer = threading.get_ident()
         try:
             group = self._group = self._group or self._begin()
-            with self._savepoint(group):
+            with self._member(group):
                 yield group.connection
         finally:
             self._writer = 0
@@ -98,9 +98,17 @@ class SharedCommit:
             raise
 
     @contextmanager
-    def _savepoint(self, group: _Group) -> Iterator[None]:
-        savepoint = group.connection.begin_nested()
+    def _member(self, group: _Group) -> Iterator[None]:
         group.members += 1
+        if group.members == 1:
+            # The first needs no savepoint: with it goes the transaction, which is nobody else's yet.
+            try:
+                yield
+            except BaseException:
+                group.broken = True
+                raise
+            return
+        savepoint = group.connection.begin_nested()
         try:
             yield
             savepoint.commit()
