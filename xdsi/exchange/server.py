@@ -85,7 +85,7 @@ def run(
 
     Raises SoapFault where the answer is a fault.
     """
-    base = replace(_facts(actor, transaction, caller, trace, Side.SERVER), reply_to=reply_to)
+    base = _facts(actor, transaction, caller, trace, Side.SERVER, reply_to)
     asked: list[Any] = []
     try:
         response = _respond(actor, transaction, message, caller, base, trace, asked)
@@ -257,21 +257,20 @@ def _described(
     outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
     if isinstance(outcome, Outcome) and outcome.errors and not facts.outcome_description:
         facts = replace(facts, outcome_description=outcome.errors[0].context)
-    decided = list(zip(located.resources, decisions, strict=False))
-    return replace(
-        facts,
-        denied=tuple((resource.unique_id, decision) for resource, decision in decided if not decision.permit),
-        emergency=facts.emergency or any(one.permit and one.rule == BREAK_GLASS for one in decisions),
-    )
+    decided = zip(located.resources, decisions, strict=False)
+    denied = tuple((resource.unique_id, decision) for resource, decision in decided if not decision.permit)
+    emergency = facts.emergency or any(one.permit and one.rule == BREAK_GLASS for one in decisions)
+    return replace(facts, denied=denied, emergency=emergency) if denied or emergency else facts
 
 
 def _facts(
-    actor: Actor, transaction: Transaction[Any, Any], caller: Caller, trace: Trace, side: Side
+    actor: Actor, transaction: Transaction[Any, Any], caller: Caller, trace: Trace, side: Side, reply_to: str = ""
 ) -> ExchangeFacts:
     return ExchangeFacts(
         transaction=transaction.number,
         side=side,
         endpoint=actor.site.endpoint(actor.role.path),
+        reply_to=reply_to,
         site=actor.site,
         peer_address=caller.peer.address,
         node=caller.peer.node,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
 from xdsi.domain.audit import (
@@ -33,11 +34,13 @@ DOCUMENTS_IN_A_MESSAGE = 50
 INSTANCES_IN_A_MESSAGE = 100
 
 
+@cache
 def code(term: table.Term) -> Code:
     """A table's term as a value of the domain."""
     return Code(term.code, term.system, term.text)
 
 
+@lru_cache(maxsize=16)
 def source(site: AuditSite) -> AuditSource:
     """The system that reports."""
     return AuditSource(
@@ -53,6 +56,7 @@ def description(text: str, trace: str) -> str:
     return text if mark in text else f"{text} {mark}".strip()
 
 
+@lru_cache(maxsize=1024)
 def network_type(address: str) -> str:
     """NetworkAccessPointTypeCode: 2 for an IP address, 1 for a name, empty without an address."""
     if not address:

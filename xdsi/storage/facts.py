@@ -48,14 +48,42 @@ def facts_of(entry: DocumentEntry, source_id: str) -> str:
 
 def resource_of(row: Any, patient: PatientId, home: str) -> Resource:
     """The entry of a row with RESOURCE_COLUMNS; `home` counts where the entry names no home of its own."""
+    return _resource(
+        row.id,
+        row.unique_id,
+        row.repository_unique_id,
+        row.status,
+        row.creation_time,
+        row.service_start_time,
+        row.service_stop_time,
+        row.home_community_id or home,
+        row.facts,
+        patient,
+    )
+
+
+# Who looks at a patient asks more than once: for the list, for documents, for each study's images.
+@lru_cache(maxsize=5_000)
+def _resource(
+    entry_uuid: str,
+    unique_id: str,
+    repository_unique_id: str,
+    status: str,
+    creation_time: str,
+    service_start_time: str,
+    service_stop_time: str,
+    home_community_id: str,
+    facts: str,
+    patient: PatientId,
+) -> Resource:
     single, confidentiality, events, institutions, persons, authenticator, references, source_patient, source = _read(
-        row.facts
+        facts
     )
     class_code, type_code, format_code, facility, practice = single
     return Resource(
-        unique_id=row.unique_id,
-        repository_unique_id=row.repository_unique_id,
-        entry_uuid=row.id,
+        unique_id=unique_id,
+        repository_unique_id=repository_unique_id,
+        entry_uuid=entry_uuid,
         patient=patient,
         class_code=_code(*class_code) if class_code else None,
         type_code=_code(*type_code) if type_code else None,
@@ -69,12 +97,12 @@ def resource_of(row: Any, patient: PatientId, home: str) -> Resource:
         legal_authenticator=_instance(*authenticator[0]) if authenticator else None,
         reference_ids=tuple(references),
         source_patient_id=source_patient,
-        creation_time=row.creation_time,
-        service_start_time=row.service_start_time,
-        service_stop_time=row.service_stop_time,
-        home_community_id=row.home_community_id or home,
+        creation_time=creation_time,
+        service_start_time=service_start_time,
+        service_stop_time=service_stop_time,
+        home_community_id=home_community_id,
         source_id=source,
-        availability_status=long_status(row.status),
+        availability_status=long_status(status),
     )
 
 

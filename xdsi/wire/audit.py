@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from lxml import etree
 
@@ -90,12 +91,12 @@ def _instant(time: datetime) -> str:
 
 def _code(tag: str, code: Code) -> str:
     # originalText is required; a code without a display name stands for itself.
-    return _empty(
-        tag,
-        csd_code=_always(code.code),
-        codeSystemName=_always(code.scheme),
-        originalText=_always(code.display or code.code),
-    )
+    return _coded(tag, code.code, code.scheme, code.display or code.code)
+
+
+@lru_cache(maxsize=4096)
+def _coded(tag: str, code: str, scheme: str, text: str) -> str:
+    return _empty(tag, csd_code=_always(code), codeSystemName=_always(scheme), originalText=_always(text))
 
 
 def _participant(who: ActiveParticipant) -> str:

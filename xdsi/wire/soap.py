@@ -6,6 +6,7 @@ is spoken: an answer goes nowhere but back on the connection of its request.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -29,6 +30,7 @@ _REPLY = frozenset({"", WSA + "/reply"})
 _CODES = frozenset({"Sender", "Receiver", "MustUnderstand", "VersionMismatch", "DataEncodingUnknown"})
 _PREFIXES = {SOAP: "soap", WSA: "wsa"}
 _CLOSING = b"</soap:Body></soap:Envelope>"
+_INSTRUCTION = re.compile(rb"<\?(?!xml\s)")
 _INSTRUCTIONS = etree.XPath("boolean(//processing-instruction())")
 
 _Blocks: TypeAlias = dict[str, list[etree._Element]]
@@ -55,7 +57,7 @@ class Envelope:
 
 def read_envelope(raw: bytes, *, limit: int = xml.LIMIT, huge: bool = False) -> Envelope:
     """A request. MalformedMessage when it is not XML we take; SoapFault when SOAP or WS-Addressing forbid it."""
-    envelope, ours = _read(xml.parse(raw, limit=limit, huge=huge))
+    envelope, ours = _read(xml.parse(raw, limit=limit, huge=huge), raw)
     for name in ("ReplyTo", "FaultTo"):
         if _endpoint(ours, name) not in ("", WSA_ANONYMOUS, _NONE):
             raise _addressing("OnlyAnonymousAddressSupported", f"wsa:{name} must be the anonymous address")
@@ -71,7 +73,7 @@ def read_reply(raw: bytes, *, limit: int = xml.LIMIT, huge: bool = False) -> Env
     # An answer may list ten thousand entries; who was asked is trusted to that extent.
     root = xml.parse(raw, limit=limit, huge=huge, max_markup=limit)
     try:
-        envelope, _ = _read(root)
+        envelope, _ = _read(root, raw)
     except SoapFault as wrong:
         raise MalformedMessage(f"not an acceptable answer: {wrong.reason}", location="SOAP envelope") from None
     for child in envelope.body:
@@ -89,13 +91,14 @@ def message_id_of(raw: bytes, *, limit: int = xml.LIMIT, huge: bool = False) -> 
     return "" if found is None else xml.content(found)
 
 
-def _read(root: etree._Element) -> tuple[Envelope, _Blocks]:
-    """The envelope, and those of its header blocks that are meant for us."""
+def _read(root: etree._Element, raw: bytes) -> tuple[Envelope, _Blocks]:
+    """The envelope, and those of its header blocks that are meant for us; `raw` is what it was parsed from."""
     if root.tag != _ENVELOPE:
         if etree.QName(root).localname == "Envelope":
             raise SoapFault("VersionMismatch", "only SOAP 1.2 is spoken here")
         raise SoapFault("Sender", "not a SOAP envelope")
-    if _INSTRUCTIONS(root):
+    # Threads that evaluate an expression wait for each other: only where there may be one, or in UTF-16.
+    if (_INSTRUCTION.search(raw) or b"\0" in raw[:4]) and _INSTRUCTIONS(root):
         raise SoapFault("Sender", "processing instructions are not allowed in SOAP")
     parts = _elements(root)
     if [part.tag for part in parts] not in ([_HEADER, _BODY], [_BODY]):
