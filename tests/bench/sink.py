@@ -1,0 +1,44 @@
+"""How fast an answer arrives: curl, which throws it away."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.processes import Server
+
+CIPHER = "TLS_AES_256_GCM_SHA384"
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Asks for one thing again and again; `request` is posted, without one it is a GET."""
+
+    path: str
+    request: Path | None = None
+    pki: Path | None = None
+
+    def rate(self, server: Server) -> float:
+        """Megabytes (10^6) a second from the connection to the last byte."""
+        size, seconds = self._take(server, Path("/dev/null"))
+        return size / seconds / 1e6
+
+    def keep(self, server: Server, file: Path) -> int:
+        """Write one answer to a file; returns its size."""
+        return self._take(server, file)[0]
+
+    def _take(self, server: Server, file: Path) -> tuple[int, float]:
+        command = ["curl", "-sS", "-o", file, "-w", "%{http_code} %{size_download} %{time_total}"]
+        if self.request is not None:
+            command += ["--data-binary", f"@{self.request}", "-H", "Expect:"]
+            command += ["-H", "Content-Type: application/soap+xml; charset=UTF-8"]
+        if self.pki is not None:
+            command += ["--cert", self.pki / "consumer.pem", "--key", self.pki / "consumer.key"]
+            command += ["--cacert", self.pki / "ca.pem", "--tls13-ciphers", CIPHER, "--tlsv1.3"]
+        command.append(server.url + self.path)
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True, timeout=120)
+        status, size, seconds = done.stdout.split()
+        if status != "200":
+            raise RuntimeError(f"{server.url}{self.path}: status {status}")
+        return int(size), float(seconds)
