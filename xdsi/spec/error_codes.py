@@ -89,7 +89,7 @@ CODES: Final[Mapping[str, ErrorCode]] = {
         _row("XDSUnknownPatientId", "SQ P R XGQ", context="the patient id"),
         _row("XDSUnknownRepositoryId", "RS XGR RD IMG"),
         _row("XDSUnknownStoredQuery", "SQ XGQ"),
-        _row("XDSMetadataUpdateError", "U"),
+        _row("XDSMetadataUpdateError", "U RU"),
         _row("XDSPatientIDReconciliationError", "U RU"),
         _row("XDSMetadataUpdateOperationError", "U"),
         _row("XDSMetadataVersionError", "U RU"),

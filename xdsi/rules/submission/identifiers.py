@@ -6,11 +6,11 @@ ITI TF-2 3.42.4.1.3.3.1 (uniqueIds, patient ids), 3.61.4.1.3 (On-Demand entries)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xdsi.domain.codes import CodeSets
 from xdsi.domain.identifiers import PatientId
-from xdsi.domain.metadata import DocumentEntry
+from xdsi.domain.metadata import DocumentEntry, Folder, SubmissionSet
 from xdsi.domain.outcome import Problem
 from xdsi.rules.submission.context import Context, problem
 from xdsi.rules.submission.structure import METADATA_ERROR
@@ -18,20 +18,30 @@ from xdsi.rules.submission.structure import METADATA_ERROR
 
 def check_unique_ids(context: Context) -> Iterator[Problem]:
     """Each uniqueId once in the request, and new to the registry but for the same document submitted anew."""
+    yield from check_request(context)
+    yield from check_packages(context, [one for one in context.identified if not isinstance(one, DocumentEntry)])
+    yield from _check_entries(context)
+
+
+def check_request(context: Context) -> Iterator[Problem]:
+    """Each uniqueId once in the request."""
     for unique_id, count in Counter(one.unique_id for one in context.identified if one.unique_id).items():
         if count > 1:
             text = f"uniqueId {unique_id} occurs {count} times in the submission"
             code = "XDSRegistryDuplicateUniqueIdInMessage"
             yield Problem(code, text, location=unique_id, rule="SUBMISSION.uniqueId.twice")
-    packages = [one for one in context.identified if one.unique_id and not isinstance(one, DocumentEntry)]
-    taken = context.facts.kinds_by_unique_id([one.unique_id for one in packages]) if packages else {}
+
+
+def check_packages(context: Context, packages: Sequence[SubmissionSet | Folder]) -> Iterator[Problem]:
+    """The uniqueId of a new SubmissionSet or Folder is new to the registry."""
+    unique_ids = [one.unique_id for one in packages if one.unique_id]
+    taken = context.facts.kinds_by_unique_id(unique_ids) if unique_ids else {}
     for package in packages:
         kinds = taken.get(package.unique_id)
         if kinds:
             kind = type(package).__name__
             text = f"{kind} uniqueId {package.unique_id} is that of a registered {' and '.join(sorted(kinds))}"
             yield problem("XDSDuplicateUniqueIdInRegistry", package, "uniqueId.registered", text)
-    yield from _check_entries(context)
 
 
 def _check_entries(context: Context) -> Iterator[Problem]:

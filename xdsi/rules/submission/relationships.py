@@ -92,7 +92,7 @@ def _check_folders(context: Context) -> Iterator[Problem]:
         yield from _check_patients(context, association, folder, entry, what)
 
 
-def check_patient_of_request(context: Context) -> Iterator[Problem]:
+def check_patient_of_request(context: Context, code: str = OTHER_PATIENT) -> Iterator[Problem]:
     """All patient ids of the request are that of its SubmissionSet (4.1.4)."""
     sets = context.submission.submission_sets
     if len(sets) != 1 or not sets[0].patient_id:
@@ -104,4 +104,4 @@ def check_patient_of_request(context: Context) -> Iterator[Problem]:
                 f"patientId of {one.entry_uuid} is {one.patient_id}; its SubmissionSet {own.entry_uuid} is of patient"
                 f" {own.patient_id}"
             )
-            yield problem(OTHER_PATIENT, one, "patientId.set", text)
+            yield problem(code, one, "patientId.set", text)

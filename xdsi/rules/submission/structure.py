@@ -6,7 +6,7 @@ ITI TF-3 4.1.4 (submission request), 4.2.1.5, 4.2.2 (associations); ITI TF-2 3.4
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
 from xdsi.domain.outcome import Problem
@@ -21,20 +21,28 @@ _TYPES = uuids.RELATIONSHIPS | {uuids.HAS_MEMBER}
 
 def check(context: Context, column: Column) -> Iterator[Problem]:
     """Number and kind of objects, and how the SubmissionSet is linked to them."""
+    yield from check_set(context)
     yield from _check_content(context)
     yield from _check_object_types(context, column)
-    yield from _check_ids(context)
+    yield from check_ids(context)
+    yield from _check_first_versions(context)
     for association in context.submission.associations:
-        yield from _check_association(context, association)
+        yield from check_form(context, association, _TYPES)
+        yield from _check_ends(context, association)
+        yield from check_status(context, association)
     yield from _check_linkage(context)
+
+
+def check_set(context: Context) -> Iterator[Problem]:
+    """There is one SubmissionSet."""
+    count = len(context.submission.submission_sets)
+    if count != 1:
+        text = f"the submission has {count} SubmissionSets; it must have exactly one"
+        yield Problem(METADATA_ERROR, text, rule="SUBMISSION.set")
 
 
 def _check_content(context: Context) -> Iterator[Problem]:
     submission = context.submission
-    count = len(submission.submission_sets)
-    if count != 1:
-        text = f"the submission has {count} SubmissionSets; it must have exactly one"
-        yield Problem(METADATA_ERROR, text, rule="SUBMISSION.set")
     if not (submission.document_entries or submission.folders or any(context.members_of_folders())):
         text = "the submission has no DocumentEntry, no Folder and no Folder membership; it must have at least one"
         yield Problem(METADATA_ERROR, text, rule="SUBMISSION.empty")
@@ -54,18 +62,23 @@ def _check_object_types(context: Context, column: Column) -> Iterator[Problem]:
         yield Problem(METADATA_ERROR, text, rule="SUBMISSION.on-demand")
 
 
-def _check_ids(context: Context) -> Iterator[Problem]:
+def check_ids(context: Context) -> Iterator[Problem]:
+    """Each object has an id of its own."""
     for id_, count in Counter(one.entry_uuid for one in context.submission.objects).items():
         if count > 1:
             text = f"{count} objects have the id {id_}"
             yield Problem(METADATA_ERROR, text, location=id_, rule="SUBMISSION.id.twice")
+
+
+def _check_first_versions(context: Context) -> Iterator[Problem]:
     for entry in context.members:
         if entry.logical_id and entry.logical_id != entry.entry_uuid:
             text = f"logicalID (lid) of {entry.entry_uuid} is {entry.logical_id}; a first version has its own id"
             yield problem(METADATA_ERROR, entry, "logicalID.first", text)
 
 
-def _check_association(context: Context, association: Association) -> Iterator[Problem]:
+def check_form(context: Context, association: Association, types: Collection[str]) -> Iterator[Problem]:
+    """An Association has a type that may be used here and two ends, of which none is the SubmissionSet as target."""
     id_ = association.entry_uuid
     for value, name in (
         (association.type, "associationType"),
@@ -74,7 +87,7 @@ def _check_association(context: Context, association: Association) -> Iterator[P
     ):
         if not value:
             yield problem(METADATA_ERROR, association, f"{name}.required", f"{name} of {id_} is missing")
-    if association.type and association.type not in _TYPES:
+    if association.type and association.type not in types:
         text = f"associationType of {id_} is {association.type}, which is not one that a submission may use"
         yield problem(METADATA_ERROR, association, "associationType", text)
     if association.source and association.source == association.target:
@@ -82,20 +95,23 @@ def _check_association(context: Context, association: Association) -> Iterator[P
     if context.is_own_set(association.target):
         text = f"{id_} has the SubmissionSet as its target; a SubmissionSet is never a target"
         yield problem(METADATA_ERROR, association, "target.set", text)
+    if association.type == uuids.HAS_MEMBER and association.documentation is not None:
+        text = f"{id_} is a HasMember with an association documentation, which only relationships may have"
+        yield problem(METADATA_ERROR, association, "documentation", text)
+
+
+def _check_ends(context: Context, association: Association) -> Iterator[Problem]:
+    id_ = association.entry_uuid
     if association.type == uuids.HAS_MEMBER:
         yield from _check_has_member(context, association)
     elif association.type in _TYPES and context.is_own_set(association.source):
         text = f"{id_} is a {name_of(association.type)} from the SubmissionSet, which has only HasMember associations"
         yield problem(METADATA_ERROR, association, "source.set", text)
-    yield from _check_status(context, association)
 
 
 def _check_has_member(context: Context, association: Association) -> Iterator[Problem]:
     source, target = context.find(association.source), context.find(association.target)
     id_ = association.entry_uuid
-    if association.documentation is not None:
-        text = f"{id_} is a HasMember with an association documentation, which only relationships may have"
-        yield problem(METADATA_ERROR, association, "documentation", text)
     if isinstance(source, Folder):
         if target is not None and not isinstance(target, DocumentEntry):
             text = f"{id_} puts {_kind(target)} {association.target} into a Folder, which holds DocumentEntries only"
@@ -121,7 +137,7 @@ def _is_folder_membership(context: Context, association: Association) -> bool:
     )
 
 
-def _check_status(context: Context, association: Association) -> Iterator[Problem]:
+def check_status(context: Context, association: Association) -> Iterator[Problem]:
     """SubmissionSetStatus: by value or by reference (4.2.2.1.2)."""
     values, id_ = association.submission_set_status, association.entry_uuid
     linked = association.type == uuids.HAS_MEMBER and context.is_own_set(association.source)
