@@ -13,7 +13,11 @@ HEAD = """# Configuration
 One TOML file, named by `--config` or `XDSI_CONFIG`; without one, the defaults below. A key is also read from the
 environment, which wins: `[server] port` is `XDSI_SERVER__PORT`. Lists and tables are written there as JSON
 (`XDSI_SERVER__ACTORS='["registry"]'`); a section that can be repeated, `[[node]]`, is read from the file only.
-An unknown key or a wrong value is refused with its line; `xdsi config check` reads everything the settings name.
+Relative paths are relative to the folder in which a command is started.
+
+An unknown key or a wrong value is refused with its line. `xdsi config check` reads everything the settings name and
+tells every mistake; `xdsi serve` does the same before it listens. Settings of a hub, a hospital and a consumer that
+belong together are in `docs/getting-started.md`.
 
 """
 

@@ -100,11 +100,24 @@ audiences = ["urn:oid:2.999.1", "urn:oid:2.999.2"]
         ("node = 3", "xdsi.toml:1: node must be a list"),
         ("[consumer]\nrepositories = 3", "xdsi.toml:2: consumer.repositories must be a table of text values"),
         ('[consumer.repositories]\n"2.9" = 3', "xdsi.toml:1: consumer.repositories must be a table of text values"),
+        ("[repository]\nregistry_url = 'https//hub.example/x'",
+         "xdsi.toml:2: repository.registry_url is 'https//hub.example/x'; valid: https://host:port/path"),
+        ("[consumer]\nsources = { '2.9' = 'hub.example' }",
+         "xdsi.toml:2: consumer.sources has 'hub.example'; valid: https://host:port/path"),
+        ("[audit]\nsend = 'syslog:x'", "xdsi.toml:2: audit.send is 'syslog:x'; valid: tls://host:6514"),
         ("[server\nport = 1", "xdsi.toml: not TOML: "),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     assert refusal(tmp_path, text).startswith(message)
+
+
+def test_every_mistake_is_told(tmp_path: Path) -> None:
+    text = "[server]\nport = 'x'\ncolour = 1\nactors = ['pacs', 'ris']\n"
+    text += f"[[node]]\nname = 'a'\n[[node]]\nsha256 = '{SHA}'\n"
+    assert [line.partition(": ")[0] for line in refusal(tmp_path, text, XDSI_DOMAIN__CODES="1").splitlines()] == [
+        "xdsi.toml:3", "xdsi.toml:2", "xdsi.toml:4", "xdsi.toml:4", "xdsi.toml:5", "xdsi.toml:7",
+    ]  # fmt: skip
 
 
 def test_the_line_is_that_of_the_section_which_is_wrong(tmp_path: Path) -> None:
@@ -200,7 +213,7 @@ def test_settings_in_order(capsys: pytest.CaptureFixture[str], tmp_path: Path, m
 def test_the_file_may_be_named_by_a_variable(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    (tmp_path / "x.toml").write_text("[server]\nport = 1\npublic_url = 'https://hub.example/'")
+    (tmp_path / "x.toml").write_text("[domain]\nprofile = 'open'\n[server]\npublic_url = 'https://hub.example/'")
     monkeypatch.setenv("XDSI_CONFIG", str(tmp_path / "x.toml"))
     assert checked(capsys)[1]["items"] == [{"base_url": "https://hub.example"}]
 
@@ -213,7 +226,7 @@ FILE = '"/no/such.pem"'
     [
         ("[server]\nport = 'x'", ":2: server.port must be a whole number"),
         (f"[tls]\ncertificate = {FILE}", "tls.certificate needs tls.key and tls.client_ca"),
-        (f"[tls]\ncertificate = {FILE}\nkey = {FILE}\nclient_ca = {FILE}", "TLS files cannot be used"),
+        (f"[tls]\ncertificate = {FILE}\nkey = {FILE}\nclient_ca = {FILE}", "TLS: certificate /no/such.pem cannot"),
         (f"[[saml.issuer]]\nname = 'a'\ncertificates = [{FILE}]", "saml.issuer.certificates: /no/such.pem cannot be"),
         (f"[consent]\nsigner_ca = {FILE}", "consent.signer_ca: /no/such.pem cannot be read: No such file"),
         (f"[consent]\ndecision_trust = [{FILE}]", "consent.decision_trust: /no/such.pem cannot be read"),
@@ -222,6 +235,17 @@ FILE = '"/no/such.pem"'
         (f"[imaging_source]\npatient_ids = {FILE}", "imaging_source.patient_ids: /no/such.pem"),
         ("[server]\nactors = ['imaging-source']", "imaging_source.pacs is ''; valid: folder:/path"),
         ("[server]\nactors = ['imaging-source']\n[imaging_source]\npacs = 'folder:/no/such'", "is not a folder"),
+        ("[server]\naddress = '0.0.0.0'", "server.address is 0.0.0.0: without TLS only loopback addresses"),
+        ("[server]\naddress = 'hub.example'", "server.address is 'hub.example'; valid: an IP address"),
+        ("[server]\nactors = ['authorization']", "the actor authorization signs its answers: it needs tls.certificate"),
+        ("[server]\nactors = ['repository']", "a repository without a registry beside it needs"),
+        ("[server]\nactors = ['imaging-source']\n[imaging_source]\ndecision_url = 'https://hub.example/a'",
+         "consent.decision_trust names who signs them; it is empty"),
+        ("[audit]\nlisten = 6514", "audit.listen needs tls.certificate"),
+        ("[audit]\nsend = 'tls://hub.example'", "audit.send needs tls.certificate"),
+        (f"[consumer]\nassertion = {FILE}", "consumer.assertion: /no/such.pem cannot be read"),
+        (f"[[node]]\nname = 'a'\nsha256 = '{SHA}'\npermits = ['RAD-68']",
+         "node.permits of 'a' has 'RAD-68'; valid: *, ITI-18,"),
         ("[tls]\nproxy_header = 'X-Cert'\nproxy_addresses = ['proxy.example']", "tls.proxy_addresses: "),
         (f"[[node]]\nname = 'a'\nsha256 = '{SHA}'\n[[node]]\nname = 'b'\nsha256 = '{SHA}'",
          "node.sha256: 'a' and 'b' have the same certificate"),
@@ -236,6 +260,19 @@ def test_what_the_settings_name_must_be_there(
     assert (status, answer["status"]) == (1, "failed")
     assert message in answer["message"]
     assert answer["message"].startswith("settings: ")
+
+
+def test_everything_that_is_wrong_is_told_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "xdsi.toml"
+    file.write_text(
+        f"[server]\nactors = ['imaging-source']\n[tls]\ncertificate = {FILE}\n[consent]\nsigner_ca = {FILE}\n"
+    )
+    _, answer = checked(capsys, "--config", str(file))
+    assert answer["message"].splitlines() == [
+        "settings: tls.certificate needs tls.key and tls.client_ca",
+        "settings: imaging_source.pacs is ''; valid: folder:/path",
+        "settings: consent.signer_ca: /no/such.pem cannot be read: No such file or directory",
+    ]
 
 
 def test_certificates_are_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

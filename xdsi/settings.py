@@ -40,7 +40,7 @@ class Server:
 
     address: str = _key("address to listen on", "127.0.0.1")
     port: int = _key("port to listen on", 8443, check="port")
-    public_url: str = _key("base URL that peers use; empty: made from address and port", "")
+    public_url: str = _key("base URL that peers use; empty: made from address and port", "", check="url")
     operations_port: int = _key("port of health and metrics alone, plain HTTP on loopback; 0: none", 0, check="port")
     data_dir: Path = _key("folder of everything this process keeps", Path("xdsi-data"))
     workers: int = _key("worker processes (SQLite: keep 1)", 1, check="count")
@@ -51,6 +51,7 @@ class Server:
         choices=("registry", "repository", "imaging-source", "identity", "authorization"),
     )
     mllp_port: int = _key("port of the HL7 v2 feed (ITI-8), TLS where the server has TLS; 0: none", 0, check="port")
+    trace_days: int = _key("how long `xdsi explain` can tell of an exchange, in days", 30)
     record_dir: str = _key("folder that keeps every SOAP message received and answered; empty: none", "")
 
 
@@ -76,7 +77,7 @@ class Registry:
 
     database: str = _key("SQLAlchemy URL; empty: SQLite in data_dir", "")
     strictness: str = _key(
-        "what happens on unknown query parameters and value-set violations",
+        "what happens where metadata break rules on value sets and on forms that senders often miss",
         "reject",
         choices=("off", "log", "warn", "reject"),
     )
@@ -89,9 +90,9 @@ class Repository:
 
     unique_id: str = _key("repositoryUniqueId, an OID", "2.999.1.2", check="oid")
     store: str = _key("where documents lie: file:///path; empty: in data_dir", "")
-    registry_url: str = _key("ITI-42 endpoint; empty: the registry of this process", "")
+    registry_url: str = _key("ITI-42 endpoint; empty: the registry of this process", "", check="url")
     check_manifests: bool = _key("refuse a KOS whose patient is not the entry's sourcePatientId", True)
-    decision_url: str = _key("ITI-79 endpoint that decides on retrieval; empty: this process", "")
+    decision_url: str = _key("ITI-79 endpoint that decides on retrieval; empty: this process", "", check="url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,18 +101,18 @@ class ImagingSource:
 
     retrieve_location_uid: str = _key("OID by which manifests name this source", "2.999.1.3", check="oid")
     retrieve_ae_title: str = _key("AE title named in manifests", "XDSI")
-    retrieve_url: str = _key("WADO-RS base URL named in manifests; empty: none", "")
+    retrieve_url: str = _key("WADO-RS base URL named in manifests; empty: none", "", check="url")
     pacs: str = _key("where the images are: folder:/path", "")
-    repository_url: str = _key("ITI-41 endpoint that manifests are published to", "")
+    repository_url: str = _key("ITI-41 endpoint that manifests are published to", "", check="url")
     repository_unique_id: str = _key("repositoryUniqueId of that repository", "2.999.1.2", check="oid")
-    registry_url: str = _key("ITI-18 endpoint where the hospital finds its published manifests", "")
+    registry_url: str = _key("ITI-18 endpoint where the hospital finds its published manifests", "", check="url")
     organization_id: str = _key("urn:oid: of the hospital", "urn:oid:2.999.1.9", check="oid-urn")
     organization_name: str = _key("name of the hospital", "Hospital")
     source_id: str = _key("SubmissionSet.sourceId, an OID", "2.999.1.4", check="oid")
     patient_id_authority: str = _key("OID of the hospital's own patient numbers", "2.999.1.5", check="oid")
     patient_ids: str = _key("TOML file: local identifier (CX) = the domain's identifier (CX); empty: none", "")
     accession_authority: str = _key("OID of the hospital's accession numbers", "2.999.1.6", check="oid")
-    decision_url: str = _key("ITI-79 endpoint that decides on images; empty: this process", "")
+    decision_url: str = _key("ITI-79 endpoint that decides on images; empty: this process", "", check="url")
     decision_cache_seconds: float = _key("how long an answer is used again, at most 60", 5.0, check="seconds")
     decision_offline_seconds: float = _key("how much longer while the hub is away", 0.0, check="seconds")
     require_signed_decisions: bool = _key("refuse an ITI-79 answer without a valid signature", True)
@@ -134,7 +135,7 @@ class Node:
     """A system known by its client certificate."""
 
     name: str = _key("name in audit records")
-    sha256: str = _key("SHA-256 of the certificate, hexadecimal", check="sha256")
+    sha256: str = _key("SHA-256 of the certificate (DER), 64 lower-case hexadecimal digits", check="sha256")
     organization_id: str = _key("urn:oid: of its organisation", "")
     permits: tuple[str, ...] = _key("transactions it may start, e.g. ITI-42; * for all", ())
 
@@ -151,7 +152,6 @@ class SamlIssuer:
 class Saml:
     """Identity assertions (ITI-40)."""
 
-    required: bool = _key("refuse requests without an assertion where one is asked for", True)
     audiences: tuple[str, ...] = _key("acceptable Audience values", ("urn:oid:2.999.1",))
     max_lifetime_seconds: int = _key("longest accepted validity", 3600, check="count")
     clock_skew_seconds: int = _key("tolerated difference of clocks", 60, check="seconds")
@@ -179,7 +179,7 @@ class Audit:
     """Audit records (ITI-20)."""
 
     source_id: str = _key("AuditSourceID", "xdsi")
-    send: str = _key("collector to forward to: tls://host:6514; empty: none", "")
+    send: str = _key("collector to forward to: tls://host:6514; empty: none", "", check="syslog")
     listen: int = _key("port of the collector for other nodes' records; 0: none", 0, check="port")
 
 
@@ -187,9 +187,9 @@ class Audit:
 class Consumer:
     """How `xdsi find` and `xdsi fetch` reach a domain."""
 
-    registry_url: str = _key("ITI-18 endpoint", "")
-    repositories: dict[str, str] = _key("repositoryUniqueId -> ITI-43 endpoint", {})
-    sources: dict[str, str] = _key("Retrieve Location UID -> RAD-69 endpoint", {})
+    registry_url: str = _key("ITI-18 endpoint", "", check="url")
+    repositories: dict[str, str] = _key("repositoryUniqueId -> ITI-43 endpoint", {}, check="url")
+    sources: dict[str, str] = _key("Retrieve Location UID -> RAD-69 endpoint", {}, check="url")
     certificate: str = _key("client certificate (PEM)", "")
     key: str = _key("its key", "")
     ca: str = _key("authorities of the servers", "")
@@ -305,19 +305,31 @@ def _names(keys: Keys) -> list[str]:
 def _section(kind: Any, tree: Mapping[str, Any], keys: Keys, where: _Places) -> Any:
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
+    problems: list[str] = []
     for key, value in tree.items():
         if key not in fields:
             known = ", ".join(sorted(fields))
             name = ".".join((*_names(keys), key))
-            raise ConfigurationError(f"{where.of((*keys, key), value)}: unknown key {name!r}; known: {known}")
+            problems.append(f"{where.of((*keys, key), value)}: unknown key {name!r}; known: {known}")
     values: dict[str, Any] = {}
     for name, item in fields.items():
         if name in tree:
-            values[name] = _value(hints[name], tree[name], item, (*keys, name), where)
+            values[name] = _noting(problems, _value, hints[name], tree[name], item, (*keys, name), where)
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             missing = ".".join((*_names(keys), name))
-            raise ConfigurationError(f"{where.of(keys or (name,), dict(tree))}: {missing!r} is required")
+            problems.append(f"{where.of(keys or (name,), dict(tree))}: {missing!r} is required")
+    if problems:
+        raise ConfigurationError("\n".join(problems))
     return kind(**values)
+
+
+def _noting(problems: list[str], read: Callable[..., Any], *arguments: Any) -> Any:
+    """What `read` gives; None where it raises, with its problems among the others."""
+    try:
+        return read(*arguments)
+    except ConfigurationError as error:
+        problems.append(str(error))
+        return None
 
 
 def _value(hint: Any, given: Any, item: dataclasses.Field[Any], keys: Keys, where: _Places) -> Any:
@@ -337,12 +349,21 @@ def _value(hint: Any, given: Any, item: dataclasses.Field[Any], keys: Keys, wher
             raise refusal("must be a list")
         if isinstance(given, _FromEnvironment):
             items = [_FromEnvironment(entry, given.variable) if isinstance(entry, str) else entry for entry in items]
-        if dataclasses.is_dataclass(inner):
-            return tuple(_value(inner, entry, item, (*keys, number), where) for number, entry in enumerate(items))
-        return tuple(_value(inner, entry, item, keys, where) for entry in items)
+        problems: list[str] = []
+        several = dataclasses.is_dataclass(inner)
+        found = tuple(
+            _noting(problems, _value, inner, entry, item, (*keys, number) if several else keys, where)
+            for number, entry in enumerate(items)
+        )
+        if problems:
+            raise ConfigurationError("\n".join(problems))
+        return found
     if origin is dict:
         if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
             raise refusal("must be a table of text values")
+        for text in value.values():
+            if problem := _problem(text, item):
+                raise refusal(f"has {text!r}; valid: {problem}")
         return dict(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -363,6 +384,8 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "port": ("0 to 65535", lambda v: 0 <= v <= 65535),
     "count": ("1 or more", lambda v: v >= 1),
     "seconds": ("0 or more", lambda v: v >= 0),
+    "url": ("https://host:port/path", lambda v: re.fullmatch(r"https?://[^/\s]+(/\S*)?", v) is not None),
+    "syslog": ("tls://host:6514", lambda v: re.fullmatch(r"tls://[^/\s]+", v) is not None),
 }
 
 

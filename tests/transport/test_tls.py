@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from tests import certificates
 from xdsi.domain.errors import ConfigurationError
@@ -41,10 +42,28 @@ def test_a_server_wants_a_certificate_and_new_versions(tmp_path: Path) -> None:
 def test_files_that_cannot_be_used_are_named(tmp_path: Path, missing: str) -> None:
     files = written(tmp_path)
     (tmp_path / missing).write_text("nothing")
-    with pytest.raises(ConfigurationError, match="TLS files cannot be used"):
+    with pytest.raises(ConfigurationError, match=rf"TLS: .*{missing} cannot be used: |TLS: .*{missing} with key"):
         server_context(files)
     (tmp_path / missing).unlink()
-    with pytest.raises(ConfigurationError, match="TLS files cannot be used"):
+    with pytest.raises(ConfigurationError, match=rf"TLS: \w+ \S+{missing} cannot be read: No such file"):
+        server_context(files)
+
+
+def test_a_key_of_another_certificate_is_told(tmp_path: Path) -> None:
+    files = written(tmp_path)
+    (tmp_path / "node.key").write_bytes(certificates.identity("other-node", "2048").key_pem)
+    with pytest.raises(ConfigurationError, match=r"TLS: certificate .*node.pem with key .*node.key .*MISMATCH"):
+        server_context(files)
+
+
+def test_a_key_with_a_pass_phrase_is_refused_rather_than_asked_for(tmp_path: Path) -> None:
+    files = written(tmp_path)
+    key = serialization.load_pem_private_key((tmp_path / "node.key").read_bytes(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+    )
+    (tmp_path / "node.key").write_bytes(locked)
+    with pytest.raises(ConfigurationError, match=r"node\.key is encrypted"):
         server_context(files)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xdsi.app.checking import check
 from xdsi.app.services import Application, Parts
 from xdsi.app.storage import base_url, tls_files, utc_now
 from xdsi.settings import Settings
 from xdsi.storage.recordings import FileRecording
 from xdsi.transport.soap_server import SoapEndpoint
-from xdsi.transport.tls import server_context
 from xdsi.transport.wsgi import compose
 
 __all__ = ["Application", "Parts", "base_url", "build", "check", "prepare", "tls_files", "utc_now"]
@@ -35,21 +35,6 @@ def build(settings: Settings) -> Application:
         for actor in parts.actors()
     ]
     return Application(parts, compose(endpoints, parts.pages, base_url=base_url(settings)))
-
-
-def check(settings: Settings) -> None:
-    """Read all that the settings name, and change nothing; raises ConfigurationError."""
-    parts = Parts(settings)
-    if parts.tls is not None:
-        server_context(parts.tls)
-    parts.require_consent()
-    for read in (
-        "access", "code_sets", "consent_trust", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
-        "peer_of",
-    ):  # fmt: skip
-        getattr(parts, read)
-    if "imaging-source" in settings.server.actors:
-        parts.pacs_folder()
 
 
 def prepare(settings: Settings) -> None:

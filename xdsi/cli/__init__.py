@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load = getattr(given, "load_settings", settings.load)
         result: Result = given.run(given, lambda: load(given.config), terminal)
     except ConfigurationError as error:
-        result = Result(ok=False, message=f"settings: {error}")
+        lines = str(error).splitlines()
+        result = Result(ok=False, message="\n".join(f"settings: {line}" for line in lines))
     except (XdsiError, LookupError, OSError) as error:
         result = Result(ok=False, message=str(error))
     except KeyboardInterrupt:

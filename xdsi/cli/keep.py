@@ -11,9 +11,9 @@ from typing import Any
 from xdsi import app
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.domain.codes import Code
-from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.subject import Subject
+from xdsi.settings import replaced
 from xdsi.transport import pki
 from xdsi.wire.saml_issue import issue_assertion
 
@@ -91,9 +91,14 @@ def add(commands: Any) -> None:
 
 
 def check_settings(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
-    """Read everything that the settings name; the first mistake is told with its line."""
+    """Read everything that the settings name; every mistake is told."""
     settings = load()
-    app.check(settings)
+    checked = settings
+    if given.config is None and not settings.tls.certificate:
+        # The certificate that signs decisions is made by the first `serve`.
+        rest = tuple(one for one in settings.server.actors if one != "authorization")
+        checked = replaced(settings, "server", actors=rest)
+    app.check(checked)
     return Result(message="the settings are in order", items=[{"base_url": app.base_url(settings)}])
 
 
@@ -101,7 +106,7 @@ def init_pki(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) 
     """Make certificates, unless the folder holds some already."""
     folder: Path = given.folder
     if (folder / "ca.key").exists():
-        raise ConfigurationError(f"{folder} holds an authority already")
+        raise FileExistsError(f"{folder} holds an authority already")
     made = pki.create_demonstration(folder)
     rows = [
         {"name": name, "sha256": one.sha256, "certificate": str(one.certificate_file)} for name, one in made.items()
@@ -114,10 +119,10 @@ def make_signer(given: argparse.Namespace, load: LoadSettings, terminal: Termina
     """Make a patient's certificate, unless there is one."""
     folder: Path = given.folder
     if not (folder / "ca.key").exists():
-        raise ConfigurationError(f"{folder} holds no authority; `xdsi pki init {folder}` makes one")
+        raise FileNotFoundError(f"{folder} holds no authority; `xdsi pki init {folder}` makes one")
     name = "patient-" + re.sub(r"[^A-Za-z0-9._-]", "_", given.patient.id)
     if (folder / f"{name}.key").exists():
-        raise ConfigurationError(f"{folder / name}.key exists already")
+        raise FileExistsError(f"{folder / name}.key exists already")
     made = pki.issue_signer(pki.load(folder, "ca"), folder, name, serial_number=given.patient.id)
     files = {"key": str(made.key_file), "certificate": str(made.certificate_file)}
     return Result(message=f"made {made.certificate_file} and {made.key_file}", items=[files])

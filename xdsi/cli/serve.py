@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import ipaddress
 import json
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 
 from xdsi import app, settings
 from xdsi.cli.command import LoadSettings, Result, Terminal
-from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.subject import Peer
 from xdsi.settings import Settings, replaced
 from xdsi.transport import pki
@@ -62,7 +60,6 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
                 f"made certificates to try things out with in {chosen.server.data_dir / 'pki'}: ca, hub (this server), "
                 f"hospital-a, hospital-b, consumer; idp issues assertions as {ISSUER}\n"
             )
-    _check(chosen)
     holder: dict[str, app.Application] = {}
 
     def make() -> WsgiApp:
@@ -78,7 +75,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
             application.parts.node_refused(Peer(address=address), reason)
 
     require_port(chosen.server.address, chosen.server.port)
-    # Migrations run once, before any worker; a mistake in the settings is told before anything listens.
+    # Migrations run once, before any worker; mistakes in the settings are told before anything listens.
     app.prepare(chosen)
     server = HttpServer(
         make,
@@ -127,21 +124,6 @@ def _with_options(chosen: Settings, given: argparse.Namespace) -> Settings:
         chosen = replaced(chosen, "imaging_source", pacs=f"folder:{given.dicom.resolve()}")
         chosen = replaced(chosen, "server", actors=(*chosen.server.actors, "imaging-source"))
     return chosen
-
-
-def _check(chosen: Settings) -> None:
-    loopback = chosen.server.address == "localhost"
-    try:
-        loopback = loopback or ipaddress.ip_address(chosen.server.address).is_loopback
-    except ValueError as error:
-        if not loopback:
-            raise ConfigurationError(f"server.address is {chosen.server.address!r}; valid: an IP address") from error
-    if chosen.domain.profile == "open" and chosen.tls.certificate:
-        raise ConfigurationError("the open profile speaks plain HTTP; remove tls.certificate or the profile")
-    if not chosen.tls.certificate and not loopback:
-        raise ConfigurationError(
-            f"server.address is {chosen.server.address}: without TLS only loopback addresses are served"
-        )
 
 
 def first_start(chosen: Settings) -> Settings:

@@ -6,6 +6,8 @@ import hashlib
 import logging
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,17 +39,34 @@ def _context(purpose: int, files: TlsFiles) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    try:
-        context.load_cert_chain(files.certificate, files.key)
+    for what, file in (("certificate", files.certificate), ("key", files.key)):
+        with _named(f"{what} {file}"):
+            file.open("rb").close()
+
+    def encrypted() -> str:
+        raise ConfigurationError(f"TLS: key {files.key} is encrypted; valid: a key without a pass phrase")
+
+    with _named(f"certificate {files.certificate} with key {files.key}"):
+        context.load_cert_chain(files.certificate, files.key, password=encrypted)
+    with _named(f"authorities {files.peer_ca}"):
         context.load_verify_locations(files.peer_ca)
-        if files.crl is not None:
+    if files.crl is not None:
+        with _named(f"revocation list {files.crl}"):
             context.load_verify_locations(files.crl)
             context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"TLS files cannot be used ({files.certificate}, {files.peer_ca}): {error}") from error
     # A directly trusted node certificate need not be a root (ITI-19 asks for both ways of trust).
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ssl.SSLError as error:
+        raise ConfigurationError(f"TLS: {what} cannot be used: {error.reason or 'not PEM'}") from error
+    except OSError as error:
+        raise ConfigurationError(f"TLS: {what} cannot be read: {error.strerror}") from error
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:

@@ -1,0 +1,116 @@
+"""What is wrong with settings beyond the form of each value: every mistake, and nothing is changed."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from xdsi.actors import (
+    authorization_decisions_manager,
+    document_registry,
+    document_repository,
+    identity_manager,
+    imaging_document_source,
+)
+from xdsi.app.services import Parts
+from xdsi.app.storage import read_file
+from xdsi.domain.errors import ConfigurationError
+from xdsi.settings import Settings
+from xdsi.transport.tls import server_context
+
+_ROLES = (
+    authorization_decisions_manager.ROLE,
+    document_registry.ROLE,
+    document_repository.ROLE,
+    identity_manager.ROLE,
+    imaging_document_source.ROLE,
+)
+PERMITTED = frozenset({"*", "ITI-8", "ITI-20", *(one.number for role in _ROLES for one in role.transactions)})
+"""what a node may be permitted; RAD-68 is asked for as ITI-41"""
+
+
+def check(settings: Settings) -> None:
+    """Read all that the settings name, and change nothing; raises ConfigurationError with a line for each mistake."""
+    found = [*_mistakes(settings), *_unreadable(settings)]
+    if found:
+        raise ConfigurationError("\n".join(dict.fromkeys(found)))
+
+
+def _unreadable(settings: Settings) -> Iterator[str]:
+    # Without usable TLS files the rest can be read all the same.
+    for tls in (settings.tls, replace(settings.tls, certificate="")):
+        try:
+            parts = Parts(replace(settings, tls=tls))
+        except ConfigurationError as error:
+            yield str(error)
+        else:
+            break
+    else:
+        return
+
+    def tls_context() -> None:
+        if parts.tls is not None:
+            server_context(parts.tls)
+
+    def images() -> None:
+        if "imaging-source" in settings.server.actors:
+            parts.pacs_folder()
+
+    def consumer() -> None:
+        if settings.consumer.assertion:
+            read_file(settings.consumer.assertion, "consumer.assertion")
+
+    def named(part: str) -> Callable[[], object]:
+        return lambda: getattr(parts, part)
+
+    parts_read = (
+        "access", "code_sets", "consent_trust", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
+        "peer_of",
+    )  # fmt: skip
+    for read in (tls_context, parts.require_consent, images, consumer, *map(named, parts_read)):
+        try:
+            read()
+        except ConfigurationError as error:
+            yield str(error)
+
+
+def _mistakes(settings: Settings) -> Iterator[str]:
+    """Values that are right alone and wrong together."""
+    server, tls, source, repository = settings.server, settings.tls, settings.imaging_source, settings.repository
+    opened = settings.domain.profile == "open"
+    yield from _address(settings)
+    if opened and tls.certificate:
+        yield "the open profile speaks plain HTTP; remove tls.certificate or the profile"
+    for node in settings.node:
+        for number in node.permits:
+            if number not in PERMITTED:
+                yield f"node.permits of {node.name!r} has {number!r}; valid: {', '.join(sorted(PERMITTED))}"
+    if (
+        "authorization" in server.actors
+        and not opened
+        and not (tls.certificate or settings.consent.decision_certificate)
+    ):
+        yield "the actor authorization signs its answers: it needs tls.certificate or consent.decision_certificate"
+    if "repository" in server.actors and "registry" not in server.actors and not repository.registry_url:
+        yield "a repository without a registry beside it needs repository.registry_url"
+    asks = ("imaging-source" in server.actors and source.decision_url) or (
+        "repository" in server.actors and repository.decision_url
+    )
+    if asks and not opened and source.require_signed_decisions and not settings.consent.decision_trust:
+        yield "answers of decision_url are believed when consent.decision_trust names who signs them; it is empty"
+    if settings.audit.send and not tls.certificate:
+        yield "audit.send needs tls.certificate"
+    if settings.audit.listen and not tls.certificate:
+        yield "audit.listen needs tls.certificate"
+
+
+def _address(settings: Settings) -> Iterator[str]:
+    address = settings.server.address
+    try:
+        loopback = address == "localhost" or ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        yield f"server.address is {address!r}; valid: an IP address"
+        return
+    if not loopback and not settings.tls.certificate:
+        yield f"server.address is {address}: without TLS only loopback addresses are served"
