@@ -395,8 +395,9 @@ def _problem(value: Any, item: dataclasses.Field[Any]) -> str:
     if choices and value not in choices:
         return ", ".join(choices)
     form, holds = _CHECKS.get(item.metadata.get("check", ""), ("", None))
-    # Empty text says that nothing is set.
-    return "" if value == "" or holds is None or holds(value) else form
+    if value == "" and item.default == "":
+        return ""  # nothing is set
+    return "" if holds is None or holds(value) else form
 
 
 def reference() -> str:

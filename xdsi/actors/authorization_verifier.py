@@ -124,6 +124,8 @@ class HubDecisions:
             # The answer must name the question: one given to somebody else is of no use.
             query_id=f"_{uuid.uuid4()}",
         )
+        # Counted from here: what the hub decided may have been revoked while the answer was on its way.
+        asked_at = time.monotonic()
         try:
             called = call(self._client, iti79.transaction(self._reader(request.query_id)), request, self._channel)
         except Unavailable as error:
@@ -142,12 +144,11 @@ class HubDecisions:
             for unique_id, decision in called.answer.answer.decisions.items()
         }
         decisions = [answers.get(resource.unique_id, _NO_ANSWER) for resource in resources]
-        moment = time.monotonic()
         with self._lock:
             if len(self._kept) > _CACHED_AT_MOST:
                 self._kept.clear()
             for index, decision in zip(missing, decisions, strict=True):
-                self._kept[keys[index]] = _Kept(decision, moment)
+                self._kept[keys[index]] = _Kept(decision, asked_at)
         return decisions
 
     def _reader(self, query_id: str) -> iti79.ReadAnswer:

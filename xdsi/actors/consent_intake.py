@@ -65,7 +65,7 @@ class SignedConsentIntake:
                 problems.append(
                     Problem(
                         "XDSRegistryMetadataError",
-                        f"the consent {entry.unique_id} or its signature is not valid",
+                        f"the consent {entry.unique_id} or its signature is not valid, or cannot be read here",
                         location=entry_uuid,
                         rule="CONSENT.signature",
                     )
@@ -130,7 +130,9 @@ class SignedConsentIntake:
             return replace(consent, status=SignatureStatus.FAILED, reason="the consent is registered already")
         raw = self._read(entry.unique_id)
         if raw is None:
-            return replace(consent, reason="the document is not at hand")
+            # Registered without being understood, a refusal would not be enforced: it is not accepted here.
+            reason = f"the document is not in this hub's repository, or larger than {LIMIT} bytes"
+            return replace(consent, status=SignatureStatus.FAILED, reason=reason)
         try:
             policy, facts = decode_consent(raw, entry.format_code.code if entry.format_code else "")
         except MalformedMessage as error:

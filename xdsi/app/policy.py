@@ -48,7 +48,7 @@ class PolicyParts(StorageParts):
         """What every request must show."""
         saml = self.settings.saml
         trust: SamlTrust | None = None
-        if not self.open_profile and saml.required:
+        if not self.open_profile:
             trust = replace(
                 SamlTrust.of(
                     {

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -98,6 +99,7 @@ class Parts(ActorParts):
             found.append(OperationsServer(server.operations_port, self.pages))
         if audit.send:
             found.append(self.forwarder(audit.send))
+        found.append(Housekeeping(self))
         return found
 
     def forwarder(self, url: str) -> Forwarder:
@@ -117,7 +119,9 @@ class Parts(ActorParts):
         )
 
     def named(self, peer: Peer) -> Peer:
-        """A peer with the node its certificate stands for."""
+        """A peer with the node its certificate stands for; without a certificate it is nobody."""
+        if not peer.certificate_sha256:
+            return peer
         return replace(peer, node=self.nodes.get(peer.certificate_sha256))
 
     def admit_audit_sender(self, peer: Peer) -> Peer:
@@ -143,6 +147,14 @@ class Parts(ActorParts):
         services = {self.site.endpoint(role.path): role.name for role in roles}
         return operations(self.ready(), self.metrics, services=services)
 
+    def tidy(self) -> None:
+        """Remove documents that no submission was acknowledged for, and traces past their time."""
+        if "repository" in self.settings.server.actors:
+            collected = self.documents.collect()
+            if collected:
+                log.warning("%d documents that were never acknowledged are removed", len(collected))
+        self.traces.prune(utc_now() - timedelta(days=self.settings.server.trace_days))
+
     def ready(self) -> Mapping[str, Callable[[], str]]:
         """The checks of `/health/ready`."""
 
@@ -154,6 +166,33 @@ class Parts(ActorParts):
             return ""
 
         return {"database": database}
+
+
+class Housekeeping:
+    """At the start and every hour removes what is no longer needed: documents never acknowledged, old traces."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._parts.tidy()
+            except Exception:
+                log.exception("housekeeping failed; it is tried again in an hour")
+            if self._stopping.wait(3600):
+                return
 
 
 @dataclass(slots=True)
@@ -169,34 +208,35 @@ class Application:
     def start_services(self) -> None:
         """Run what runs beside HTTP in one worker only: the one that holds the lock of the data folder."""
         self.parts.trail.append((audit_alerts.started(self.parts.site, utc_now()),), trace="")
-        services = self.parts.services()
         lock = os.open(self.parts.data / "services.lock", os.O_RDWR | os.O_CREAT, 0o600)
 
-        def hold() -> None:
-            while not self._stopping.is_set():
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    self._stopping.wait(1.0)
-            else:
-                return
-            if "repository" in self.parts.settings.server.actors:
-                # What a crash left behind between storing and registering.
-                collected = self.parts.documents.collect()
-                if collected:
-                    log.warning("%d documents that were never acknowledged are removed", len(collected))
-            for service in services:
+        def run() -> None:
+            # Made here, not before: a service may take its port as soon as it exists.
+            for service in self.parts.services():
                 service.start()
                 self._services.append(service)
+
+        def wait_and_run() -> None:
+            while not self._stopping.wait(1.0):
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                try:
+                    run()
+                except Exception:
+                    log.exception("what runs beside HTTP could not be started; another worker may take over")
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+                    continue
+                return
 
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._thread = threading.Thread(target=hold, name="services", daemon=True)
+            self._thread = threading.Thread(target=wait_and_run, name="services", daemon=True)
             self._thread.start()
             return
-        hold()
+        run()
 
     def close(self) -> None:
         """End in good order."""

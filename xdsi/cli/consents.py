@@ -44,8 +44,10 @@ def add(commands: Any) -> None:
         "--permit role=112247003^^2.16.840.1.113883.6.96",
     )
     grant.add_argument("patient", type=patient, metavar="PATIENT", help="ID^^^&OID&ISO")
-    grant.add_argument("--permit", action="append", default=[], metavar="WHAT", help=what)
-    grant.add_argument("--deny", action="append", default=[], metavar="WHAT", help="likewise; a deny always wins")
+    grant.add_argument("--permit", action="append", type=_permit, default=[], metavar="WHAT", help=what)
+    grant.add_argument(
+        "--deny", action="append", type=_deny, default=[], metavar="WHAT", help="likewise; a deny always wins"
+    )
     _signing(grant)
     grant.add_argument("--replaces", default="", metavar="ENTRY", help="entryUUID of the consent that this one ends")
     grant.set_defaults(run=run_grant)
@@ -73,7 +75,7 @@ def statement(effect: Effect, text: str) -> Statement:
     for part in filter(None, text.split(",")):
         key, separator, value = part.partition("=")
         if not separator:
-            raise LookupError(f"{part!r} is not KEY=VALUE")
+            raise argparse.ArgumentTypeError(f"{part!r} is not KEY=VALUE")
         if key in _CODED:
             coded.setdefault(_CODED[key], []).append(code(value))
         elif key in _PLAIN:
@@ -81,16 +83,24 @@ def statement(effect: Effect, text: str) -> Statement:
         elif key == "institution":
             institutions.append(InstanceIdentifier(value.removeprefix("urn:oid:")))
         else:
-            raise LookupError(f"unknown key {key!r}; known: {', '.join((*_CODED, *_PLAIN, 'institution'))}")
+            known = ", ".join((*_CODED, *_PLAIN, "institution"))
+            raise argparse.ArgumentTypeError(f"unknown key {key!r}; known: {known}")
     fields: dict[str, Any] = {name: tuple(codes) for name, codes in coded.items()}
     fields |= {name: tuple(texts) for name, texts in plain.items()}
     return Statement(effect=effect, author_institutions=tuple(institutions), **fields)
 
 
+def _permit(text: str) -> Statement:
+    return statement(Effect.PERMIT, text)
+
+
+def _deny(text: str) -> Statement:
+    return statement(Effect.DENY, text)
+
+
 def run_grant(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Publish a consent."""
-    statements = [statement(Effect.PERMIT, text) for text in given.permit]
-    statements += [statement(Effect.DENY, text) for text in given.deny]
+    statements = [*given.permit, *given.deny]
     if not statements:
         return Result(ok=False, message="a consent needs at least one --permit or --deny")
     return _publish(given, load, statements, title="Consent", replaces=given.replaces)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts, Side
+from xdsi.domain.errors import Unavailable
 from xdsi.domain.ports import Clock, Spool
 from xdsi.domain.subject import Subject
 from xdsi.exchange.row import Transaction
 from xdsi.rules import audit as audit_rules
 from xdsi.wire import saml_issue
 from xdsi.wire.message import Message, Packaging, Payload
+
+log = logging.getLogger("xdsi.exchange")
 
 _TRACE = re.compile(r"\[trace ([0-9a-f]{32})\]$")
 
@@ -100,8 +104,17 @@ def call(
         failed = replace(transaction.facts(request, None, facts), outcome=8, outcome_description=str(error))
         # A fault names the trace under which the other end keeps its reasons.
         found = _TRACE.search(str(error))
-        client.trail.append(audit_rules.events_for(failed), trace=found[1] if found else "")
+        try:
+            client.trail.append(audit_rules.events_for(failed), trace=found[1] if found else "")
+        except Unavailable as unavailable:
+            # What the caller has to act on is how the exchange failed, not that this could not be written down.
+            log.error("a failed %s could not be audited: %s", facts.transaction, unavailable)
         raise
     described = replace(transaction.facts(request, answer, facts), trace=reply.trace)
-    client.trail.append(audit_rules.events_for(described), trace=reply.trace)
+    try:
+        client.trail.append(audit_rules.events_for(described), trace=reply.trace)
+    except Unavailable as unavailable:
+        reply.spool.close()
+        # The other end has done what it was asked: nobody may undo his own half of it.
+        raise Unavailable(f"the answer could not be audited: {unavailable}", uncertain=True) from unavailable
     return Called(answer, reply)

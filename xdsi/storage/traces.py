@@ -56,6 +56,12 @@ class SqlTraceLog:
             rows = connection.execute(query.order_by(tables.trace.c.number)).all()
         return [{"at": row.at, **json.loads(row.record)} for row in rows]
 
+    def prune(self, before: datetime) -> int:
+        """Remove traces older than `before` (aware); returns how many."""
+        limit = before.astimezone(UTC).isoformat(timespec="milliseconds")
+        with writing(self._engine) as connection:
+            return int(connection.execute(sa.delete(tables.trace).where(tables.trace.c.at < limit)).rowcount)
+
     def close(self) -> None:
         """Write what is waiting."""
         self._stop.set()
