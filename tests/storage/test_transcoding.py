@@ -42,6 +42,12 @@ def test_the_result_is_whole_and_goes_when_nobody_needs_it(tmp_path: Path) -> No
     assert list((tmp_path / "t").iterdir()) == []
 
 
+def test_a_folder_named_as_the_program_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "xdsi").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert transcoder(tmp_path / "t").transcode(some(), [IMPLICIT]).size > 0
+
+
 def test_what_cannot_be_made_is_refused_with_the_reason(tmp_path: Path) -> None:
     wrong = SubprocessTranscoder(lambda instance: FILES / "badVR.dcm", tmp_path / "t")
     (tmp_path / "no.dcm").write_bytes(b"no image")

@@ -30,6 +30,11 @@ _WIDE = 10_000
 """columns where nobody's window ends a line"""
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 document`, `2 documents`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class Terminal:
     """Output for people, on standard error where standard output is for a program."""
 

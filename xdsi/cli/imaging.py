@@ -12,7 +12,7 @@ from typing import Any
 from xdsi import app
 from xdsi.actors.imaging_document_consumer import Found, ImagingDocumentConsumer, locations_of
 from xdsi.actors.manifest_publisher import Result as PublishedResult
-from xdsi.cli.command import LoadSettings, Result, Terminal
+from xdsi.cli.command import LoadSettings, Result, Terminal, counted
 from xdsi.cli.keep import code, patient
 from xdsi.domain.errors import XdsiError
 from xdsi.domain.identifiers import is_entry_uuid, is_oid
@@ -98,7 +98,7 @@ def run_find(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) 
         found = parts.consumer.find_documents(given.patient)
     items = [_item(entry) for entry in found.entries]
     terminal.table(
-        f"{given.patient.cx}: {len(items)} documents, trace {found.trace}",
+        f"{given.patient.cx}: {counted(len(items), 'document')}, trace {found.trace}",
         ["title", "created", "format", "repository", "uniqueId", "entryUUID"],
         [
             (i["title"], i["creationTime"], i["formatCode"], i["repositoryUniqueId"], i["uniqueId"], i["entryUUID"])

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from xdsi import app
-from xdsi.cli.command import LoadSettings, Result, Terminal
+from xdsi.cli.command import LoadSettings, Result, Terminal, counted
 from xdsi.cli.keep import patient
 from xdsi.domain.audit import AuditOutcome
 from xdsi.domain.audit_records import TrailRecord
@@ -101,7 +101,7 @@ def run_search(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
         )
     items = [_item(record) for record in records]
     terminal.table(
-        f"{len(items)} audit records",
+        counted(len(items), "audit record"),
         ["time", "node", "transaction", "event", "outcome", "user", "patient", "trace"],
         [_row(item) for item in items],
     )

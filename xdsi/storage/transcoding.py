@@ -49,7 +49,9 @@ class SubprocessTranscoder:
         choose(instance.transfer_syntax_uid, transfer_syntaxes)  # no process for what cannot be
         target = self._folder / secrets.token_hex(16)
         result = _Temporary(target)
-        command = [sys.executable, "-m", "xdsi.storage.transcoding", str(self._path_of(instance)), str(target)]
+        # -P: nothing is imported from the folder that the server was started in.
+        module = [sys.executable, "-P", "-m", "xdsi.storage.transcoding"]
+        command = [*module, str(self._path_of(instance)), str(target)]
         try:
             done = subprocess.run(  # noqa: S603 - our own module and paths; UIDs are arguments, never a shell's
                 [*command, *transfer_syntaxes], capture_output=True, timeout=_SECONDS, check=False
