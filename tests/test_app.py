@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout, suppress
@@ -23,7 +24,7 @@ import zeep
 from lxml import etree
 
 from tests import builders
-from tests.servers import Server, envelope, exchange, http, serving, start, wait_until
+from tests.servers import Server, envelope, exchange, free_port, http, serving, start, wait_until
 from xdsi.cli import main
 from xdsi.domain.identifiers import new_entry_uuid, new_oid
 from xdsi.domain.metadata import DocumentEntry
@@ -433,6 +434,28 @@ def test_what_was_acknowledged_is_there_after_the_end(data: Path, end: str) -> N
         assert entries >= len(acknowledged)
     finally:
         server.stop()
+
+
+def test_what_runs_beside_http_moves_to_another_worker(data: Path) -> None:
+    """One worker holds the ports of the feed and of operations; when it dies, another takes them."""
+    operations = free_port()
+    config = data.parent / "workers.toml"
+    config.write_text(f"[server]\nworkers = 2\noperations_port = {operations}\nmllp_port = {free_port()}\n")
+
+    def live() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{operations}/health/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    with serving(data, "--profile", "open", config=config) as server:
+        wait_until(live)
+        for worker in server.workers:
+            subprocess.run(["kill", "-9", str(worker)], check=True)
+            wait_until(lambda gone=worker: gone not in server.workers and len(server.workers) == 2)  # type: ignore[misc]
+            wait_until(live)
+        assert registered(server, 1) == set()
 
 
 def test_a_graceful_stop_answers_who_is_being_served(data: Path) -> None:

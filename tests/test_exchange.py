@@ -622,6 +622,21 @@ def test_a_call_that_fails_is_audited_and_raised(error: Exception) -> None:
     assert str(error) in world.audited[0].outcome_description
 
 
+def test_an_answer_that_cannot_be_audited_is_no_refusal() -> None:
+    """The other end has done what it was asked: nobody may undo his own half, such as the document it registered."""
+    world, line = World(fail={"audit": Unavailable("trail away")}), Line(message("<x/>"))
+    with pytest.raises(Unavailable) as caught:
+        called(world, line)
+    assert (caught.value.uncertain, line.closed) == (True, 1)
+
+
+def test_a_failure_that_cannot_be_audited_stays_what_it_was() -> None:
+    world = World(fail={"audit": Unavailable("trail away")})
+    with pytest.raises(Unavailable) as caught:
+        called(world, Line(Unavailable("peer away", uncertain=True)))
+    assert (str(caught.value), caught.value.uncertain) == ("peer away", True)
+
+
 def test_an_answer_that_cannot_be_read_leaves_no_parts_behind() -> None:
     world, line = World(fail={"decode": MalformedMessage("what?")}), Line(message("<x/>"))
     with pytest.raises(MalformedMessage):

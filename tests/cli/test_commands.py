@@ -367,14 +367,24 @@ def test_a_consent_is_granted_listed_and_revoked(full_server: Server, folder: Pa
     assert [item["entry"] for item in done("consent", "list", patient, config=hub)] == [revoked["entry"]]
 
 
+def test_a_consent_says_something(folder: Path) -> None:
+    files = ("--key", folder / "k", "--cert", folder / "c")
+    complaint = failed("consent", "grant", DOE, *files, config=folder / "hospital-a.toml")
+    assert "at least one --permit or --deny" in complaint
+
+
 @pytest.mark.parametrize(
     ("what", "complaint"),
-    [((), "at least one --permit or --deny"), (("--permit", "role"), "'role' is not KEY=VALUE"),
+    [(("--permit", "role"), "'role' is not KEY=VALUE"), (("--permit", "role=doctor"), "is not CODE^^SCHEME"),
      (("--deny", "colour=red"), "unknown key 'colour'; known: role, purpose,")],
 )  # fmt: skip
-def test_a_consent_says_something(folder: Path, what: tuple[str, ...], complaint: str) -> None:
-    files = ("--key", folder / "k", "--cert", folder / "c")
-    assert complaint in failed("consent", "grant", DOE, *what, *files, config=folder / "hospital-a.toml")
+def test_a_statement_that_says_nothing_is_wrong_usage(
+    what: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["consent", "grant", DOE, *what, "--key", "k", "--cert", "c"])
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err
 
 
 # -- operate

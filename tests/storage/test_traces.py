@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,12 @@ def test_more_than_can_wait_are_dropped_and_nobody_waits(engine: Engine, monkeyp
 
 def test_closing_without_having_written_is_fine(engine: Engine) -> None:
     SqlTraceLog(engine).close()
+
+
+def test_old_traces_are_removed(engine: Engine) -> None:
+    log = SqlTraceLog(engine)
+    log.append("a" * 32, {"transaction": "ITI-41", "steps": []})
+    log.close()
+    now = datetime.now(UTC)
+    assert (log.prune(now - timedelta(days=1)), len(log.find("a" * 32))) == (0, 1)
+    assert (log.prune(now + timedelta(days=1)), log.find("a" * 32)) == (1, [])
