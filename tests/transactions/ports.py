@@ -12,7 +12,7 @@ from typing import Any
 from tests.rules.registered import Registered
 from xdsi.domain.audit import AuditEvent
 from xdsi.domain.consent import Action, Consent, Decision, Resource
-from xdsi.domain.errors import IntegrityLost
+from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import Association, DocumentEntry, RegistryObject
@@ -221,10 +221,11 @@ class RegistryOf42:
 
 
 class Pacs:
-    """Studies with content: the bytes of an instance are its UID."""
+    """Studies with content, an instance's UID; the `unreadable` cannot be opened, of the `lost` nothing is known."""
 
-    def __init__(self, *studies: Study) -> None:
+    def __init__(self, *studies: Study, unreadable: Iterable[str] = (), lost: Iterable[str] = ()) -> None:
         self._studies = {one.study_instance_uid: one for one in studies}
+        self._unreadable, self._lost = frozenset(unreadable), frozenset(lost)
 
     def studies(self) -> Iterable[Study]:
         return self._studies.values()
@@ -233,6 +234,8 @@ class Pacs:
         return self._studies.get(study_instance_uid)
 
     def locate(self, study_uid: str, series_uid: str, sop_uid: str) -> Instance | None:
+        if sop_uid in self._lost:
+            raise Unavailable(sop_uid)
         study = self._studies.get(study_uid)
         for series in study.series if study else ():
             for instance in series.instances:
@@ -241,7 +244,9 @@ class Pacs:
         return None
 
     def open(self, instance: Instance) -> Iterator[bytes]:
-        yield instance.sop_instance_uid.encode()
+        if instance.sop_instance_uid in self._unreadable:
+            raise Unavailable(instance.sop_instance_uid)
+        return iter((instance.sop_instance_uid.encode(),))
 
 
 @dataclass

@@ -133,6 +133,22 @@ def test_a_syntax_that_cannot_be_made_costs_that_instance_only(error: Exception)
     assert given_out(answer) == ["1.2.3.1.1"]
 
 
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+@pytest.mark.parametrize("trouble", ["unreadable", "lost"])
+def test_a_file_that_cannot_be_read_costs_that_instance_only(syntax: str, trouble: str) -> None:
+    troubled = Pacs(STUDY, **{trouble: ["1.2.3.1.2"]})
+    answer = retrieved(
+        asked(wanted(1, 2, 3), syntaxes=(syntax,)), ports(instances=troubled, transcoder=Transcoder())
+    )
+    assert codes(answer.outcome) == [("XDSRepositoryError", "RAD69.instance.unreadable")]
+    assert (answer.outcome.status, given_out(answer)) == (Status.PARTIAL_SUCCESS, ["1.2.3.1.1", "1.2.3.1.3"])
+
+
+def test_a_denied_instance_is_not_opened_to_find_out() -> None:
+    troubled = ports(instances=Pacs(STUDY, unreadable=["1.2.3.1.1"]))
+    assert codes(retrieved(asked(wanted(1)), troubled, denied=["2.25.1"]).outcome) == [UNKNOWN]
+
+
 def test_a_disk_that_is_full_is_no_answer_about_an_instance() -> None:
     with pytest.raises(Unavailable):
         retrieved(asked(wanted(1), syntaxes=(IMPLICIT,)), ports(transcoder=Transcoder(Unavailable("full"))))

@@ -217,7 +217,7 @@ class InstanceSource(Protocol):
         """The instance, only if it lies in that series of that study."""
 
     def open(self, instance: Instance) -> Iterator[bytes]:
-        """The Part-10 file in chunks."""
+        """The Part-10 file in chunks, opened when read; raises Unavailable at once where it cannot be had."""
 
 
 class PublishedManifests(Protocol):

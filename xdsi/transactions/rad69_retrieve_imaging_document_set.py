@@ -13,7 +13,7 @@ from typing import Protocol
 
 from xdsi.domain.audit import ExchangeFacts, StudyFacts
 from xdsi.domain.consent import Action, Resource
-from xdsi.domain.errors import MalformedMessage, Refused
+from xdsi.domain.errors import MalformedMessage, Refused, Unavailable
 from xdsi.domain.imaging import ImagingRequest, Instance
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import InstanceSource, PublishedManifests, RegistrySession
@@ -67,9 +67,12 @@ def locate(request: ImagingRequest, ports: ImagingPorts, session: RegistrySessio
     wanted: list[_Wanted] = []
     resources: list[Resource] = []
     decisions: dict[str, int] = {}
+    found: dict[str, Resource | None] = {"": None}
     for study_request in request.studies:
         study_uid = study_request.study_instance_uid
-        resource = _resource(study_uid, ports) if study_uid else None
+        if study_uid not in found:
+            found[study_uid] = _resource(study_uid, ports)
+        resource = found[study_uid]
         for series_request in study_request.series:
             for document in series_request.documents:
                 item = _find(document, study_uid, series_request.series_instance_uid, ports)
@@ -121,7 +124,10 @@ def _find(document: DocumentRequest, study_uid: str, series_uid: str, ports: Ima
                 rule="RAD69.location",
             ),
         )
-    instance = ports.instances.locate(study_uid, series_uid, document.document_unique_id)
+    try:
+        instance = ports.instances.locate(study_uid, series_uid, document.document_unique_id)
+    except Unavailable:
+        return replace(item, problem=_unreadable(document))
     if instance is None:
         return replace(item, problem=_unknown(document))
     return replace(item, instance=instance)
@@ -133,6 +139,15 @@ def _unknown(document: DocumentRequest) -> Problem:
         "the instance is not available",
         location=document.document_unique_id,
         rule="RAD69.instance",
+    )
+
+
+def _unreadable(document: DocumentRequest) -> Problem:
+    return Problem(
+        "XDSRepositoryError",
+        "the instance cannot be read at present",
+        location=document.document_unique_id,
+        rule="RAD69.instance.unreadable",
     )
 
 
@@ -151,6 +166,12 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
         elif not call.decisions[item.decision].permit:
             problems.append(_unknown(item.request))
         else:
+            try:
+                # Raises while this instance can still be answered for; once the status is written it is too late.
+                ports.instances.open(item.instance)
+            except Unavailable:
+                problems.append(_unreadable(item.request))
+                continue
             try:
                 document = delivery.document(item.instance)
             except (MalformedMessage, Refused) as error:
