@@ -21,7 +21,7 @@ from xdsi.domain.subject import Caller, Peer, Subject
 from xdsi.domain.submission import Submission
 from xdsi.exchange import Actor, Trace, run
 from xdsi.rules import stored_query as rules
-from xdsi.settings import Domain, Saml, Server, Settings
+from xdsi.settings import Domain, Server, Settings
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED, DEPRECATED
 from xdsi.spec.stored_queries import ITI51, REGISTRY_QUERIES, STORED_QUERIES
@@ -49,7 +49,6 @@ def made(data: Path, **domain: Any) -> Parts:
     return Parts(
         Settings(
             server=Server(data_dir=data, actors=("registry",)),
-            saml=Saml(required=False),
             domain=Domain(accept_unknown_patients=True, **domain),
         )
     )

@@ -9,7 +9,7 @@ import pytest
 
 from tests.builders import OTHER_PATIENT, has_member
 from tests.rules.test_update import IDENTIFIER, OTHER_PERSON, PORTS, UPDATE_ERROR, VERSION, filed, found, no
-from tests.rules.updates import CASE, ENTRY, UNKNOWN, UPDATED, bound, new_version, registry, status_of, update
+from tests.rules.updates import APPENDED, CASE, ENTRY, UNKNOWN, UPDATED, bound, new_version, registry, status_of, update
 from xdsi.rules import update as rules
 from xdsi.spec import uuids
 
@@ -103,6 +103,17 @@ def test_the_patient_may_not_be_changed() -> None:
         ),
         ((new_version(), has_member("ss1", "new", "Original")), [(VERSION, "PreviousVersion.required")]),
         ((new_version(UPDATED),), [(VERSION, "PreviousVersion")]),
+        (
+            (new_version(), new_version(id_="again")),
+            [
+                (UPDATE_ERROR, "operation.repeated"),
+                ("XDSRegistryDuplicateUniqueIdInMessage", "SUBMISSION.uniqueId.twice"),
+            ],
+        ),
+        (
+            (new_version(), no(), new_version(APPENDED, "other")),
+            [("XDSMetadataAnnotationError", "AssociationPropagation.no")],
+        ),
     ],
 )
 def test_a_restricted_update_is_of_entries_and_always_propagates(

@@ -41,6 +41,7 @@ from xdsi.domain.registration import RegisterPorts, Registration
 from xdsi.domain.submission import Submission
 from xdsi.rules import update as rules
 from xdsi.spec import uuids
+from xdsi.spec.error_codes import allowed
 from xdsi.spec.namespaces import APPROVED, DEPRECATED
 
 META = "XDSRegistryMetadataError"
@@ -61,9 +62,14 @@ def decided(
     return rules.decide(rules.Context.about(request, facts), facts, PORTS, codes)
 
 
-def found(submission: Submission, known: Registered | None = None, **options: Any) -> list[tuple[str, str]]:
-    outcome, registration = decided(submission, known, **options)
+def found(
+    submission: Submission, known: Registered | None = None, codes: rules.Codes = rules.UPDATE
+) -> list[tuple[str, str]]:
+    """Code and rule of each problem."""
+    outcome, registration = decided(submission, known, codes)
     assert (registration is None) is bool(outcome.problems)
+    number = "ITI-57" if codes is rules.UPDATE else "ITI-92"
+    assert all(allowed(one.code, number) for one in outcome.problems)
     return [(one.code, re.sub("^(DE|FD|SS|ASSOC)[.]", "", one.rule)) for one in outcome.problems]
 
 

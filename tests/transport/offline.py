@@ -32,6 +32,14 @@ ACTIONS = {
         "urn:ihe:iti:2010:RegisterOnDemandDocumentEntry",
         "urn:ihe:iti:2010:RegisterOnDemandDocumentResponse",
     ),
+    "DocumentRegistry_UpdateDocumentSet": (
+        "urn:ihe:iti:2010:UpdateDocumentSet",
+        "urn:ihe:iti:2010:UpdateDocumentSetResponse",
+    ),
+    "UpdateResponder_RestrictedUpdateDocumentSet": (
+        "urn:ihe:iti:2018:RestrictedUpdateDocumentSet",
+        "urn:ihe:iti:2018:RestrictedUpdateDocumentSetResponse",
+    ),
     "DocumentRegistry_DeleteDocumentSet": (
         "urn:ihe:iti:2010:DeleteDocumentSet",
         "urn:ihe:iti:2010:DeleteDocumentSetResponse",

@@ -85,7 +85,10 @@ class ActorParts(PolicyParts):
         )
         return self.actor(
             document_registry.ROLE,
-            {"ITI-18": query, "ITI-42": register, "ITI-51": query, "ITI-61": register, "ITI-62": register},
+            {
+                **dict.fromkeys(("ITI-18", "ITI-51"), query),
+                **dict.fromkeys(("ITI-42", "ITI-57", "ITI-61", "ITI-62", "ITI-92"), register),
+            },
             decisions=self.decisions(""),
             unit_of_work=self.registry.unit_of_work,
         )

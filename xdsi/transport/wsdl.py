@@ -15,7 +15,7 @@ from xdsi.domain.errors import ConfigurationError
 from xdsi.wire.xml import parse
 
 ACTORS: Final = {
-    "document_registry": ("iti18", "iti42", "iti51", "iti61", "iti62"),
+    "document_registry": ("iti18", "iti42", "iti51", "iti57", "iti61", "iti62", "iti92"),
     "document_repository": ("iti41", "iti43"),
     "imaging_document_source": ("rad69",),
     "identity": ("iti44",),

@@ -43,8 +43,11 @@ def decide(
         *by_strictness(check_metadata(context.submission, column=None, codes=ports.codes), ports.strictness),
         *operations.problems,
         *preconditions.check(context, operations, codes),
-        *propagation.check(operations.versions, around),
-        *(restricted.check(context, operations, ports.home_community_id) if codes is RESTRICTED else ()),
+        *(
+            restricted.check(context, operations, ports.home_community_id)
+            if codes is RESTRICTED
+            else propagation.check(operations.versions, around)
+        ),
         *identifiers.check_request(context),
         *identifiers.check_packages(context, context.submission.submission_sets),
         *identifiers.check_patients(context, ports.codes, accept_unknown=ports.accept_unknown_patients),

@@ -29,6 +29,8 @@ class Codes:
     """no PreviousVersion"""
     propagation: str
     """an AssociationPropagation that cannot be carried out"""
+    repeated: str
+    """one more new version of an object"""
     unknown: tuple[str, ...]
     """no registered object has the logicalID"""
     object_type: tuple[str, ...]
@@ -40,6 +42,7 @@ UPDATE: Final = Codes(
     unlinked=OPERATION,
     no_version=OPERATION,
     propagation=OPERATION,
+    repeated=OPERATION,
     unknown=("UnresolvedReferenceException", VERSION),
     object_type=(IDENTIFIER,),
 )
@@ -48,6 +51,7 @@ RESTRICTED: Final = Codes(
     unlinked=ANNOTATION,
     no_version=VERSION,
     propagation=ANNOTATION,
+    repeated=UPDATE_ERROR,
     unknown=(VERSION,),
     object_type=(OBJECT_TYPE, UNMODIFIABLE),
 )

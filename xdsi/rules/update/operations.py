@@ -82,7 +82,7 @@ def read(context: Context, codes: Codes) -> Operations:
         elif context.is_own_set(association.source):
             found.members.extend(_member(context, association, found.problems))
     found.problems.extend(_untriggered(context, found))
-    found.problems.extend(_repeated(found))
+    found.problems.extend(_repeated(found, codes))
     return found
 
 
@@ -173,14 +173,14 @@ def _untriggered(context: Context, found: Operations) -> Iterator[Problem]:
             yield _operation(one, "operation.count", text)
 
 
-def _repeated(found: Operations) -> Iterator[Problem]:
+def _repeated(found: Operations, codes: Codes) -> Iterator[Problem]:
     """At most one new version and one new status of each logical object (3.57.4.1.3.1)."""
     versions: set[str] = set()
     for version in found.versions:
         logical_id = version.item.logical_id
         if logical_id and logical_id in versions:
             text = f"{version.item.entry_uuid} is one more update of {logical_id}; a request may have one"
-            yield _operation(version.item, "operation.repeated", text)
+            yield problem(codes.repeated, version.item, "operation.repeated", text)
         versions.add(logical_id)
     statuses: set[str] = set()
     for status in found.statuses:
