@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests import imaging
 from tests.audit_samples import SITE
-from tests.transactions.ports import clock
+from tests.transactions.ports import NOW, clock
 from tests.wire.ebxml.bodies import content_of, received
 from xdsi.actors.manifest_publisher import Attempt, ManifestPublisher, Result
 from xdsi.domain.audit import AuditEvent
@@ -84,22 +85,25 @@ class Hospital:
     publications: Publications = field(default_factory=Publications)
     trail: Trail = field(default_factory=Trail)
     domain_ids: dict[PatientId, PatientId] = field(default_factory=lambda: {LOCAL: DOMAIN})
+    settings: dict[str, Any] = field(default_factory=dict)
+    time: datetime = NOW
 
     @property
     def publisher(self) -> ManifestPublisher:
-        return ManifestPublisher(
-            client=Client(site=SITE, trail=self.trail, clock=clock),
-            repository=self.repository,
-            repository_unique_id="2.999.1.2",
-            publications=self.publications,
-            profile=ImagingProfile(source_id="2.999.1.4", patient_id_authority="1.2.40.9"),
-            domain_ids=self.domain_ids,
-            domain_authority="2.999.1.1",
-            retrieve_location_uid="2.999.1.3",
-            retrieve_ae_title="PACS",
-            retrieve_url="",
-            clock=clock,
-        )
+        given: dict[str, Any] = {
+            "client": Client(site=SITE, trail=self.trail, clock=clock),
+            "repository": self.repository,
+            "repository_unique_id": "2.999.1.2",
+            "publications": self.publications,
+            "profile": ImagingProfile(source_id="2.999.1.4", patient_id_authority="1.2.40.9"),
+            "domain_ids": self.domain_ids,
+            "domain_authority": "2.999.1.1",
+            "retrieve_location_uid": "2.999.1.3",
+            "retrieve_ae_title": "PACS",
+            "retrieve_url": "",
+            "clock": lambda: self.time,
+        }
+        return ManifestPublisher(**given | self.settings)
 
 
 STUDY = imaging.study()
@@ -165,6 +169,40 @@ def test_what_has_changed_replaces_the_former(changed: Any) -> None:
     assert (newest.unique_id, newest.replaces) == (second.unique_id, first.entry_uuid)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"retrieve_location_uid": "2.999.1.8"},
+        {"retrieve_ae_title": "ARCHIVE"},
+        {"retrieve_url": "https://pacs.example/"},
+        {"domain_ids": {LOCAL: PatientId("P2", "2.999.1.1")}},
+        {"profile": ImagingProfile(source_id="2.999.1.4", patient_id_authority="1.2.40.9", organization_name="B")},
+    ],
+)
+def test_what_is_said_otherwise_replaces_the_former(changed: dict[str, Any]) -> None:
+    hospital = Hospital()
+    hospital.publisher.publish(STUDY)
+    hospital.settings = changed
+    hospital.time += timedelta(days=1)
+    assert [hospital.publisher.publish(STUDY).result for _ in range(2)] == [Result.REPLACED, Result.UNCHANGED]
+
+
+def test_confidentiality_replaces_the_former_and_stays() -> None:
+    hospital = Hospital()
+    normal, restricted = (Code(code, "2.16.840.1.113883.5.25", code) for code in "NR")
+    hospital.publisher.publish(STUDY)
+    results = [
+        hospital.publisher.publish(STUDY, confidentiality_codes=(restricted,)).result,
+        hospital.publisher.publish(STUDY, confidentiality_codes=(restricted,)).result,
+        hospital.publisher.publish(STUDY).result,
+        hospital.publisher.publish(replace(STUDY, description="another")).result,
+        hospital.publisher.publish(replace(STUDY, description="another"), confidentiality_codes=(normal,)).result,
+    ]
+    assert results == [Result.REPLACED, Result.UNCHANGED, Result.UNCHANGED, Result.REPLACED, Result.REPLACED]
+    sent = [one.submission.document_entries[0].confidentiality_codes for one in hospital.repository.received]
+    assert sent[1:] == [(restricted,), (restricted,), (normal,)]
+
+
 def test_confidentiality_may_be_said_for_one_publication() -> None:
     hospital = Hospital()
     code = Code("R", "2.16.840.1.113883.5.25", "restricted")
@@ -225,3 +263,105 @@ def test_a_repository_that_is_away_may_have_taken_it() -> None:
     assert [(one.state, one.reason) for one in hospital.publications.attempts.values()] == [("sending", "broke off")]
     hospital.repository.error = None
     assert hospital.publisher.publish(STUDY).result is Result.PUBLISHED
+    assert [one.state for one in hospital.publications.attempts.values()] == ["published"]
+
+
+# -- a lost answer
+
+
+def after_a_lost_answer(*, replacing: bool = False) -> Hospital:
+    """A hospital whose last attempt got no answer, a day later."""
+    hospital = Hospital()
+    if replacing:
+        hospital.publisher.publish(imaging.study(description="former"))
+        hospital.repository.received.clear()
+    hospital.repository.error = Unavailable("broke off", uncertain=True)
+    restricted = Code("R", "2.16.840.1.113883.5.25", "restricted")
+    assert hospital.publisher.publish(STUDY, confidentiality_codes=(restricted,)).result is Result.UNAVAILABLE
+    hospital.repository.error = None
+    hospital.time += timedelta(days=1)
+    return hospital
+
+
+def refusal(*problems: tuple[str, str]) -> Outcome:
+    return Outcome.of(Problem(code, context) for code, context in problems)
+
+
+def duplicate(hospital: Hospital) -> tuple[str, str]:
+    unique_id = hospital.repository.received[-1].submission.submission_set.unique_id
+    return "XDSDuplicateUniqueIdInRegistry", f"SubmissionSet uniqueId {unique_id} is registered [trace x]"
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("replacing", [False, True])
+def test_after_a_lost_answer_the_same_is_sent_again(replacing: bool, again: bool) -> None:
+    hospital = after_a_lost_answer(replacing=replacing)
+    done = hospital.publisher.publish(STUDY, again=again)
+    assert done.result is (Result.REPLACED if replacing else Result.PUBLISHED)
+    first, second = hospital.repository.received
+    (entry,) = first.submission.document_entries
+    (resent,) = second.submission.document_entries
+    assert replace(entry, authors=()) == replace(resent, authors=())
+    assert content_of(first.documents[entry.entry_uuid]) == content_of(second.documents[entry.entry_uuid])
+    sets = [one.submission.submission_set for one in (first, second)]
+    assert sets[0].unique_id == sets[1].unique_id
+    assert sets[0].submission_time == sets[1].submission_time
+    targets = [
+        [link.target for link in one.submission.associations if link.type == uuids.RPLC] for one in (first, second)
+    ]
+    assert targets[0] == targets[1]
+    assert len(targets[0]) == replacing
+    assert hospital.publisher.publish(STUDY).result is Result.UNCHANGED
+
+
+@pytest.mark.parametrize("consequences", [(), (("XDSRegistryDeprecatedDocumentError", "what it replaces"),)])
+def test_what_was_registered_before_the_answer_was_lost_is_published(consequences: Any) -> None:
+    hospital = after_a_lost_answer()
+    hospital.repository.outcome = refusal(duplicate(hospital), *consequences)
+    done = hospital.publisher.publish(STUDY)
+    assert (done.result, done.problems) == (Result.PUBLISHED, ())
+    kept = hospital.publications.newest("1.2.3")
+    assert kept is not None
+    assert (kept.unique_id, kept.entry_uuid) == (done.unique_id, done.entry_uuid)
+
+
+@pytest.mark.parametrize(
+    "problems",
+    [
+        [("XDSDuplicateUniqueIdInRegistry", "SubmissionSet uniqueId 2.25.1 is registered")],
+        [("XDSUnknownPatientId", "P1")],
+    ],
+)
+def test_another_refusal_of_what_is_sent_again_is_one(problems: list[tuple[str, str]]) -> None:
+    hospital = after_a_lost_answer()
+    hospital.repository.outcome = refusal(*problems)
+    assert hospital.publisher.publish(STUDY).result is Result.REFUSED
+    assert hospital.publications.newest("1.2.3") is None
+
+
+def test_a_duplicate_at_the_first_attempt_is_a_refusal() -> None:
+    hospital = Hospital()
+
+    def taken() -> None:
+        hospital.repository.outcome = refusal(duplicate(hospital))
+
+    hospital.repository.watch = taken
+    assert hospital.publisher.publish(STUDY).result is Result.REFUSED
+
+
+def test_a_study_that_changed_since_is_sent_anew() -> None:
+    hospital = after_a_lost_answer()
+    assert hospital.publisher.publish(imaging.study(description="another")).result is Result.PUBLISHED
+    first, second = (one.submission for one in hospital.repository.received)
+    assert first.submission_set.unique_id != second.submission_set.unique_id
+    # Whoever restricted it meant the study, not that one attempt.
+    assert second.document_entries[0].confidentiality_codes == first.document_entries[0].confidentiality_codes
+    assert [one.state for one in hospital.publications.attempts.values()] == ["abandoned", "published"]
+
+
+def test_an_attempt_that_cannot_be_made_again_is_not_tried() -> None:
+    hospital = after_a_lost_answer()
+    (pending,) = hospital.publications.attempts.values()
+    hospital.publications.keep(replace(pending, created=""))
+    assert hospital.publisher.publish(STUDY).result is Result.PUBLISHED
+    assert [one.state for one in hospital.publications.attempts.values()] == ["abandoned", "published"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from cryptography.x509.oid import NameOID
 from tests.certificates import identity
 from tests.imaging import STUDIES
 from tests.servers import Server, envelope, exchange, http, wait_until
+from xdsi import app
 from xdsi.cli import main
+from xdsi.settings import load
 from xdsi.storage.folder_pacs import FolderPacs
 from xdsi.transport import pki
 
@@ -269,6 +272,28 @@ def test_publishing_again_replaces(hospital: Path) -> None:
     (found,) = [item for item in done("find", DOE, config=hospital) if item["entryUUID"] == second["entry"]]
     assert found["confidentiality"] == ["R^^2.16.840.1.113883.5.25"]
     assert first["entry"] not in [item["entryUUID"] for item in done("find", DOE, config=hospital)]
+
+
+def test_confidentiality_of_a_published_study_replaces_its_entry(hospital: Path) -> None:
+    (first,) = done("publish", CT, config=hospital)
+    code = "R^restricted^2.16.840.1.113883.5.25"
+    (second,) = done("publish", CT, "--confidentiality", code, config=hospital)
+    assert (second["result"], second["entry"] != first["entry"]) == ("replaced", True)
+    (unchanged,) = done("publish", CT, config=hospital)
+    assert (unchanged["result"], unchanged["entry"]) == ("unchanged", second["entry"])
+
+
+def test_what_was_registered_although_its_answer_was_lost_is_registered_once(hospital: Path) -> None:
+    for again in ((), ("--again",)):
+        (first,) = done("publish", XR, *again, config=hospital)
+        before = titles(hospital)
+        with app.Parts(load(hospital)) as parts:
+            kept = parts.publications.newest(XR)
+            assert kept is not None
+            parts.publications.keep(replace(kept, state="sending"))
+        (second,) = done("publish", XR, config=hospital)
+        assert (second["entry"], second["problems"], titles(hospital)) == (first["entry"], [], before)
+        assert done("publish", XR, config=hospital)[0]["result"] == "unchanged"
 
 
 def test_one_entry_that_cannot_be_had_does_not_keep_the_others(hospital: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from xdsi.actors.manifest_publisher import Attempt
+from xdsi.domain.codes import Code
 from xdsi.domain.consent import Resource
 from xdsi.domain.identifiers import PatientId
 from xdsi.storage.publications import SqlPublications
@@ -36,6 +37,15 @@ def test_an_attempt_counts_when_it_was_published(publications: SqlPublications) 
     assert publications.newest("1.2.3") == attempt(1, state="published")
     assert publications.newest("1.2.3", state="sending") is None
     assert publications.all() == [attempt(1, state="published")]
+
+
+def test_what_is_needed_to_send_an_attempt_again_is_kept(publications: SqlPublications) -> None:
+    codes = (Code("R", "2.16.840.1.113883.5.25", "restricted"), Code("ETH", "2.999", "\u00e9"))
+    kept = attempt(1, series="2.27.1", created="2026-02-03T10:11:12+00:00", confidentiality_codes=codes)
+    publications.keep(kept)
+    found = publications.newest("1.2.3", state="sending")
+    assert found == kept
+    assert [code.display for code in found.confidentiality_codes] == ["restricted", "\u00e9"]
 
 
 def test_the_newest_published_manifest_speaks_for_its_study(publications: SqlPublications) -> None:

@@ -1,6 +1,7 @@
 """Imaging Document Source, the publishing half: builds the manifest of a study and provides it (RAD-68).
 
-RAD TF-2: 4.68. A study that changed since its last manifest is published again, replacing the former (RPLC).
+RAD TF-2: 4.68. A study whose manifest or entry would differ from the last is published again, replacing it (RPLC). An
+attempt whose answer was lost is sent again as it was, so that it is registered once.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -16,9 +18,10 @@ from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
 from xdsi.domain.identifiers import PatientId, new_entry_uuid, new_oid
 from xdsi.domain.imaging import Study
 from xdsi.domain.imaging_profile import ImagingProfile
+from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Outcome, Problem, Status
 from xdsi.domain.ports import Clock
-from xdsi.domain.submission import Document, Provision, Submission
+from xdsi.domain.submission import Document, Provision
 from xdsi.exchange import Channel, Client, call
 from xdsi.rules import manifest as manifest_rules
 from xdsi.rules import manifest_metadata as metadata
@@ -27,25 +30,13 @@ from xdsi.wire import kos
 from xdsi.wire.message import Packaging
 
 
-class PublicationRecord(Protocol):
-    """One attempt to publish, as it is kept."""
-
-    @property
-    def content(self) -> str:
-        """Digest of the study's content."""
-
-    @property
-    def unique_id(self) -> str:
-        """uniqueId of the manifest."""
-
-    @property
-    def entry_uuid(self) -> str:
-        """entryUUID of its DocumentEntry."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """An attempt to keep: written before the manifest is sent, and again when the answer has come."""
+    """An attempt to keep: written before the manifest is sent, and again when the answer has come.
+
+    `content` is a digest of what it says. `state` is `sending` (until it is known what became of it), `published`,
+    `refused`, or `abandoned` where the study changed before that was known.
+    """
 
     study_instance_uid: str
     content: str
@@ -58,12 +49,34 @@ class Attempt:
     source_patient: str
     replaces: str = ""
     reason: str = ""
+    series: str = ""
+    """Series Instance UID of the manifest"""
+    created: str = ""
+    """when it was made, ISO 8601; empty in records that do not say, whose manifest cannot be made again"""
+    confidentiality_codes: tuple[Code, ...] = ()
+    """those of its entry, empty for those of the profile"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ids:
+    """What tells two manifests of the same content apart."""
+
+    document: str = field(default_factory=new_oid)
+    series: str = field(default_factory=new_oid)
+    entry_uuid: str = field(default_factory=new_entry_uuid)
+    submission_set: str = field(default_factory=new_oid)
+    created: datetime
+
+
+_NO_IDS = _Ids(
+    document="2.25.0", series="2.25.0", entry_uuid="", submission_set="2.25.0", created=datetime(2000, 1, 1, tzinfo=UTC)
+)
 
 
 class Publications(Protocol):
     """Keeps what was published."""
 
-    def newest(self, study_instance_uid: str, *, state: str = "published") -> PublicationRecord | None:
+    def newest(self, study_instance_uid: str, *, state: str = "published") -> Attempt | None:
         """The newest publication of a study in a state, or None."""
 
     def keep(self, attempt: Attempt) -> None:
@@ -116,26 +129,32 @@ class ManifestPublisher:
     def publish(
         self, study: Study, *, confidentiality_codes: tuple[Code, ...] = (), again: bool = False
     ) -> Published:
-        """Publish a study unless its newest manifest says the same already; `again` publishes in any case."""
-        content = _digest(study)
-        former = self.publications.newest(study.study_instance_uid)
-        if former is not None and former.content == content and not again:
-            return Published(
-                result=Result.UNCHANGED,
-                study_instance_uid=study.study_instance_uid,
-                unique_id=former.unique_id,
-                entry_uuid=former.entry_uuid,
-            )
+        """Publish a study unless its newest manifest says the same already; `again` publishes in any case.
+
+        Without `confidentiality_codes` those of its newest manifest stay, at first those of the profile.
+        """
+        uid = study.study_instance_uid
         authority = self.profile.patient_id_authority
         problems = (*manifest_rules.check_study(study, patient_id_authority=authority), *self._unmapped(study))
         if not Outcome.of(problems).accepted:
+            return Published(result=Result.REFUSED, study_instance_uid=uid, problems=problems)
+        former = self.publications.newest(uid)
+        pending = self.publications.newest(uid, state="sending")
+        latest = pending or former
+        codes = confidentiality_codes or (latest.confidentiality_codes if latest is not None else ())
+        content = _digest(*self._made(study, codes, _NO_IDS))
+        if pending is not None:
+            if pending.content == content and pending.created:
+                return self._send(study, pending, retry=True)
+            self.publications.keep(replace(pending, state="abandoned"))
+        elif former is not None and former.content == content and not again:
             return Published(
-                result=Result.REFUSED, study_instance_uid=study.study_instance_uid, problems=tuple(problems)
+                result=Result.UNCHANGED,
+                study_instance_uid=uid,
+                unique_id=former.unique_id,
+                entry_uuid=former.entry_uuid,
             )
-        manifest, submission = self._submission(study, confidentiality_codes)
-        if former is not None:
-            submission = metadata.replacement(submission, former.entry_uuid)
-        return self._send(study, content, manifest, submission, replaced=former)
+        return self._send(study, self._attempt(study, content, codes, replaced=former))
 
     def _unmapped(self, study: Study) -> Iterator[Problem]:
         local = study.patient.identifier(self.profile.patient_id_authority)
@@ -152,22 +171,21 @@ class ManifestPublisher:
             return local
         return self.domain_ids.get(local)
 
-    def _submission(self, study: Study, confidentiality_codes: tuple[Code, ...]) -> tuple[bytes, Submission]:
-        now = self.clock()
+    def _made(self, study: Study, codes: tuple[Code, ...], ids: _Ids) -> tuple[bytes, DocumentEntry]:
+        """The manifest and its entry: the same bytes whenever they are made of the same study under the same ids."""
         study = metadata.localized(study, self.profile)
-        sop_instance_uid = new_oid()
         manifest = kos.encode(
             study,
             retrieve_location_uid=self.retrieve_location_uid,
             retrieve_ae_title=self.retrieve_ae_title,
             retrieve_url=self.retrieve_url,
-            sop_instance_uid=sop_instance_uid,
-            series_instance_uid=new_oid(),
-            now=now,
+            sop_instance_uid=ids.document,
+            series_instance_uid=ids.series,
+            now=ids.created,
         )
         facts = metadata.ManifestFacts(
-            sop_instance_uid=sop_instance_uid,
-            created=now,
+            sop_instance_uid=ids.document,
+            created=ids.created,
             size=len(manifest),
             sha1=hashlib.sha1(manifest, usedforsecurity=False).hexdigest(),
         )
@@ -175,39 +193,49 @@ class ManifestPublisher:
         patient_id = self._domain_id(local) if local is not None else None
         if patient_id is None:
             raise ValueError(f"study {study.study_instance_uid} has no patient of the domain")
-        profile = self.profile
-        if confidentiality_codes:
-            profile = replace(profile, confidentiality_codes=confidentiality_codes)
-        entry = metadata.document_entry(study, facts, profile, patient_id=patient_id, entry_uuid=new_entry_uuid())
-        return manifest, metadata.submission(entry, profile, unique_id=new_oid(), now=now)
+        profile = replace(self.profile, confidentiality_codes=codes) if codes else self.profile
+        return manifest, metadata.document_entry(
+            study, facts, profile, patient_id=patient_id, entry_uuid=ids.entry_uuid
+        )
 
-    def _send(
-        self,
-        study: Study,
-        content: str,
-        manifest: bytes,
-        submission: Submission,
-        *,
-        replaced: PublicationRecord | None,
-    ) -> Published:
-        (entry,) = submission.document_entries
-        attempt = Attempt(
+    def _attempt(
+        self, study: Study, content: str, codes: tuple[Code, ...], *, replaced: Attempt | None
+    ) -> Attempt:
+        ids = _Ids(created=self.clock())
+        _, entry = self._made(study, codes, ids)
+        return Attempt(
             study_instance_uid=study.study_instance_uid,
             content=content,
             state="sending",
-            unique_id=entry.unique_id,
-            entry_uuid=entry.entry_uuid,
-            submission_set=submission.submission_set.unique_id,
+            unique_id=ids.document,
+            entry_uuid=ids.entry_uuid,
+            submission_set=ids.submission_set,
             repository_unique_id=self.repository_unique_id,
             patient=entry.patient_id,
             source_patient=entry.source_patient_id,
             replaces=replaced.entry_uuid if replaced else "",
+            series=ids.series,
+            created=ids.created.isoformat(),
+            confidentiality_codes=codes,
         )
+
+    def _send(self, study: Study, attempt: Attempt, *, retry: bool = False) -> Published:
+        ids = _Ids(
+            document=attempt.unique_id,
+            series=attempt.series,
+            entry_uuid=attempt.entry_uuid,
+            submission_set=attempt.submission_set,
+            created=datetime.fromisoformat(attempt.created),
+        )
+        manifest, entry = self._made(study, attempt.confidentiality_codes, ids)
+        submission = metadata.submission(entry, self.profile, unique_id=ids.submission_set, now=ids.created)
+        if attempt.replaces:
+            submission = metadata.replacement(submission, attempt.replaces)
         # Kept before it is sent: whatever happens to this process, the study is known to be on its way.
         self.publications.keep(attempt)
         document = Document(open=lambda: iter((manifest,)), size=len(manifest), sha1=entry.hash)
         published = Published(
-            result=Result.REPLACED if replaced else Result.PUBLISHED,
+            result=Result.REPLACED if attempt.replaces else Result.PUBLISHED,
             study_instance_uid=study.study_instance_uid,
             unique_id=entry.unique_id,
             entry_uuid=entry.entry_uuid,
@@ -232,6 +260,8 @@ class ManifestPublisher:
             return replace(published, result=Result.REFUSED, problems=(Problem("Fault", str(error)),))
         called.close()
         outcome = called.answer
+        if retry and _registered(outcome, attempt):
+            outcome = Outcome.of(problem for problem in outcome.problems if problem not in outcome.errors)
         published = replace(published, trace=called.reply.trace, problems=outcome.problems)
         if outcome.status is Status.SUCCESS:
             self.publications.keep(replace(attempt, state="published"))
@@ -241,13 +271,19 @@ class ManifestPublisher:
         return replace(published, result=Result.REFUSED)
 
 
-def _digest(study: Study) -> str:
-    """What a manifest says of a study; two studies with the same digest need no new manifest."""
-    digest = hashlib.sha256()
-    for part in (study.patient, study.accessions, study.date, study.time, study.description, study.procedure_codes):
-        digest.update(repr(part).encode() + b"\0")
-    for series in study.series:
-        digest.update(f"{series.series_instance_uid} {series.modality} {series.body_part}\0".encode())
-        for instance in series.instances:
-            digest.update(f"{instance.sop_class_uid} {instance.sop_instance_uid}\0".encode())
-    return digest.hexdigest()
+def _registered(outcome: Outcome, attempt: Attempt) -> bool:
+    """Whether a registry says that it has the submission already.
+
+    All of it then, for it is registered as a whole: other errors follow from that, such as that what it replaces is
+    deprecated.
+    """
+    return any(
+        one.code == "XDSDuplicateUniqueIdInRegistry" and attempt.submission_set in f"{one.context} {one.location}"
+        for one in outcome.errors
+    )
+
+
+def _digest(manifest: bytes, entry: DocumentEntry) -> str:
+    """What a manifest and its entry say; a study for which both would be the same needs no new manifest."""
+    authors = tuple(replace(author, id="") for author in entry.authors)
+    return hashlib.sha256(manifest + repr(replace(entry, authors=authors)).encode()).hexdigest()

@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
     publish.add_argument("studies", nargs="*", metavar="STUDY", help="Study Instance UIDs; none: all that changed")
     publish.add_argument(
         "--confidentiality", type=code, action="append", default=[], metavar="CODE^NAME^OID",
-        help="instead of normal; may be given several times",
+        help="instead of those of its last manifest, at first normal; may be given several times",
     )  # fmt: skip
     publish.add_argument("--again", action="store_true", help="also what has not changed")
     publish.set_defaults(run=run_publish)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from xdsi.actors.manifest_publisher import Attempt
+from xdsi.domain.codes import Code
 from xdsi.domain.consent import Resource
 from xdsi.domain.identifiers import PatientId
 from xdsi.storage.database import reading, writing
@@ -34,13 +37,14 @@ class SqlPublications:
         )
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        return Attempt(**{name: row._mapping[name] for name in _FIELDS})
+        return None if row is None else _attempt(row)
 
     def keep(self, attempt: Attempt) -> None:
         """Store an attempt, or the new state of one (its uniqueId identifies it)."""
         values = {name: getattr(attempt, name) for name in _FIELDS}
+        values["confidentiality_codes"] = json.dumps(
+            [(one.code, one.scheme, one.display) for one in attempt.confidentiality_codes]
+        )
         values["at"] = datetime.now(UTC).isoformat(timespec="seconds")
         with writing(self._engine) as connection:
             known = connection.execute(
@@ -53,9 +57,7 @@ class SqlPublications:
         """Every attempt, oldest first."""
         with reading(self._engine) as connection:
             rows = connection.execute(sa.select(publication).order_by(publication.c.number)).all()
-        return [
-            Attempt(**{name: row._mapping[name] for name in _FIELDS}) for row in rows
-        ]
+        return [_attempt(row) for row in rows]
 
     def manifest_of(self, study_instance_uid: str) -> Resource | None:
         """The newest published manifest of a study as a resource to decide on, or None when it was never published."""
@@ -69,3 +71,9 @@ class SqlPublications:
             source_patient_id=entry.source_patient,
             reference_ids=(study_instance_uid + STUDY_REFERENCE,),
         )
+
+
+def _attempt(row: sa.Row[Any]) -> Attempt:
+    values = {name: row._mapping[name] for name in _FIELDS}
+    codes = tuple(Code(*parts) for parts in json.loads(values["confidentiality_codes"]))
+    return Attempt(**values | {"confidentiality_codes": codes})

@@ -278,10 +278,14 @@ publication = Table(
     Column("replaces", Exact, nullable=False, server_default=""),
     Column("at", Exact, nullable=False),
     Column("reason", Exact, nullable=False, server_default=""),
+    Column("series", Exact, nullable=False, server_default=""),
+    Column("created", Exact, nullable=False, server_default=""),
+    Column("confidentiality_codes", Exact, nullable=False, server_default="[]"),
     Index("ix_publication_study", "study_instance_uid", "number"),
 )
-"""Manifests that this hospital sent: `state` is `sending`, `published` or `refused`; `content` is a digest of the
-study's instances, so that a study that did not change is not published again."""
+"""Manifests that this hospital sent: `state` is `sending`, `published`, `refused` or `abandoned`; `content` is a digest
+of what the manifest says, so that a study that did not change is not published again. With `series` and `created` a
+manifest whose answer was lost is made again, to the byte. `confidentiality_codes` is JSON."""
 
 # --- traces ----------------------------------------------------------------------------------------------------------
 
