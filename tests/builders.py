@@ -96,9 +96,7 @@ def association(type_: str, source: str, target: str, entry_uuid: str = "", **ch
 
 def has_member(source: str, target: str, status: str = "", **changes: Any) -> Association:
     """A HasMember Association; `status` is the SubmissionSetStatus."""
-    return association(
-        uuids.HAS_MEMBER, source, target, submission_set_status=(status,) if status else (), **changes
-    )
+    return association(uuids.HAS_MEMBER, source, target, submission_set_status=(status,) if status else (), **changes)
 
 
 def submission(

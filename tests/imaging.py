@@ -43,9 +43,7 @@ def series(number: int = 1, count: int = 3, sop_class_uid: str = CT_CLASS, **cha
 def study(**changes: Any) -> Study:
     """A study of one CT series with everything that metadata can take from images."""
     attributes: dict[str, Any] = {
-        "patient": ImagedPatient(
-            id="L1", issuer="1.2.40.1", name="Doe^Jané^M^Dr^Jr", birth_date="19700102", sex="F"
-        ),
+        "patient": ImagedPatient(id="L1", issuer="1.2.40.1", name="Doe^Jané^M^Dr^Jr", birth_date="19700102", sex="F"),
         "accessions": (Accession(number="A77", issuer="1.2.40.2"),),
         "date": "20260301",
         "time": "101112.5",

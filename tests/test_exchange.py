@@ -432,9 +432,7 @@ def envelope(*assertions: bytes) -> soap.Envelope:
 
 def assertion(subject: Subject = SUBJECT, **changes: Any) -> bytes:
     given: dict[str, Any] = {"audiences": ["urn:oid:2.999.1"], "now": NOW}
-    return saml_issue.issue_assertion(
-        subject, key_pem=IDP.key_pem, cert_pem=IDP.cert_pem, **given | changes
-    )
+    return saml_issue.issue_assertion(subject, key_pem=IDP.key_pem, cert_pem=IDP.cert_pem, **given | changes)
 
 
 def admitted(

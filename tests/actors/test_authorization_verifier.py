@@ -121,9 +121,7 @@ def test_what_the_answer_leaves_out_is_denied(moment: list[float]) -> None:
     assert decided(asking(Hub(silent=frozenset({"2.1"}))), ONE, TWO) == [False, True]
 
 
-@pytest.mark.parametrize(
-    "error", [Unavailable("away"), SoapFault("Receiver", "no"), MalformedMessage("what?")]
-)
+@pytest.mark.parametrize("error", [Unavailable("away"), SoapFault("Receiver", "no"), MalformedMessage("what?")])
 def test_without_an_answer_nothing_is_permitted(moment: list[float], error: Exception) -> None:
     assert decided(asking(Hub(error=error)), ONE) == [False]
 

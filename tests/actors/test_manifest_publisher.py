@@ -160,9 +160,7 @@ def test_what_has_changed_replaces_the_former(changed: Any) -> None:
     first = hospital.publisher.publish(STUDY)
     second = hospital.publisher.publish(changed)
     assert (second.result, second.unique_id != first.unique_id) == (Result.REPLACED, True)
-    (replacement,) = [
-        one for one in hospital.repository.received[1].submission.associations if one.type == uuids.RPLC
-    ]
+    (replacement,) = [one for one in hospital.repository.received[1].submission.associations if one.type == uuids.RPLC]
     assert (replacement.source, replacement.target) == (second.entry_uuid, first.entry_uuid)
     newest = hospital.publications.newest("1.2.3")
     assert newest is not None

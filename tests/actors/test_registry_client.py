@@ -136,5 +136,3 @@ def test_it_is_known_whether_the_registry_may_have_registered(error: Exception, 
     with pytest.raises(Unavailable) as caught:
         RegistersBy42(client=client, channel=Line()).register(builders.submission(), CALLER)
     assert caught.value.uncertain is uncertain
-
-

@@ -147,9 +147,7 @@ def give(parts: Parts, patient: PatientId, agreed: Policy) -> None:
 # -- asking
 
 
-def ask(
-    actor: Actor, who: Caller, query: StoredQuery, return_type: ReturnType
-) -> tuple[list[str], list[Any], bytes]:
+def ask(actor: Actor, who: Caller, query: StoredQuery, return_type: ReturnType) -> tuple[list[str], list[Any], bytes]:
     """The ids of an answer, its objects, and its bytes; only Success is taken."""
     request = rules.encode(replace(query, return_type=return_type))
     transaction = (iti51 if query.query_id in ITI51 else iti18).TRANSACTION
@@ -183,41 +181,56 @@ def every_query(patient: PatientId) -> dict[str, StoredQuery]:
             asked[name] = StoredQuery(query_id, ReturnType.OBJECT_REF, named | more)
 
     entries, folders, sets = "ABCD", "FGE", ("S1", "S2", "S3", "S4")
-    unique = {name: f"2.999.{kind}.{number}.{NAMES.index(name)}" for kind, names in ((10, entries), (12, folders),
-                                                                                   (11, sets)) for name in names}
+    unique = {
+        name: f"2.999.{kind}.{number}.{NAMES.index(name)}"
+        for kind, names in ((10, entries), (12, folders), (11, sets))
+        for name in names
+    }
     for query_id in (uuids.FIND_DOCUMENTS, uuids.FIND_DOCUMENTS_EXCLUDE, uuids.FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS):
         add(query_id, "all", XDSDocumentEntryPatientId=cx, XDSDocumentEntryStatus=both)
     add(
-        uuids.FIND_DOCUMENTS_BY_REFERENCE_ID, "all", XDSDocumentEntryPatientId=cx, XDSDocumentEntryStatus=both,
+        uuids.FIND_DOCUMENTS_BY_REFERENCE_ID,
+        "all",
+        XDSDocumentEntryPatientId=cx,
+        XDSDocumentEntryStatus=both,
         XDSDocumentEntryReferenceIdList=(("A77%",),),
     )
     add(uuids.FIND_SUBMISSION_SETS, "all", XDSSubmissionSetPatientId=cx, XDSSubmissionSetStatus=both)
     for query_id in (uuids.FIND_FOLDERS, uuids.FIND_FOLDERS_FOR_MULTIPLE_PATIENTS):
         add(query_id, "all", XDSFolderPatientId=cx, XDSFolderStatus=both)
     add(
-        uuids.GET_ALL, "all", patientId=cx, XDSDocumentEntryStatus=both, XDSSubmissionSetStatus=both,
+        uuids.GET_ALL,
+        "all",
+        patientId=cx,
+        XDSDocumentEntryStatus=both,
+        XDSSubmissionSetStatus=both,
         XDSFolderStatus=both,
     )
     for name, values in (("EntryUUID", ids), ("UniqueId", unique)):
         add(uuids.GET_DOCUMENTS, f"all {name}", **{f"XDSDocumentEntry{name}": (tuple(values[e] for e in entries),)})
         add(uuids.GET_FOLDERS, f"all {name}", **{f"XDSFolder{name}": (tuple(values[f] for f in folders),)})
         add(
-            uuids.GET_DOCUMENTS_AND_ASSOCIATIONS, f"all {name}",
+            uuids.GET_DOCUMENTS_AND_ASSOCIATIONS,
+            f"all {name}",
             **{f"XDSDocumentEntry{name}": (tuple(values[e] for e in entries),)},
         )
         for one in entries:
             add(uuids.GET_FOLDERS_FOR_DOCUMENT, f"{one} {name}", **{f"XDSDocumentEntry{name}": ((values[one],),)})
             add(
-                uuids.GET_RELATED_DOCUMENTS, f"{one} {name}", AssociationTypes=((uuids.APND, uuids.XFRM),),
+                uuids.GET_RELATED_DOCUMENTS,
+                f"{one} {name}",
+                AssociationTypes=((uuids.APND, uuids.XFRM),),
                 **{f"XDSDocumentEntry{name}": ((values[one],),)},
             )
             add(
-                uuids.GET_DOCUMENTS_AND_ASSOCIATIONS, f"{one} {name}",
+                uuids.GET_DOCUMENTS_AND_ASSOCIATIONS,
+                f"{one} {name}",
                 **{f"XDSDocumentEntry{name}": ((values[one],),)},
             )
         for one in sets:
             add(
-                uuids.GET_SUBMISSION_SET_AND_CONTENTS, f"{one} {name}",
+                uuids.GET_SUBMISSION_SET_AND_CONTENTS,
+                f"{one} {name}",
                 **{f"XDSSubmissionSet{name}": ((values[one],),)},
             )
         for one in folders:

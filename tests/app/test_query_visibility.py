@@ -125,9 +125,7 @@ EXPECTED = [
 
 @pytest.mark.parametrize("return_type", list(ReturnType))
 @pytest.mark.parametrize(("label", "of_both", "of_whole"), EXPECTED, ids=[row[0] for row in EXPECTED])
-def test_what_the_doctor_sees(
-    parts: Parts, label: str, of_both: str, of_whole: str, return_type: ReturnType
-) -> None:
+def test_what_the_doctor_sees(parts: Parts, label: str, of_both: str, of_whole: str, return_type: ReturnType) -> None:
     for patient, names in ((PARTIAL, of_both), (WHOLE, f"{of_both} {of_whole}"), (NONE, "")):
         query = every_query(patient)[label]
         ids = ask(parts.registry_actor, DOCTOR, query, return_type)[0]
@@ -156,9 +154,7 @@ def test_the_same_statements_whether_it_may_be_shown_or_not(parts: Parts) -> Non
             assert asked[0] == asked[1] != [], label
 
 
-def test_the_open_profile_shows_everything_and_weighs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_open_profile_shows_everything_and_weighs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = made(tmp_path, profile="open")
     register(parts, NONE)
 

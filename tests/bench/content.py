@@ -55,9 +55,7 @@ def _submission(number: int, count: int) -> Submission:
         )
         for index in range(count)
     ]
-    submission_set = builders.submission_set(
-        "set", unique_id=f"2.999.11.{number + 10_000}", patient_id=patient(number)
-    )
+    submission_set = builders.submission_set("set", unique_id=f"2.999.11.{number + 10_000}", patient_id=patient(number))
     return builders.submission(*entries, sets=[submission_set])
 
 

@@ -282,6 +282,7 @@ def test_patients_for_the_audit_record(values: tuple[str, ...], expected: tuple[
 
 # --- writing ---
 
+
 def test_written_strictly() -> None:
     """3.18.4.1.2.3.5: lists in parentheses, single values without, numbers bare."""
     written = stored_query.encode(
@@ -443,6 +444,7 @@ FLAWED = {
         ["QUERY.parameter.coding"], "the kit fills in the quotes together with the value",
     ),
 }  # fmt: skip
+
 
 def test_the_tables_of_the_transactions_do_not_overlap() -> None:
     tables = (ITI18, ITI51, ITI63, EXTENSIONS)

@@ -21,9 +21,7 @@ from xdsi.storage.registry import SqlRegistry
 
 A, B = PatientId.parse(PATIENT), PatientId.parse(OTHER_PATIENT)
 TARGET = Target(actions=((Match(attribute="a", value="v", function="f"),),))
-POLICY = Policy(
-    id="p", combining="deny-overrides", children=(Rule(id="r", effect=Effect.PERMIT, target=TARGET),)
-)
+POLICY = Policy(id="p", combining="deny-overrides", children=(Rule(id="r", effect=Effect.PERMIT, target=TARGET),))
 
 
 @pytest.fixture

@@ -401,9 +401,7 @@ def test_a_disk_that_refuses_is_unavailable(sqlite_store: FileDocumentStore, mon
         sqlite_store.stage(document(b"x"))
 
 
-def test_many_threads_stage_publish_and_withdraw_the_same_bytes(
-    sqlite_store: FileDocumentStore, clock: Clock
-) -> None:
+def test_many_threads_stage_publish_and_withdraw_the_same_bytes(sqlite_store: FileDocumentStore, clock: Clock) -> None:
     stop = threading.Event()
 
     def collect() -> None:

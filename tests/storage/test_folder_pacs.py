@@ -56,9 +56,7 @@ def uids(studies: tuple[Study, ...]) -> set[str]:
 
 def test_the_studies_of_a_dicomdir_tree() -> None:
     pacs = FolderPacs(STUDIES)
-    counts = sorted(
-        (study.patient.id, len(study.series), len(list(study.instances))) for study in pacs.studies()
-    )
+    counts = sorted((study.patient.id, len(study.series), len(list(study.instances))) for study in pacs.studies())
     assert counts == [
         ("12345678", 1, 50), ("77654033", 1, 4), ("77654033", 3, 3),
         ("98890234", 2, 2), ("98890234", 2, 4), ("98890234", 2, 7), ("98890234", 3, 11),

@@ -29,9 +29,7 @@ def test_an_exchange_leaves_two_files(tmp_path: Path, packaging: str, answer: by
         recording.response(piece)
     recording.close()
     asked, answered = expected
-    assert names(tmp_path / "out") == sorted(
-        [f"ITI-18-{TRACE}-request.{asked}", f"ITI-18-{TRACE}-response.{answered}"]
-    )
+    assert names(tmp_path / "out") == sorted([f"ITI-18-{TRACE}-request.{asked}", f"ITI-18-{TRACE}-response.{answered}"])
     (request,) = (tmp_path / "out").glob("*request*")
     (response,) = (tmp_path / "out").glob("*response*")
     assert (request.read_bytes(), response.read_bytes()) == (b"one two", answer + b"more")

@@ -523,8 +523,6 @@ def test_a_database_that_goes_away_is_unavailable(engine: Engine, registry: SqlR
         session.patient_status(A)
 
 
-
-
 def test_a_code_longer_than_an_index_can_hold_is_never_a_defect(registry: SqlRegistry, engine: Engine) -> None:
     noise = "".join(str(number) for number in range(3000))
     long = entry(event_codes=(Code(noise, "2.999.20"),))

@@ -42,9 +42,7 @@ expressions = st.recursive(
     lambda inner: st.builds(Apply, function=text, arguments=st.lists(inner, max_size=3).map(tuple)),
     max_leaves=5,
 )
-rules = st.builds(
-    Rule, id=text, effect=st.sampled_from(Effect), target=targets, condition=st.none() | expressions
-)
+rules = st.builds(Rule, id=text, effect=st.sampled_from(Effect), target=targets, condition=st.none() | expressions)
 policies = st.recursive(
     st.builds(Policy, id=text, combining=text, children=st.lists(rules, max_size=2).map(tuple), target=targets),
     lambda inner: st.builds(

@@ -58,9 +58,7 @@ class Session(Registered):
 
     def deprecate(self, entry_uuids: Sequence[str]) -> Sequence[str]:
         done = [
-            id_
-            for id_ in entry_uuids
-            if id_ not in self.overtaken and self.known[id_].availability_status == APPROVED
+            id_ for id_ in entry_uuids if id_ not in self.overtaken and self.known[id_].availability_status == APPROVED
         ]
         for id_ in done:
             self.known[id_] = replace(self.known[id_], availability_status=DEPRECATED)
@@ -73,9 +71,7 @@ class Session(Registered):
         return [id_ for id_ in ids if self.set_status([id_], self.known[id_].availability_status, DEPRECATED)]
 
     def set_status(self, ids: Sequence[str], original: str, new: str) -> Sequence[str]:
-        done = [
-            id_ for id_ in ids if id_ not in self.overtaken and self.known[id_].availability_status == original
-        ]
+        done = [id_ for id_ in ids if id_ not in self.overtaken and self.known[id_].availability_status == original]
         for id_ in done:
             self.known[id_] = replace(self.known[id_], availability_status=new)
         return done

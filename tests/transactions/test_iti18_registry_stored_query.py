@@ -171,9 +171,7 @@ def test_a_submission_set_found_by_a_hidden_entry_is_not_shown() -> None:
 
 def test_folders_of_a_hidden_entry_are_not_shown() -> None:
     found = [other(FOLDER, ObjectKind.FOLDER), entry(A), link("f-a", FOLDER, A)]
-    request = AdhocQuery(
-        uuids.GET_FOLDERS_FOR_DOCUMENT, "ObjectRef", (("$XDSDocumentEntryEntryUUID", (f"'{A}'",)),)
-    )
+    request = AdhocQuery(uuids.GET_FOLDERS_FOR_DOCUMENT, "ObjectRef", (("$XDSDocumentEntryEntryUUID", (f"'{A}'",)),))
     assert shown(answered(request, found, selected=[FOLDER])) == [FOLDER]
     assert shown(answered(request, found, selected=[FOLDER], denied=[A])) == []
 

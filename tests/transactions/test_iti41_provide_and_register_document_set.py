@@ -22,9 +22,7 @@ REFUSAL = Problem("XDSUnknownPatientId", "P1")
 
 
 def ports(documents: Documents, registry: RegistryOf42, **changes: Any) -> iti41.ProvidePorts:
-    return iti41.ProvidePorts(
-        repository_unique_id="2.999.1.2", documents=documents, registry=registry, **changes
-    )
+    return iti41.ProvidePorts(repository_unique_id="2.999.1.2", documents=documents, registry=registry, **changes)
 
 
 def provision(*entries: DocumentEntry, content: bytes = HELLO, **contents: bytes) -> Provision:
@@ -207,12 +205,8 @@ def test_a_manifest_too_large_to_look_at() -> None:
     request = provision(manifest_entry())
     (id_,) = request.documents
     huge = replace(request.documents[id_], size=iti41.MANIFEST_LIMIT + 1)
-    outcome = served(
-        iti41.TRANSACTION, replace(request, documents={id_: huge}), ports(Documents(), RegistryOf42())
-    )
+    outcome = served(iti41.TRANSACTION, replace(request, documents={id_: huge}), ports(Documents(), RegistryOf42()))
     assert codes(outcome) == [("InvalidDocumentContent", "KOS.size")]
-
-
 
 
 # -- audit

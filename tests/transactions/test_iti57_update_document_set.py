@@ -116,9 +116,7 @@ def test_a_folder_is_open_by_what_it_holds() -> None:
 
 
 def moved() -> Submission:
-    return update(
-        new_version(patient_id=OTHER_PATIENT), bound(AssociationPropagation="no"), patient_id=OTHER_PATIENT
-    )
+    return update(new_version(patient_id=OTHER_PATIENT), bound(AssociationPropagation="no"), patient_id=OTHER_PATIENT)
 
 
 def test_what_moves_to_another_patient_is_decided_on_for_both() -> None:

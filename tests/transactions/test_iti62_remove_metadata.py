@@ -36,9 +36,7 @@ def session_of(*more: object) -> Session:
     )  # fmt: skip
 
 
-def removed(
-    session: Session, *ids: str, denied: Iterable[str] = (), ports: RegisterPorts = PORTS
-) -> RemovalAnswer:
+def removed(session: Session, *ids: str, denied: Iterable[str] = (), ports: RegisterPorts = PORTS) -> RemovalAnswer:
     answer = served(iti62.TRANSACTION, RemovalRequest(ids), ports, session, denied=denied)
     assert isinstance(answer, RemovalAnswer)
     return answer

@@ -31,9 +31,7 @@ MANIFEST = Resource(
 def study(uid: str = "1.2.3", count: int = 3) -> Study:
     series = imaging.series(count=count)
     instances = tuple(
-        Instance(
-            sop_class_uid=imaging.CT_CLASS, sop_instance_uid=f"{uid}.1.{n}", transfer_syntax_uid=EXPLICIT, size=20
-        )
+        Instance(sop_class_uid=imaging.CT_CLASS, sop_instance_uid=f"{uid}.1.{n}", transfer_syntax_uid=EXPLICIT, size=20)
         for n in range(1, count + 1)
     )
     return replace(
@@ -56,9 +54,7 @@ def ports(*studies: Study, **changes: Any) -> rad69.ImagingPorts:
     return rad69.ImagingPorts(**given | changes)
 
 
-def wanted(
-    *numbers: int, study: str = "1.2.3", series: str | None = None, location: str = HERE
-) -> StudyRequest:
+def wanted(*numbers: int, study: str = "1.2.3", series: str | None = None, location: str = HERE) -> StudyRequest:
     documents = tuple(DocumentRequest("", location, f"{study or '1.2.3'}.1.{n}") for n in numbers)
     return StudyRequest(study, (SeriesRequest(f"{study}.1" if series is None else series, documents),))
 
@@ -137,9 +133,7 @@ def test_a_syntax_that_cannot_be_made_costs_that_instance_only(error: Exception)
 @pytest.mark.parametrize("trouble", ["unreadable", "lost"])
 def test_a_file_that_cannot_be_read_costs_that_instance_only(syntax: str, trouble: str) -> None:
     troubled = Pacs(STUDY, **{trouble: ["1.2.3.1.2"]})
-    answer = retrieved(
-        asked(wanted(1, 2, 3), syntaxes=(syntax,)), ports(instances=troubled, transcoder=Transcoder())
-    )
+    answer = retrieved(asked(wanted(1, 2, 3), syntaxes=(syntax,)), ports(instances=troubled, transcoder=Transcoder()))
     assert codes(answer.outcome) == [("XDSRepositoryError", "RAD69.instance.unreadable")]
     assert (answer.outcome.status, given_out(answer)) == (Status.PARTIAL_SUCCESS, ["1.2.3.1.1", "1.2.3.1.3"])
 

@@ -16,9 +16,7 @@ def _shake_hands(client: pki.Credential, server: pki.Credential, authority: pki.
     """A TLS handshake in memory; raises what the server raises."""
 
     def files(one: pki.Credential) -> TlsFiles:
-        return TlsFiles(
-            certificate=one.certificate_file, key=one.key_file, peer_ca=authority.certificate_file
-        )
+        return TlsFiles(certificate=one.certificate_file, key=one.key_file, peer_ca=authority.certificate_file)
 
     here, there = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = client_context(files(client)).wrap_bio(here, there, server_hostname="localhost")

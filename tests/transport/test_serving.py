@@ -27,9 +27,7 @@ SLOTS = (
     ("$XDSDocumentEntryPatientId", ("'SERVING^^^&2.999.1.1&ISO'",)),
     ("$XDSDocumentEntryStatus", ("('urn:oasis:names:tc:ebxml-regrep:StatusType:Approved')",)),
 )
-ASK = b"".join(
-    query.encode_request(query.AdhocQuery(uuids.FIND_DOCUMENTS, "ObjectRef", SLOTS), Packaging.SIMPLE).body
-)
+ASK = b"".join(query.encode_request(query.AdhocQuery(uuids.FIND_DOCUMENTS, "ObjectRef", SLOTS), Packaging.SIMPLE).body)
 GOOD = envelope(QUERY, ASK)
 
 
@@ -80,9 +78,7 @@ def multipart(*parts: tuple[str, bytes], end: str = "--", boundary: str = "front
 ROOT = envelope(RETRIEVE, b'<x:RetrieveDocumentSetRequest xmlns:x="urn:ihe:iti:xds-b:2007"/>')
 INCLUDE = f'<i:Include xmlns:i="{XOP}" href="cid:missing"/>'.encode()
 HUGE = envelope(QUERY, ASK.replace(b"SERVING", b"x" * (33 * 1024 * 1024)))
-STRANGE = GOOD.replace(
-    b"</soap:Header>", b'<x:Strange xmlns:x="urn:x" soap:mustUnderstand="1"/></soap:Header>'
-)
+STRANGE = GOOD.replace(b"</soap:Header>", b'<x:Strange xmlns:x="urn:x" soap:mustUnderstand="1"/></soap:Header>')
 BOMB = b'<!DOCTYPE a [<!ENTITY b "bbbb">]>' + GOOD
 
 FAULTS = [

@@ -42,9 +42,7 @@ class SignedConsentIntake:
     clock: Clock
     reject_invalid: bool
 
-    def examine(
-        self, submission: Submission, session: RegistrySession
-    ) -> tuple[Sequence[Problem], Sequence[Consent]]:
+    def examine(self, submission: Submission, session: RegistrySession) -> tuple[Sequence[Problem], Sequence[Consent]]:
         """The consents that this submission brings or signs, verified; problems where one is refused or ended."""
         entries = {entry.entry_uuid: entry for entry in submission.document_entries}
         signatures = self._signatures(submission, entries, session)
@@ -114,9 +112,7 @@ class SignedConsentIntake:
         found = entries.get(association.source) or session.objects([association.source]).get(association.source)
         return found if isinstance(found, DocumentEntry) else None
 
-    def _verify(
-        self, entry: DocumentEntry, signatures: Sequence[DocumentEntry], session: RegistrySession
-    ) -> Consent:
+    def _verify(self, entry: DocumentEntry, signatures: Sequence[DocumentEntry], session: RegistrySession) -> Consent:
         consent = Consent(
             unique_id=entry.unique_id,
             entry_uuid=entry.entry_uuid,

@@ -112,9 +112,7 @@ class ConsentSource:
             trace=called.reply.trace,
         )
 
-    def _submission(
-        self, consent: SignedConsent, title: str, replaces: str
-    ) -> tuple[Submission, dict[str, Document]]:
+    def _submission(self, consent: SignedConsent, title: str, replaces: str) -> tuple[Submission, dict[str, Document]]:
         now = self.clock().strftime("%Y%m%d%H%M%S")
         entry = self._entry(
             consent.patient,
@@ -165,9 +163,7 @@ class ConsentSource:
         )
         if replaces:
             associations.append(
-                Association(
-                    entry_uuid=new_entry_uuid(), type=uuids.RPLC, source=entry.entry_uuid, target=replaces
-                )
+                Association(entry_uuid=new_entry_uuid(), type=uuids.RPLC, source=entry.entry_uuid, target=replaces)
             )
         documents = {entry.entry_uuid: _document(consent.document), signature.entry_uuid: _document(consent.signature)}
         return Submission((submission_set,), (entry, signature), (), tuple(associations)), documents

@@ -126,9 +126,7 @@ class ManifestPublisher:
     retrieve_url: str
     clock: Clock
 
-    def publish(
-        self, study: Study, *, confidentiality_codes: tuple[Code, ...] = (), again: bool = False
-    ) -> Published:
+    def publish(self, study: Study, *, confidentiality_codes: tuple[Code, ...] = (), again: bool = False) -> Published:
         """Publish a study unless its newest manifest says the same already; `again` publishes in any case.
 
         Without `confidentiality_codes` those of its newest manifest stay, at first those of the profile.
@@ -198,9 +196,7 @@ class ManifestPublisher:
             study, facts, profile, patient_id=patient_id, entry_uuid=ids.entry_uuid
         )
 
-    def _attempt(
-        self, study: Study, content: str, codes: tuple[Code, ...], *, replaced: Attempt | None
-    ) -> Attempt:
+    def _attempt(self, study: Study, content: str, codes: tuple[Code, ...], *, replaced: Attempt | None) -> Attempt:
         ids = _Ids(created=self.clock())
         _, entry = self._made(study, codes, ids)
         return Attempt(

@@ -256,9 +256,7 @@ class ActorParts(PolicyParts):
             return SoapClient(url, make_spool=self.make_spool)
         if not (consumer.certificate and consumer.key and consumer.ca):
             return self.channel(url)
-        files = TlsFiles(
-            certificate=Path(consumer.certificate), key=Path(consumer.key), peer_ca=Path(consumer.ca)
-        )
+        files = TlsFiles(certificate=Path(consumer.certificate), key=Path(consumer.key), peer_ca=Path(consumer.ca))
         return SoapClient(url, make_spool=self.make_spool, tls=client_context(files))
 
 

@@ -172,4 +172,3 @@ class PolicyParts(StorageParts):
             return code_sets.decode(read_file(file, "domain.codes")) if file else None
         except MalformedMessage as error:
             raise ConfigurationError(f"domain.codes: {file}: {error}") from error
-

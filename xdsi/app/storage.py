@@ -98,9 +98,7 @@ class StorageParts:
         """Who sent a request."""
         tls = self.settings.tls
         try:
-            return peer_of_request(
-                self.nodes, proxy_header=tls.proxy_header, proxy_addresses=tls.proxy_addresses
-            )
+            return peer_of_request(self.nodes, proxy_header=tls.proxy_header, proxy_addresses=tls.proxy_addresses)
         except ValueError as error:
             raise ConfigurationError(f"tls.proxy_addresses: {error}; valid: addresses or networks") from error
 
@@ -173,4 +171,3 @@ class StorageParts:
         if not Path(path).is_dir():
             raise ConfigurationError(f"imaging_source.pacs: {path} is not a folder")
         return Path(path)
-

@@ -1,14 +1,14 @@
 """The one tree of exceptions.
 
-    XdsiError
-    ├── MalformedMessage     a codec cannot read what it was given; names the place
-    ├── SoapFault            the exchange ends with a SOAP 1.2 fault
-    │   └── SecurityFault    with a wsse fault code; the reason stays with the operator
-    ├── Refused              a rule or a decision says no (REST paths)
-    ├── Rejected             problems found after a unit of work had begun to write: it is rolled back
-    ├── Unavailable          a database, registry, repository or PACS cannot be reached
-    ├── IntegrityLost        stored bytes are not the bytes that were acknowledged
-    └── ConfigurationError   the settings cannot be used; names the key
+XdsiError
+├── MalformedMessage     a codec cannot read what it was given; names the place
+├── SoapFault            the exchange ends with a SOAP 1.2 fault
+│   └── SecurityFault    with a wsse fault code; the reason stays with the operator
+├── Refused              a rule or a decision says no (REST paths)
+├── Rejected             problems found after a unit of work had begun to write: it is rolled back
+├── Unavailable          a database, registry, repository or PACS cannot be reached
+├── IntegrityLost        stored bytes are not the bytes that were acknowledged
+└── ConfigurationError   the settings cannot be used; names the key
 """
 
 from __future__ import annotations

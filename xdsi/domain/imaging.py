@@ -168,9 +168,7 @@ _SERIES_TEXT = ("modality", "description", "body_part", "date", "time")
 
 
 def _filled(study: Study, part: Study) -> Study:
-    changes = {
-        name: value for name in _STUDY_TEXT if not getattr(study, name) and (value := getattr(part, name))
-    }
+    changes = {name: value for name in _STUDY_TEXT if not getattr(study, name) and (value := getattr(part, name))}
     if not study.patient.issuer and part.patient.issuer and part.patient.id == study.patient.id:
         changes["patient"] = replace(study.patient, issuer=part.patient.issuer)
     return replace(study, **changes) if changes else study

@@ -208,9 +208,7 @@ def _traced(response: Any, trace: Trace) -> Any:
     if not isinstance(outcome, Outcome) or not outcome.problems:
         return response
     for problem in outcome.problems:
-        trace.note(
-            "problem", code=problem.code, context=problem.context, location=problem.location, rule=problem.rule
-        )
+        trace.note("problem", code=problem.code, context=problem.context, location=problem.location, rule=problem.rule)
     marked = replace(outcome, problems=tuple(_marked(problem, trace) for problem in outcome.problems))
     return marked if response is outcome else replace(response, outcome=marked)
 

@@ -159,9 +159,7 @@ def is_lenient(found: Problem) -> bool:
 def problem(registry_object: RegistryObject, name: str, rule: str, text: str) -> Problem:
     """A metadata problem of one attribute, located as `id/attribute`."""
     short, id_ = SHORT[type(registry_object)], registry_object.entry_uuid
-    return Problem(
-        "XDSRegistryMetadataError", text, location=f"{id_}/{name}" if name else id_, rule=f"{short}.{rule}"
-    )
+    return Problem("XDSRegistryMetadataError", text, location=f"{id_}/{name}" if name else id_, rule=f"{short}.{rule}")
 
 
 def check_types(registry_object: RegistryObject) -> Iterator[Problem]:

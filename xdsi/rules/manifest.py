@@ -154,9 +154,7 @@ def _entry(manifest: Manifest, entry: DocumentEntry, finding: _Finding) -> Itera
         yield finding("KOS.mimeType", f"mimeType is {entry.mime_type!r}, not {imaging_codes.MANIFEST_MIME_TYPE}")
     if not is_manifest(entry):
         yield finding("KOS.formatCode", f"formatCode is {entry.format_code}, not that of a Key Object Selection")
-    studies = {
-        value.split("^")[0] for value in entry.reference_ids if value.split("^")[4:5] == [STUDY_REFERENCE]
-    }
+    studies = {value.split("^")[0] for value in entry.reference_ids if value.split("^")[4:5] == [STUDY_REFERENCE]}
     if studies and manifest.study_instance_uid not in studies:
         yield finding(
             "KOS.referenceIdList",

@@ -52,16 +52,12 @@ class Selection:
     """what is decided on"""
 
 
-def select(
-    request: AdhocQuery, ports: QueryPorts, session: RegistrySession, queries: Mapping[str, Query]
-) -> Selection:
+def select(request: AdhocQuery, ports: QueryPorts, session: RegistrySession, queries: Mapping[str, Query]) -> Selection:
     """Check the query, which must be among `queries`, and select; DocumentEntries among the results are decided on.
 
     A query that could name patients and does not stops where its answer would be too large.
     """
-    checked = stored_query.check(
-        request, queries=queries, reject_unknown_parameters=ports.reject_unknown_parameters
-    )
+    checked = stored_query.check(request, queries=queries, reject_unknown_parameters=ports.reject_unknown_parameters)
     if checked.ignored:
         log.info("query %s: unknown parameters ignored: %s", request.query_id, ", ".join(checked.ignored))
     if checked.query is None:
@@ -127,9 +123,7 @@ def describe(request: AdhocQuery, answer: QueryAnswer | None, base: ExchangeFact
     return replace(
         base,
         patients=patients,
-        query=QueryFacts(
-            id=request.query_id, request=request.raw, home_community_id=request.home_community_id
-        ),
+        query=QueryFacts(id=request.query_id, request=request.raw, home_community_id=request.home_community_id),
         outcome=0 if answer is not None and answer.outcome.accepted else 8,
     )
 

@@ -22,6 +22,7 @@ SS: Final = "SubmissionSet"
 FD: Final = "Folder"
 AS: Final = "Association"
 
+
 def _with(base: Mapping[str, Parameter], text: str) -> dict[str, Parameter]:
     return {**base, **parameters(text)}
 

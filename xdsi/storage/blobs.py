@@ -1,9 +1,9 @@
 """Files named by the SHA-256 of their bytes, durable once put: the floor the document store stands on.
 
-    incoming/    being written
-    blobs/       ab/cd/abcd...
-    journal/     a mark for each content that was put and not yet confirmed; what a crash leaves is found by it
-    quarantine/  files that no longer have their hash
+incoming/    being written
+blobs/       ab/cd/abcd...
+journal/     a mark for each content that was put and not yet confirmed; what a crash leaves is found by it
+quarantine/  files that no longer have their hash
 """
 
 from __future__ import annotations

@@ -67,9 +67,7 @@ def deprecate(connection: Connection, people: People, routes: Routes, entry_uuid
     """Set DocumentEntries to Deprecated; returns the ids that were still Approved."""
     places = [route.place for route in routes.of_ids(entry_uuids).values() if route.letter == "D"]
     changed = [
-        (row.patient_key, row.id)
-        for binds in place_binds(places)
-        for row in connection.execute(_DEPRECATE, binds)
+        (row.patient_key, row.id) for binds in place_binds(places) for row in connection.execute(_DEPRECATE, binds)
     ]
     if changed:
         people.advance_epoch(consents.bearers(connection, changed))

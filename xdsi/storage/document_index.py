@@ -73,9 +73,7 @@ class DocumentIndex:
             # A fresh copy also serves the other names of these bytes.
             stale = (t.c.verified != entry.verified) | t.c.quarantined
             connection.execute(
-                update(t)
-                .where(t.c.sha256 == entry.sha256, stale)
-                .values(verified=entry.verified, quarantined=False)
+                update(t).where(t.c.sha256 == entry.sha256, stale).values(verified=entry.verified, quarantined=False)
             )
 
     def remove(self, unique_id: str) -> None:
@@ -101,6 +99,4 @@ class DocumentIndex:
 
 
 def _indexed(row: Any) -> Indexed:
-    return Indexed(
-        row.unique_id, row.sha256, row.sha1, row.size, row.mime_type, row.verified, row.quarantined
-    )
+    return Indexed(row.unique_id, row.sha256, row.sha1, row.size, row.mime_type, row.verified, row.quarantined)

@@ -60,9 +60,7 @@ _FOLDERS: Final = Prepared(
 )
 
 
-def gather(
-    found: Sequence[FoundObject], connection: Connection, people: People, routes: Routes, home: str
-) -> Evidence:
+def gather(found: Sequence[FoundObject], connection: Connection, people: People, routes: Routes, home: str) -> Evidence:
     """The evidence for found objects; `home` is this community's, for entries that name none."""
     return _Gathering(connection, people, routes, home).of(found)
 

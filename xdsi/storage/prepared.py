@@ -92,9 +92,7 @@ def _positional(order: list[Any]) -> _Fill:
 
 
 def _named(parameters: Mapping[str, Any]) -> _Fill:
-    return lambda binds: {
-        name: one.of(binds) if isinstance(one, _Place) else one for name, one in parameters.items()
-    }
+    return lambda binds: {name: one.of(binds) if isinstance(one, _Place) else one for name, one in parameters.items()}
 
 
 class PreparedInsert:

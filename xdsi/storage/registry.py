@@ -170,11 +170,7 @@ class SqlSession:
         return answers.objects_at(self.connection, self._people, self._routes, ids) if ids else []
 
     def _select(self, statement: Any, places: Iterable[tuple[int, str]], **binds: Any) -> list[Row[Any]]:
-        return [
-            row
-            for placed in place_binds(places)
-            for row in self.connection.execute(statement, placed | binds)
-        ]
+        return [row for placed in place_binds(places) for row in self.connection.execute(statement, placed | binds)]
 
     # --- changes
 

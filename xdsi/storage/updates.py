@@ -40,9 +40,7 @@ def _set_status(table: Table) -> Any:
     return _returning(statement.values(status=bindparam("new")), table)
 
 
-_SET_STATUS: Final = {
-    letter: _set_status(table) for letter, table in (*_VERSIONED.items(), ("A", t.association))
-}
+_SET_STATUS: Final = {letter: _set_status(table) for letter, table in (*_VERSIONED.items(), ("A", t.association))}
 
 
 def supersede(connection: Connection, people: People, routes: Routes, ids: Sequence[str]) -> list[str]:

@@ -89,9 +89,7 @@ def _non_identical(entry: DocumentEntry) -> Problem:
 
 def _completed(entry: DocumentEntry, request: Provision, ports: ProvidePorts) -> DocumentEntry:
     document = request.documents[entry.entry_uuid]
-    return replace(
-        entry, hash=document.sha1, size=str(document.size), repository_unique_id=ports.repository_unique_id
-    )
+    return replace(entry, hash=document.sha1, size=str(document.size), repository_unique_id=ports.repository_unique_id)
 
 
 def _problems(request: Provision, ports: ProvidePorts) -> Iterator[Problem]:

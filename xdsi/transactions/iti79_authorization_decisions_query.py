@@ -103,9 +103,7 @@ class PolicyDecisions:
         consents = [consent for patient in patients for consent in session.consents(patient)]
         if asks_for_folders([consent.policy for consent in consents], self._policy):
             entries = [_with_folders(entry, session) for entry in entries]
-        answers = rules.decide(
-            subject, action, entries, consents, self._policy, now, linked=self._identities.aliases
-        )
+        answers = rules.decide(subject, action, entries, consents, self._policy, now, linked=self._identities.aliases)
         for index, answer in zip(owners, answers, strict=True):
             # One uniqueId may have several entries: what any of them hides is hidden.
             if decisions[index] is _NOT_REGISTERED or (decisions[index].permit and not answer.permit):

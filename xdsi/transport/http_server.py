@@ -136,9 +136,7 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
         super().init()
         self.sock.settimeout(self.deadlines.idle_seconds)
         if first:
-            self.parser.unreader.sock = _GuardedSocket(
-                self.parser.unreader.sock, self.deadlines, self.slow_senders
-            )
+            self.parser.unreader.sock = _GuardedSocket(self.parser.unreader.sock, self.deadlines, self.slow_senders)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             self.parser.unreader.sock.restart()

@@ -37,9 +37,7 @@ _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _TOO_WIDE = etree.XPath(f"boolean(//*/@*[{MAX_ATTRIBUTES + 1}])")
 
 
-def parse(
-    raw: bytes, *, limit: int = LIMIT, huge: bool = False, max_markup: int = MAX_MARKUP
-) -> etree._Element:
+def parse(raw: bytes, *, limit: int = LIMIT, huge: bool = False, max_markup: int = MAX_MARKUP) -> etree._Element:
     """The root element of a document from outside, or MalformedMessage.
 
     Refused: more than `limit` bytes or `max_markup` tags and attributes, a document type (hence entities), encodings

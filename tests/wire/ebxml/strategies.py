@@ -37,9 +37,9 @@ extras = st.builds(
         | st.builds(ExtraClassification, node=present, name=text, slots=slots),
         max_size=2,
     ).map(tuple),
-    st.lists(
-        st.builds(ExtraIdentifier, present, trimmed, text), max_size=2, unique_by=lambda one: one.scheme
-    ).map(tuple),
+    st.lists(st.builds(ExtraIdentifier, present, trimmed, text), max_size=2, unique_by=lambda one: one.scheme).map(
+        tuple
+    ),
 )
 
 _VALUES = {

@@ -27,8 +27,10 @@ CID = "1@example"
 
 
 def request(*documents: str, metadata: str = METADATA) -> str:
-    return f'<ProvideAndRegisterDocumentSetRequest xmlns="{XDS}">{metadata}{"".join(documents)}' \
-           "</ProvideAndRegisterDocumentSetRequest>"
+    return (
+        f'<ProvideAndRegisterDocumentSetRequest xmlns="{XDS}">{metadata}{"".join(documents)}'
+        "</ProvideAndRegisterDocumentSetRequest>"
+    )
 
 
 def inline(id_: str, data: bytes = b"hello") -> str:

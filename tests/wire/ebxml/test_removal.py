@@ -82,8 +82,7 @@ def test_the_answer_is_a_registry_response() -> None:
 @pytest.mark.oracle
 def test_requests_of_others_are_read() -> None:
     found = {
-        name: removal.decode(message(xml.serialize(element))).ids
-        for name, element in sample_messages(removal.REQUEST)
+        name: removal.decode(message(xml.serialize(element))).ids for name, element in sample_messages(removal.REQUEST)
     }
     assert {name: ids for name, ids in found.items() if not ids} == {}
     assert len(found["ihe-iti-info-examples/RMD/RemoveMetadataRequest_SOAP.xml#1"]) == 4

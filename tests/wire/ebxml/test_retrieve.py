@@ -68,10 +68,20 @@ ANSWER = RetrieveAnswer(
 
 
 def summary(answer: RetrieveAnswer) -> object:
-    return answer.outcome.problems, answer.outcome.status, [
-        (one.request, one.mime_type, content_of(one.document), one.new_repository_unique_id, one.new_document_unique_id)
-        for one in answer.documents
-    ]
+    return (
+        answer.outcome.problems,
+        answer.outcome.status,
+        [
+            (
+                one.request,
+                one.mime_type,
+                content_of(one.document),
+                one.new_repository_unique_id,
+                one.new_document_unique_id,
+            )
+            for one in answer.documents
+        ],
+    )
 
 
 @pytest.mark.parametrize("packaging", Packaging)
@@ -127,8 +137,10 @@ def test_base64_in_chunks_is_base64(chunks: list[bytes]) -> None:
 
 def answer_of(*documents: str, status: str = SUCCESS) -> str:
     registry_response = f'<rs:RegistryResponse xmlns:rs="{RS}" status="{status}"/>' if status else ""
-    return f'<RetrieveDocumentSetResponse xmlns="{XDS}">{registry_response}{"".join(documents)}' \
-           "</RetrieveDocumentSetResponse>"
+    return (
+        f'<RetrieveDocumentSetResponse xmlns="{XDS}">{registry_response}{"".join(documents)}'
+        "</RetrieveDocumentSetResponse>"
+    )
 
 
 DOCUMENT = (

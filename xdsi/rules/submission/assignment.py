@@ -60,7 +60,8 @@ def assign(submission: Submission, *, new_uuid: Callable[[], str] = new_entry_uu
             for one in submission.submission_sets
         ),
         document_entries=tuple(
-            replace(composed(one), **versioned(one)) for one in submission.document_entries  # type: ignore[arg-type]
+            replace(composed(one), **versioned(one))
+            for one in submission.document_entries  # type: ignore[arg-type]
         ),
         folders=tuple(
             replace(composed(one), **versioned(one), last_update_time=now)  # type: ignore[arg-type]

@@ -64,8 +64,7 @@ def _is_transformation(context: Context, entry: DocumentEntry) -> bool:
         return False
     query = StoredQuery(uuids.GET_ASSOCIATIONS, ReturnType.LEAF_CLASS, {"$uuid": ((entry.entry_uuid,),)})
     return any(
-        found.association_type == uuids.XFRM and found.source == entry.entry_uuid
-        for found in context.facts.find(query)
+        found.association_type == uuids.XFRM and found.source == entry.entry_uuid for found in context.facts.find(query)
     )
 
 

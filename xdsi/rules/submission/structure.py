@@ -161,9 +161,7 @@ def check_status(context: Context, association: Association) -> Iterator[Problem
 def _check_linkage(context: Context) -> Iterator[Problem]:
     submission = context.submission
     linked = Counter(
-        one.target
-        for one in submission.associations
-        if one.type == uuids.HAS_MEMBER and context.is_own_set(one.source)
+        one.target for one in submission.associations if one.type == uuids.HAS_MEMBER and context.is_own_set(one.source)
     )
     for one in context.members:
         if not linked[one.entry_uuid]:

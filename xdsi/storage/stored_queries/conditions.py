@@ -106,9 +106,7 @@ class SomeCode(Criterion):
     kind: str
 
     def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
-        coded = and_(
-            code.c.kind == literal_column(f"'{self.kind}'"), _pair_in(code.c.code, code.c.scheme, name)
-        )
+        coded = and_(code.c.kind == literal_column(f"'{self.kind}'"), _pair_in(code.c.code, code.c.scheme, name))
         # A confidentiality code never narrows a query by itself and is not in the index over all patients.
         if not everywhere or self.kind == CONFIDENTIALITY:
             return exists().where(

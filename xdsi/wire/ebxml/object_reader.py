@@ -147,9 +147,7 @@ class ObjectReader:
                     text = f"{row.name} of {self.id} has {len(present)} values; it has at most one"
                     self._report(f"{short}.{row.name}.values", text, row.name)
 
-    def _read_classifications(
-        self, object_class: ObjectClass, values: dict[str, Any]
-    ) -> Iterator[ExtraClassification]:
+    def _read_classifications(self, object_class: ObjectClass, values: dict[str, Any]) -> Iterator[ExtraClassification]:
         found: dict[str, list[Code | Author]] = {}
         for child in self.classifications:
             scheme = elements.attribute(child, "classificationScheme")

@@ -81,9 +81,7 @@ def _element(name: str, value: str) -> str:
 
 def encode_answer(answer: RetrieveAnswer, packaging: Packaging) -> Payload:
     """A RetrieveDocumentSetResponse: documents as parts, each opened in its turn, or inline in a simple message."""
-    head = (
-        f'<xds:RetrieveDocumentSetResponse xmlns:xds="{XDS}">{response.registry_response(answer.outcome)}'
-    ).encode()
+    head = (f'<xds:RetrieveDocumentSetResponse xmlns:xds="{XDS}">{response.registry_response(answer.outcome)}').encode()
     if packaging is Packaging.SIMPLE and answer.documents:
         return Payload(_inline(head, answer.documents))
     body = [head]
