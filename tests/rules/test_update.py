@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import OTHER_PATIENT, association, document_entry, folder, has_member, submission_set
+from tests.builders import OTHER_PATIENT, PATIENT, association, document_entry, folder, has_member, submission_set
 from tests.rules.registered import Registered
 from tests.rules.updates import (
     APPENDED,
@@ -294,6 +294,11 @@ WRONG: dict[str, tuple[Submission, list[tuple[str, str]]]] = {
         update(new_version(patient_id=OTHER_PATIENT), patient_id=OTHER_PATIENT),
         [(OTHER_PERSON, "patientId"), (OTHER_PERSON, "patientId")],
     ),
+    "the status of an entry of another patient": (update(status_of(STRANGER)), [(OTHER_PERSON, "patientId.set")]),
+    "the status of an association of others": (
+        update(status_of(APPENDS), patient_id=OTHER_PATIENT), [(OTHER_PERSON, "patientId.set")],
+    ),
+    "an association of others": (update(*filed(), patient_id=OTHER_PATIENT), [(OTHER_PERSON, "patientId.set")]),
     "a document into a folder of another patient": (
         update(*filed(STRANGERS, ENTRY)), [(OTHER_PERSON, "patientId")],
     ),
@@ -326,6 +331,12 @@ def test_what_becomes_approved_must_be_of_the_patient_that_it_is_joined_with() -
     assert found(again, registry(gone, member)) == [(OTHER_PERSON, "patientId")]
     by_reference = has_member(SET, STRANGER, "Reference", entry_uuid=urn(60))
     assert found(again, registry(gone, by_reference)) == []
+
+
+def test_what_joins_two_patients_can_be_deprecated_for_either() -> None:
+    joins = has_member(CASE, STRANGER, entry_uuid=urn(60))
+    for patient in (PATIENT, OTHER_PATIENT):
+        assert found(update(status_of(joins.entry_uuid), patient_id=patient), registry(joins)) == []
 
 
 def test_a_conflict_of_patients_names_only_what_the_asker_knows() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from xdsi.domain.identifiers import is_entry_uuid, new_entry_uuid
 from xdsi.domain.metadata import Association, DocumentEntry, Extra, Folder, SubmissionSet
@@ -50,7 +50,7 @@ def assign(submission: Submission, *, new_uuid: Callable[[], str] = new_entry_uu
             return replace(one, authors=tuple(replace(author, id=own(author.id)) for author in one.authors))
         return one
 
-    def versioned(one: DocumentEntry | Folder) -> dict[str, object]:
+    def versioned(one: DocumentEntry | Folder) -> dict[str, Any]:
         id_ = known(one.entry_uuid)
         return {"entry_uuid": id_, "logical_id": id_, "version": 1, "availability_status": APPROVED}
 
@@ -59,14 +59,8 @@ def assign(submission: Submission, *, new_uuid: Callable[[], str] = new_entry_uu
             replace(composed(one), entry_uuid=known(one.entry_uuid), availability_status=APPROVED)
             for one in submission.submission_sets
         ),
-        document_entries=tuple(
-            replace(composed(one), **versioned(one))
-            for one in submission.document_entries  # type: ignore[arg-type]
-        ),
-        folders=tuple(
-            replace(composed(one), **versioned(one), last_update_time=now)  # type: ignore[arg-type]
-            for one in submission.folders
-        ),
+        document_entries=tuple(replace(composed(one), **versioned(one)) for one in submission.document_entries),
+        folders=tuple(replace(composed(one), **versioned(one), last_update_time=now) for one in submission.folders),
         associations=tuple(
             replace(
                 composed(one),

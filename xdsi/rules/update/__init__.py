@@ -29,9 +29,7 @@ _TYPES = uuids.RELATIONSHIPS | {uuids.HAS_MEMBER, uuids.UPDATE_AVAILABILITY_STAT
 prepared = restricted.prepared
 
 
-def decide(
-    context: Context, facts: Facts, ports: RegisterPorts, codes: Codes
-) -> tuple[Outcome, Registration | None]:
+def decide(context: Context, facts: Facts, ports: RegisterPorts, codes: Codes) -> tuple[Outcome, Registration | None]:
     """The problems of an update, and what it changes where it is accepted; `codes` are those of the transaction."""
     if codes is RESTRICTED:
         context = restricted.named(context)

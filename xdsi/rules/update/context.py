@@ -77,19 +77,17 @@ class Context(submission_context.Context):
                 continue
             known = self.evidence.resources.get(current.entry_uuid)
             resource = known or Resource(unique_id=current.unique_id, kind=ResourceKind.FOLDER)
-            yield replace(resource, entry_uuid=one.entry_uuid, patient=_patient(one.patient_id))
+            yield replace(resource, entry_uuid=_moved_id(one), patient=_patient(one.patient_id))
 
     def within(self, permitted: Collection[str] | None) -> Context:
         """As the asker may know it: `permitted` are the ids that were decided on and permitted, None where all are."""
         if permitted is None:
             return self
         open_to = seen(self.evidence, permitted)
-        moved = {one.entry_uuid for one in self._moved()}
-        closed = {one.logical_id for one in self.members if one.entry_uuid in moved - set(permitted)}
+        refused = {one.entry_uuid for one in self._moved()}.difference(permitted)
+        closed = {one.logical_id for one in self.members if _moved_id(one) in refused}
         versions = {
-            lid: chain
-            for lid, chain in self.versions.items()
-            if chain[-1].entry_uuid in open_to and lid not in closed
+            lid: chain for lid, chain in self.versions.items() if chain[-1].entry_uuid in open_to and lid not in closed
         }
         registered = {
             id_: one
@@ -97,6 +95,11 @@ class Context(submission_context.Context):
             if id_ in open_to and (not isinstance(one, DocumentEntry | Folder) or (one.logical_id or id_) in versions)
         }
         return replace(self, registered=registered, versions=versions)
+
+
+def _moved_id(one: Versioned) -> str:
+    """What stands for an object in its new record; ids of requests could be those of registered objects."""
+    return f"moved {one.entry_uuid} {one.logical_id} {one.patient_id}"
 
 
 def _found(one: RegistryObject) -> FoundObject:

@@ -56,8 +56,7 @@ class _Planning:
         self.assigned = assign(submission, new_uuid=ports.new_uuid, now=self.now)
         self.own = self.assigned.submission_set.entry_uuid
         self.final = {
-            before.entry_uuid: after
-            for before, after in zip(submission.objects, self.assigned.objects, strict=True)
+            before.entry_uuid: after for before, after in zip(submission.objects, self.assigned.objects, strict=True)
         }
         self.updated = {version.item.logical_id for version in operations.versions}
         self.items = {one.entry_uuid: one for one in self._items()}

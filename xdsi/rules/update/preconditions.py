@@ -5,16 +5,16 @@ Metadata Update 3.57.4.1.3.3: the preconditions of each operation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from xdsi.domain.identifiers import is_entry_uuid
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject, SubmissionSet
 from xdsi.domain.outcome import Problem
 from xdsi.rules.submission.context import name_of, problem
 from xdsi.rules.submission.structure import METADATA_ERROR
-from xdsi.rules.update.codes import IDENTIFIER, INVALID_REQUEST, OPERATION, UPDATE_ERROR, VERSION, Codes
+from xdsi.rules.update.codes import IDENTIFIER, INVALID_REQUEST, OPERATION, RECONCILIATION, UPDATE_ERROR, VERSION, Codes
 from xdsi.rules.update.context import Context, Versioned
-from xdsi.rules.update.operations import NewAssociation, NewStatus, NewVersion, Operations
+from xdsi.rules.update.operations import NewAssociation, NewStatus, NewVersion, Operations, logical
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED, DEPRECATED
 
@@ -25,9 +25,10 @@ def check(context: Context, operations: Operations, codes: Codes) -> Iterator[Pr
     """Every operation against the state of the registry."""
     for version in operations.versions:
         yield from _check_version(context, version, codes)
+    updated = {version.item.logical_id: version for version in operations.versions}
     for status in operations.statuses:
         yield from _check_status(context, status)
-    updated = {version.item.logical_id: version for version in operations.versions}
+        yield from _check_patient(context, status.trigger, _touched(context, status.target), updated)
     for submitted in operations.associations:
         yield from _check_association(context, submitted, updated)
 
@@ -108,6 +109,26 @@ def _check_status(context: Context, status: NewStatus) -> Iterator[Problem]:
         yield problem(UPDATE_ERROR, trigger, "OriginalStatus", f"{text} {name_of(actual)}")
 
 
+def _touched(context: Context, target: RegistryObject | None) -> list[RegistryObject | None]:
+    if isinstance(target, Association):
+        return [*context.facts.objects([target.source, target.target]).values()]
+    return [target]
+
+
+def _check_patient(
+    context: Context, reason: Association, touched: Iterable[RegistryObject | None], updated: Container[str]
+) -> Iterator[Problem]:
+    """What a request touches is of the patient of its SubmissionSet; new versions are checked as such."""
+    own = context.submission.submission_sets
+    found = [one for one in touched if isinstance(one, DocumentEntry | Folder)]
+    patient = own[0].patient_id if own else ""
+    if not found or not patient or any(one.entry_uuid in context.own or logical(one) in updated for one in found):
+        return
+    if patient not in {one.patient_id for one in found}:
+        text = f"{found[0].entry_uuid} is of patient {found[0].patient_id}; the SubmissionSet is of patient {patient}"
+        yield problem(RECONCILIATION, reason, "patientId.set", text)
+
+
 def _current(context: Context, target: RegistryObject) -> RegistryObject | None:
     """The registered object whose status counts; None for one whose status never changes."""
     if isinstance(target, DocumentEntry | Folder):
@@ -138,6 +159,7 @@ def _check_association(
         yield from _check_end(context, association, one, updated, f"{id_}, the {name} of {what},")
     if len(found) == len(ends):
         yield from _check_kinds(association, found["sourceObject"], found["targetObject"], what)
+        yield from _check_patient(context, association, found.values(), updated)
 
 
 def _check_end(

@@ -56,9 +56,7 @@ def check(versions: Sequence[NewVersion], around: Surroundings) -> Iterator[Prob
             yield problem(OPERATION, source.item, "propagation.mixed", text)
 
 
-def follow(
-    versions: Sequence[NewVersion], around: Surroundings, renamed: Mapping[str, str]
-) -> Iterator[Association]:
+def follow(versions: Sequence[NewVersion], around: Surroundings, renamed: Mapping[str, str]) -> Iterator[Association]:
     """A copy of each Association that follows, without an id; `renamed` gives the new id of each former version."""
     moving = {one.current.entry_uuid for one in versions if one.current is not None and one.propagates}
     done: set[tuple[str, str, str]] = set()
@@ -80,6 +78,4 @@ def _follows(link: Association, around: Surroundings, moving: set[str]) -> bool:
     # A Folder takes along what is Approved in it; an entry goes into the Folders that are.
     if not isinstance(source, Folder):
         return False
-    return source.availability_status == APPROVED and (
-        link.target in moving or target.availability_status == APPROVED
-    )
+    return source.availability_status == APPROVED and (link.target in moving or target.availability_status == APPROVED)
