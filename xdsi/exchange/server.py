@@ -190,15 +190,12 @@ def _decide(
     decisions = tuple(actor.decisions.decide(caller, transaction.action, located.resources, now, session))
     if len(decisions) != len(located.resources):
         raise SoapFault("Receiver", "decision failed", detail="decisions do not match the resources")
+    alike: dict[tuple[bool, str, str, str], list[str]] = {}
     for resource, decision in zip(located.resources, decisions, strict=True):
-        trace.note(
-            "decide",
-            resource=resource.unique_id,
-            permit=decision.permit,
-            policy=decision.policy,
-            rule=decision.rule,
-            document=decision.document,
-        )
+        key = (decision.permit, decision.policy, decision.rule, decision.document)
+        alike.setdefault(key, []).append(resource.unique_id)
+    for (permit, policy, rule, document), ids in alike.items():
+        trace.note("decide", resource=" ".join(ids), permit=permit, policy=policy, rule=rule, document=document)
     return decisions
 
 

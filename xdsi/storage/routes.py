@@ -6,10 +6,9 @@ ITI TF-2 3.18.4.1.2.3.7.5 to .13: queries by entryUUID, uniqueId or logicalID.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Table, and_, bindparam, select
 from sqlalchemy.engine import Connection, Row
@@ -29,8 +28,7 @@ class IdKind(StrEnum):
     TARGET = "target"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Where an object lies, and what led there."""
 
     id: str
