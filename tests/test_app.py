@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import signal
 import ssl
-import subprocess
 import threading
 import time
 import urllib.request
@@ -418,7 +419,7 @@ def test_what_was_acknowledged_is_there_after_the_end(data: Path, end: str) -> N
             server.kill()
         else:
             (worker,) = server.workers
-            subprocess.run(["kill", "-9", str(worker)], check=True)
+            os.kill(worker, signal.SIGKILL)
             wait_until(lambda: server.workers not in ([], [worker]))
         stop.set()
         acknowledged = {id_ for one in running for id_ in one.result(60)}
@@ -452,7 +453,7 @@ def test_what_runs_beside_http_moves_to_another_worker(data: Path) -> None:
     with serving(data, "--profile", "open", config=config) as server:
         wait_until(live)
         for worker in server.workers:
-            subprocess.run(["kill", "-9", str(worker)], check=True)
+            os.kill(worker, signal.SIGKILL)
             wait_until(lambda gone=worker: gone not in server.workers and len(server.workers) == 2)  # type: ignore[misc]
             wait_until(live)
         assert registered(server, 1) == set()
