@@ -46,9 +46,12 @@ class Server:
 
     def worker(self) -> int:
         """The only process that serves: a child of the one that was started."""
-        found = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        if len(found) != 1:
-            raise RuntimeError(f"expected one worker of {self.pid}, found {found}")
+        until = time.monotonic() + _READY_SECONDS
+        found: list[str] = []
+        while len(found) != 1:
+            if time.monotonic() > until:
+                raise RuntimeError(f"expected one worker of {self.pid}, found {found}")
+            found = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return int(found[0])
 
     def memory(self) -> Memory:

@@ -47,7 +47,7 @@ class FreshFolder(FolderPacs):
 
     def _holds(self, instance: Instance) -> bool:
         try:
-            self.path(instance)
+            self._place(instance)
         except Unavailable:
             return False
         return True

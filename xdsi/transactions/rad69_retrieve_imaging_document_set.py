@@ -52,8 +52,6 @@ class _Wanted:
     """One requested instance: located with the index of its study's decision, or refused with a problem."""
 
     request: DocumentRequest
-    study_uid: str
-    series_uid: str
     instance: Instance | None = None
     problem: Problem | None = None
     decision: int = -1
@@ -75,16 +73,16 @@ def locate(request: ImagingRequest, ports: ImagingPorts, session: RegistrySessio
         resource = found[study_uid]
         for series_request in study_request.series:
             for document in series_request.documents:
-                item = _find(document, study_uid, series_request.series_instance_uid, ports)
-                if item.problem is None:
-                    if resource is None:
-                        item = replace(item, instance=None, problem=_unknown(document))
-                    else:
-                        if study_uid not in decisions:
-                            decisions[study_uid] = len(resources)
-                            resources.append(resource)
-                        item = replace(item, decision=decisions[study_uid])
-                wanted.append(item)
+                instance = _find(document, study_uid, series_request.series_instance_uid, ports)
+                if isinstance(instance, Problem):
+                    wanted.append(_Wanted(document, problem=instance))
+                elif resource is None:
+                    wanted.append(_Wanted(document, problem=_unknown(document)))
+                else:
+                    if study_uid not in decisions:
+                        decisions[study_uid] = len(resources)
+                        resources.append(resource)
+                    wanted.append(_Wanted(document, instance, decision=decisions[study_uid]))
     return Located(tuple(resources), tuple(wanted))
 
 
@@ -102,35 +100,25 @@ def _resource(study_uid: str, ports: ImagingPorts) -> Resource | None:
     return manifest
 
 
-def _find(document: DocumentRequest, study_uid: str, series_uid: str, ports: ImagingPorts) -> _Wanted:
-    item = _Wanted(document, study_uid, series_uid)
+def _find(document: DocumentRequest, study_uid: str, series_uid: str, ports: ImagingPorts) -> Instance | Problem:
     if not study_uid or not series_uid:
-        return replace(
-            item,
-            problem=Problem(
-                "XDSIRequestError",
-                "studyInstanceUID and seriesInstanceUID must not be empty",
-                location=document.document_unique_id,
-                rule="RAD69.uid.empty",
-            ),
+        return Problem(
+            "XDSIRequestError",
+            "studyInstanceUID and seriesInstanceUID must not be empty",
+            location=document.document_unique_id,
+            rule="RAD69.uid.empty",
         )
     if document.repository_unique_id != ports.retrieve_location_uid:
-        return replace(
-            item,
-            problem=Problem(
-                "XDSUnknownRepositoryId",
-                f"{document.repository_unique_id} is not the Retrieve Location UID of this source",
-                location=document.document_unique_id,
-                rule="RAD69.location",
-            ),
+        return Problem(
+            "XDSUnknownRepositoryId",
+            f"{document.repository_unique_id} is not the Retrieve Location UID of this source",
+            location=document.document_unique_id,
+            rule="RAD69.location",
         )
     try:
-        instance = ports.instances.locate(study_uid, series_uid, document.document_unique_id)
+        return ports.instances.locate(study_uid, series_uid, document.document_unique_id) or _unknown(document)
     except Unavailable:
-        return replace(item, problem=_unreadable(document))
-    if instance is None:
-        return replace(item, problem=_unknown(document))
-    return replace(item, instance=instance)
+        return _unreadable(document)
 
 
 def _unknown(document: DocumentRequest) -> Problem:

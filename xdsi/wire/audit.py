@@ -130,7 +130,7 @@ def _object(thing: ParticipantObject) -> str:
     if thing.query is not None:
         pieces.append(f"<ParticipantObjectQuery>{_base64(thing.query)}</ParticipantObjectQuery>")
     pieces += [
-        _empty("ParticipantObjectDetail", type=_always(detail.type), value=_always(_base64(detail.value)))
+        f'<ParticipantObjectDetail type="{xml.attribute(detail.type)}" value="{_base64(detail.value)}"/>'
         for detail in thing.details
     ]
     pieces += [_description(description) for description in thing.descriptions]

@@ -159,6 +159,9 @@ class MultipartWriter:
     def part_header(self, content_id: str, content_type: str) -> bytes:
         """What precedes a part."""
         _check_headers(content_id, content_type)
+        return self._header(content_id, content_type)
+
+    def _header(self, content_id: str, content_type: str) -> bytes:
         return (
             f"--{self.boundary}\r\n"
             f"Content-Type: {content_type}\r\n"
@@ -173,11 +176,11 @@ class MultipartWriter:
     def content_length(self, root_size: int, attachments: Sequence[Attachment]) -> int | None:
         """The size of the whole message; None when the size of a part is not known."""
         total = len(self.root_header()) + root_size + len(self.part_end) + len(self.closing())
+        around = len(self._header("", "")) + len(self.part_end)
         for attachment in attachments:
             if attachment.size is None:
                 return None
-            header = self.part_header(attachment.content_id, attachment.content_type)
-            total += len(header) + attachment.size + len(self.part_end)
+            total += around + len(attachment.content_id) + len(attachment.content_type) + attachment.size
         return total
 
     def message(self, root: Iterable[bytes], attachments: Iterable[Attachment]) -> Iterator[bytes]:
@@ -185,6 +188,6 @@ class MultipartWriter:
         yield self.root_header()
         yield from root
         for attachment in attachments:
-            yield self.part_end + self.part_header(attachment.content_id, attachment.content_type)
+            yield self.part_end + self._header(attachment.content_id, attachment.content_type)
             yield from attachment.open()
         yield self.part_end + self.closing()

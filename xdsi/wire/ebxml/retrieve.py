@@ -22,6 +22,9 @@ _RESPONSE = xml.E(XDS, "RetrieveDocumentSetResponse")
 _DOCUMENT_REQUEST = xml.E(XDS, "DocumentRequest")
 _DOCUMENT_RESPONSE = xml.E(XDS, "DocumentResponse")
 _DOCUMENT = xml.E(XDS, "Document")
+_HOME = xml.E(XDS, "HomeCommunityId")
+_REPOSITORY_ID = xml.E(XDS, "RepositoryUniqueId")
+_DOCUMENT_ID = xml.E(XDS, "DocumentUniqueId")
 _REGISTRY_RESPONSE = xml.E(RS, "RegistryResponse")
 _TAIL = b"</xds:RetrieveDocumentSetResponse>"
 
@@ -44,11 +47,10 @@ def read_requests(element: etree._Element) -> tuple[DocumentRequest, ...]:
 
 
 def _identity(element: etree._Element) -> DocumentRequest:
-    return DocumentRequest(
-        home_community_id=_text(element, "HomeCommunityId"),
-        repository_unique_id=_text(element, "RepositoryUniqueId"),
-        document_unique_id=_text(element, "DocumentUniqueId"),
-    )
+    found: dict[str, str] = {}
+    for child in element.iterchildren(_HOME, _REPOSITORY_ID, _DOCUMENT_ID):
+        found.setdefault(child.tag, xml.content(child))
+    return DocumentRequest(found.get(_HOME, ""), found.get(_REPOSITORY_ID, ""), found.get(_DOCUMENT_ID, ""))
 
 
 def _text(element: etree._Element, name: str) -> str:
