@@ -17,12 +17,13 @@ from sqlalchemy.engine import Connection
 from xdsi.domain.consent import Consent, SignatureStatus
 from xdsi.domain.identifiers import PatientId
 from xdsi.storage.people import People
+from xdsi.storage.prepared import Prepared
 from xdsi.storage.routes import at_places, place_binds
 from xdsi.storage.serial import from_json, to_json
 from xdsi.storage.tables import consent as t
 from xdsi.storage.tables import document_entry as entry
 
-_IN_FORCE = (
+_IN_FORCE = Prepared(
     select(t)
     .join(entry, and_(entry.c.patient_key == t.c.patient_key, entry.c.id == t.c.entry_uuid))
     .where(t.c.patient_key.in_(bindparam("patients", expanding=True)), entry.c.status == "Approved", entry.c.latest)
@@ -46,7 +47,7 @@ def of_patients(connection: Connection, keys: Sequence[int], survivor: PatientId
             signed_at=_time(row.signed_at),
             reason=row.reason,
         )
-        for row in connection.execute(_IN_FORCE, {"patients": keys})
+        for row in _IN_FORCE.rows(connection, {"patients": keys})
     ]
 
 

@@ -19,6 +19,7 @@ from xdsi.domain.errors import Refused
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.identity import Demographics, KnownPatient, PatientStatus, PersonName
 from xdsi.storage.database import reading, writing
+from xdsi.storage.prepared import Prepared
 from xdsi.storage.tables import patient as rows
 from xdsi.storage.tables import patient_demographics as said
 
@@ -31,7 +32,7 @@ _up = select(rows.c.key, rows.c.survivor_key).where(_IS).cte("up", recursive=Tru
 _up = _up.union(select(rows.c.key, rows.c.survivor_key).join(_up, rows.c.key == _up.c.survivor_key))
 _down = select(_up.c.key).where(_up.c.survivor_key.is_(None)).cte("down", recursive=True)
 _down = _down.union(select(rows.c.key).join(_down, rows.c.survivor_key == _down.c.key))
-_CHAIN = (
+_CHAIN = Prepared(
     select(rows.c.key, rows.c.id, rows.c.authority)
     .join(_down, rows.c.key == _down.c.key)
     .order_by(rows.c.survivor_key.is_not(None), rows.c.key)
@@ -51,7 +52,7 @@ def key_of(connection: Connection, patient: PatientId, *, create: bool) -> int |
 
 def keys_of_chain(connection: Connection, patient: PatientId) -> tuple[int, ...]:
     """The keys of all identifiers of the person, the survivor's first; empty for an unknown identifier."""
-    return tuple(row.key for row in connection.execute(_CHAIN, _named(patient)))
+    return tuple(row.key for row in _CHAIN.rows(connection, _named(patient)))
 
 
 class SqlPatientIdentities:
@@ -125,8 +126,7 @@ class SqlPatientIdentities:
     def aliases(self, patient: PatientId) -> tuple[PatientId, ...]:
         """All identifiers of the same person, the survivor first; empty for an unknown one."""
         with self._reading() as connection:
-            found = connection.execute(_CHAIN, _named(patient))
-            return tuple(PatientId(row.id, row.authority) for row in found)
+            return tuple(PatientId(row.id, row.authority) for row in _CHAIN.rows(connection, _named(patient)))
 
     def list(self, *, limit: int = 1000, after: PatientId | None = None) -> Sequence[KnownPatient]:
         """Known identifiers in the order they became known, those after `after`."""
