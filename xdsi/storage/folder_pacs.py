@@ -31,6 +31,9 @@ class _Signature:
     def of(cls, status: os.stat_result) -> _Signature:
         return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
+    def fits(self, status: os.stat_result) -> bool:
+        return self.size == status.st_size and self.modified == status.st_mtime_ns and self.inode == status.st_ino
+
 
 @dataclass(frozen=True, slots=True)
 class _File:
@@ -144,7 +147,7 @@ class FolderPacs:
 
     def _check(self, instance: Instance, status: os.stat_result) -> None:
         known = self._index.files.get(instance.locator)
-        if known is None or known.signature != _Signature.of(status):
+        if known is None or not known.signature.fits(status):
             raise Unavailable(f"{instance.locator} has changed since it was read")
 
     def _chunks(self, instance: Instance, place: str) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ syntax are transcoded, before the status is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -156,12 +156,12 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
         else:
             try:
                 # Raises while this instance can still be answered for; once the status is written it is too late.
-                ports.instances.open(item.instance)
+                opened = ports.instances.open(item.instance)
             except Unavailable:
                 problems.append(_unreadable(item.request))
                 continue
             try:
-                document = delivery.document(item.instance)
+                document = delivery.document(item.instance, opened)
             except (MalformedMessage, Refused) as error:
                 problems.append(
                     Problem(
@@ -200,10 +200,12 @@ class _Delivery:
         self._transcoded: dict[str, Document] = {}
         self._seconds = 0.0
 
-    def document(self, instance: Instance) -> Document:
+    def document(self, instance: Instance, opened: Iterator[bytes]) -> Document:
         """The instance in an acceptable transfer syntax; raises Refused or MalformedMessage where that cannot be."""
         if instance.transfer_syntax_uid in self._transfer_syntaxes:
-            return Document(open=lambda: self._ports.instances.open(instance), size=instance.size)
+            unread = [opened]
+            again = self._ports.instances.open
+            return Document(open=lambda: unread.pop() if unread else again(instance), size=instance.size)
         done = self._transcoded.get(instance.sop_instance_uid)
         if done is None:
             done = self._transcode(instance)
