@@ -331,7 +331,7 @@ EXCLUDES = consent(
     "2.999.30.4",
     signed_at=NOW - timedelta(days=100),
 )
-EXCLUDING = replace(GLASS, library=LIBRARY, exclusions=frozenset({"urn:exclusion"}))
+EXCLUDING = replace(GLASS, referable=LIBRARY, exclusions=frozenset({"urn:exclusion"}))
 
 
 def test_exclusion_refuses_even_where_newer_consents_count_alone():

@@ -338,7 +338,7 @@ class DomainPolicy:
     """their Deny is final, their Permit says nothing"""
     organizations: tuple[Policy, ...] = ()
     """their Deny is final, their Permit counts where no consent applies"""
-    library: Mapping[str, Policy] = field(default_factory=dict)
+    referable: Mapping[str, Policy] = field(default_factory=dict)
     """policies that consents refer to, by id"""
     exclusions: frozenset[str] = frozenset()
     """ids of library policies that are exclusion lists: the Deny of a consent that refers to one is final"""

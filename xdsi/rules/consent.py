@@ -111,7 +111,7 @@ def _question(
                 exclusion=_refers_to(consent.policy, domain),
             )
             for consent in active
-            if (policy := reduce(consent.policy, request, domain.library)) is not NOT_APPLICABLE
+            if (policy := reduce(consent.policy, request, domain.referable)) is not NOT_APPLICABLE
         ],
     )
 
@@ -238,7 +238,7 @@ def _refers_to(policy: Policy, domain: DomainPolicy) -> bool:
 
 
 def _reduce_all(policies: Sequence[Policy], request: Request, domain: DomainPolicy) -> list[Reduced]:
-    reduced = (reduce(policy, request, domain.library) for policy in policies)
+    reduced = (reduce(policy, request, domain.referable) for policy in policies)
     return [policy for policy in reduced if policy is not NOT_APPLICABLE]
 
 

@@ -16,7 +16,7 @@ _FOLDER = frozenset({xacml.FOLDER_ID, xacml.FOLDER_CODE})
 
 def asks_for_folders(policies: Iterable[Policy], domain: DomainPolicy) -> bool:
     """True when one of these policies, or one of the domain's, compares a folder attribute."""
-    return any(map(_asks, (*policies, *domain.floor, *domain.organizations, *domain.library.values())))
+    return any(map(_asks, (*policies, *domain.floor, *domain.organizations, *domain.referable.values())))
 
 
 @lru_cache(maxsize=4096)
