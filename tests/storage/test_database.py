@@ -39,11 +39,27 @@ def test_the_migrations_make_the_tables_of_the_page(engine: Engine) -> None:
 
 def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
     engines = [open_database(f"sqlite:///{tmp_path / 'new' / 'xdsi.db'}") for _ in range(3)]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(len(engines)) as pool:
         list(pool.map(upgrade, engines))
     assert "document_entry" in sa.inspect(engines[0]).get_table_names()
     for engine in engines:
         engine.dispose()
+
+
+def test_many_may_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
+    for turn in range(20):
+        engines = [open_database(f"sqlite:///{tmp_path / str(turn) / 'xdsi.db'}") for _ in range(8)]
+        together = threading.Barrier(len(engines))
+
+        def connect(engine: Engine, together: threading.Barrier = together) -> str:
+            together.wait()
+            with engine.connect() as connection:
+                return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar())
+
+        with ThreadPoolExecutor(len(engines)) as pool:
+            assert list(pool.map(connect, engines)) == ["wal"] * len(engines)
+        for engine in engines:
+            engine.dispose()
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://localhost/xdsi"])

@@ -7,6 +7,7 @@ or full is `Unavailable`; everything else that a driver raises is a defect and s
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,8 +65,8 @@ def _open_sqlite(url: URL) -> Engine:
     def configure(connection: sqlite3.Connection, record: Any) -> None:
         # The driver must not begin transactions by itself: it would begin none for a SELECT.
         connection.isolation_level = None
+        _write_ahead(connection)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             "case_sensitive_like=ON",
@@ -88,6 +89,19 @@ def _open_sqlite(url: URL) -> Engine:
     # In place, so that whoever listens to the engine hears of the group's transactions, too.
     engine.update_execution_options(xdsi_group=SharedCommit(engine.execution_options(xdsi_writes=True)))
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; SQLite does not wait for its turn here when others open a new file, too."""
+    until = time.monotonic() + _BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not is_unavailable(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 @contextmanager
