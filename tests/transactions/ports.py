@@ -15,7 +15,7 @@ from xdsi.domain.consent import Action, Consent, Decision, Resource
 from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
-from xdsi.domain.metadata import Association, DocumentEntry, RegistryObject
+from xdsi.domain.metadata import DocumentEntry, RegistryObject
 from xdsi.domain.outcome import Outcome
 from xdsi.domain.stored_query import Evidence, FoundObject, ObjectKind, StoredQuery
 from xdsi.domain.subject import Caller, Peer, Subject
@@ -329,14 +329,7 @@ def codes(outcome: Outcome) -> list[tuple[str, str]]:
 
 def found_of(one: RegistryObject) -> FoundObject:
     """A registered object as a query finds it."""
-    kind = ObjectKind(type(one).__name__)
-    if isinstance(one, DocumentEntry):
-        return entry_found(one)
-    if isinstance(one, Association):
-        return FoundObject(
-            id=one.entry_uuid, kind=kind, source=one.source, target=one.target, association_type=one.type
-        )
-    return FoundObject(id=one.entry_uuid, kind=kind)
+    return entry_found(one) if isinstance(one, DocumentEntry) else FoundObject.of(one)
 
 
 def entry_found(entry: DocumentEntry, key: int = 1) -> FoundObject:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Resource
+from xdsi.domain.metadata import Association, RegistryObject
 from xdsi.domain.outcome import Outcome
 
 Value: TypeAlias = str | Code
@@ -90,6 +91,14 @@ class FoundObject:
     source: str = ""
     target: str = ""
     association_type: str = ""
+
+    @classmethod
+    def of(cls, one: RegistryObject) -> FoundObject:
+        """A registered object whose metadata are already read, as if it were found; without `resource` and key."""
+        kind = ObjectKind(type(one).__name__)
+        if isinstance(one, Association):
+            return cls(id=one.entry_uuid, kind=kind, source=one.source, target=one.target, association_type=one.type)
+        return cls(id=one.entry_uuid, kind=kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 from xdsi.domain.audit import RemovedObject
 from xdsi.domain.metadata import Association, DocumentEntry, RegistryObject, SubmissionSet
 from xdsi.domain.outcome import Problem
-from xdsi.domain.stored_query import FoundObject, ObjectKind
+from xdsi.domain.stored_query import FoundObject
 from xdsi.spec import uuids
 
 MAX_OBJECTS = 10_000
@@ -40,7 +40,7 @@ class Removal:
     @property
     def found(self) -> tuple[FoundObject, ...]:
         """The objects as a query would have found them, for the decision on them."""
-        return tuple(_found(one) for one in self.objects.values())
+        return tuple(FoundObject.of(one) for one in self.objects.values())
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -108,15 +108,6 @@ def _check_orphans(known: Mapping[str, RegistryObject], session: Facts) -> Itera
             what = "SubmissionSet that is left has no member" if is_set else "object that is left has no SubmissionSet"
             text = f"{id_}: the {what} any more"
             yield Problem("XDSUnreferencedObjectException", text, location=id_, rule="REMOVAL.orphan")
-
-
-def _found(one: RegistryObject) -> FoundObject:
-    kind = ObjectKind(type(one).__name__)
-    if isinstance(one, Association):
-        return FoundObject(
-            id=one.entry_uuid, kind=kind, source=one.source, target=one.target, association_type=one.type
-        )
-    return FoundObject(id=one.entry_uuid, kind=kind)
 
 
 def _kind(one: RegistryObject | None) -> str:

@@ -11,8 +11,8 @@ from typing import Protocol, TypeAlias
 
 from xdsi.domain.consent import Resource, ResourceKind
 from xdsi.domain.identifiers import PatientId, is_entry_uuid
-from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
-from xdsi.domain.stored_query import Evidence, FoundObject, ObjectKind
+from xdsi.domain.metadata import Association, DocumentEntry, Folder
+from xdsi.domain.stored_query import Evidence, FoundObject
 from xdsi.domain.submission import Submission
 from xdsi.rules.submission import context as submission_context
 from xdsi.rules.visibility import seen
@@ -63,7 +63,7 @@ class Context(submission_context.Context):
         """With the evidence on everything registered that the request would change or connect."""
         touched = {one.entry_uuid: one for one in self.registered.values()}
         touched.update((chain[-1].entry_uuid, chain[-1]) for chain in self.versions.values())
-        return replace(self, evidence=gather([_found(one) for one in touched.values()]))
+        return replace(self, evidence=gather([FoundObject.of(one) for one in touched.values()]))
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -100,15 +100,6 @@ class Context(submission_context.Context):
 def _moved_id(one: Versioned) -> str:
     """What stands for an object in its new record; ids of requests could be those of registered objects."""
     return f"moved {one.entry_uuid} {one.logical_id} {one.patient_id}"
-
-
-def _found(one: RegistryObject) -> FoundObject:
-    kind = ObjectKind(type(one).__name__)
-    if isinstance(one, Association):
-        return FoundObject(
-            id=one.entry_uuid, kind=kind, source=one.source, target=one.target, association_type=one.type
-        )
-    return FoundObject(id=one.entry_uuid, kind=kind)
 
 
 def _patient(cx: str) -> PatientId | None:
