@@ -8,7 +8,7 @@ PAGE = Path(__file__).with_name("configuration.md")
 
 HEAD = """# Configuration
 
-<!-- made by `make docs` of xdsi/settings.py: do not edit -->
+<!-- made by `make docs` of xdsi/settings/: do not edit -->
 
 One TOML file, named by `--config` or `XDSI_CONFIG`; without one, the defaults below. A key is also read from the
 environment, which wins: `[server] port` is `XDSI_SERVER__PORT`. Lists and tables are written there as JSON

@@ -1,0 +1,196 @@
+"""The sections of the settings and their keys: what each means, its default, what is valid."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+def _key(doc: str, default: Any = dataclasses.MISSING, *, choices: tuple[str, ...] = (), check: str = "") -> Any:
+    metadata = {"doc": doc, "choices": choices, "check": check}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    if default is dataclasses.MISSING:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The process and its front end."""
+
+    address: str = _key("address to listen on", "127.0.0.1")
+    port: int = _key("port to listen on", 8443, check="port")
+    public_url: str = _key("base URL that peers use; empty: made from address and port", "", check="url")
+    operations_port: int = _key("port of health and metrics alone, plain HTTP on loopback; 0: none", 0, check="port")
+    data_dir: Path = _key("folder of everything this process keeps", Path("xdsi-data"))
+    workers: int = _key("worker processes (SQLite: keep 1)", 1, check="count")
+    threads: int = _key("threads in each worker", 16, check="count")
+    actors: tuple[str, ...] = _key(
+        "actors to run",
+        ("registry", "repository", "identity", "authorization"),
+        choices=("registry", "repository", "imaging-source", "identity", "authorization"),
+    )
+    mllp_port: int = _key("port of the HL7 v2 feed (ITI-8), TLS where the server has TLS; 0: none", 0, check="port")
+    trace_days: int = _key("how long `xdsi explain` can tell of an exchange, in days", 30)
+    record_dir: str = _key("folder that keeps every SOAP message received and answered; empty: none", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """The affinity domain."""
+
+    home_community_id: str = _key("urn:oid: of this community", "urn:oid:2.999.1", check="oid-urn")
+    patient_id_authority: str = _key(
+        "OID of the domain's patient identifiers; empty: any authority is accepted", "", check="oid"
+    )
+    codes: str = _key("file of the domain's value sets (own TOML or a connectathon codes.xml); empty: not checked", "")
+    profile: str = _key("national rules", "generic", choices=("generic", "open"))
+    unknown_patient: str = _key(
+        "a query for an unknown patient: empty answer or XDSUnknownPatientId", "empty", choices=("empty", "error")
+    )
+    accept_unknown_patients: bool = _key("register documents of patients that no feed announced", False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The Document Registry."""
+
+    database: str = _key("SQLAlchemy URL; empty: SQLite in data_dir", "")
+    strictness: str = _key(
+        "what happens where metadata break rules on value sets and on forms that senders often miss",
+        "reject",
+        choices=("off", "log", "warn", "reject"),
+    )
+    reject_unknown_parameters: bool = _key("answer XDSRegistryError on an unknown query parameter", False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """The Document Repository."""
+
+    unique_id: str = _key("repositoryUniqueId, an OID", "2.999.1.2", check="oid")
+    store: str = _key("where documents lie: file:///path; empty: in data_dir", "")
+    registry_url: str = _key("ITI-42 endpoint; empty: the registry of this process", "", check="url")
+    check_manifests: bool = _key("refuse a KOS whose patient is not the entry's sourcePatientId", True)
+    decision_url: str = _key("ITI-79 endpoint that decides on retrieval; empty: this process", "", check="url")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagingSource:
+    """The Imaging Document Source of a hospital."""
+
+    retrieve_location_uid: str = _key("OID by which manifests name this source", "2.999.1.3", check="oid")
+    retrieve_ae_title: str = _key("AE title named in manifests", "XDSI")
+    retrieve_url: str = _key("WADO-RS base URL named in manifests; empty: none", "", check="url")
+    pacs: str = _key("where the images are: folder:/path", "")
+    repository_url: str = _key("ITI-41 endpoint that manifests are published to", "", check="url")
+    repository_unique_id: str = _key("repositoryUniqueId of that repository", "2.999.1.2", check="oid")
+    registry_url: str = _key("ITI-18 endpoint where the hospital finds its published manifests", "", check="url")
+    organization_id: str = _key("urn:oid: of the hospital", "urn:oid:2.999.1.9", check="oid-urn")
+    organization_name: str = _key("name of the hospital", "Hospital")
+    source_id: str = _key("SubmissionSet.sourceId, an OID", "2.999.1.4", check="oid")
+    patient_id_authority: str = _key("OID of the hospital's own patient numbers", "2.999.1.5", check="oid")
+    patient_ids: str = _key("TOML file: local identifier (CX) = the domain's identifier (CX); empty: none", "")
+    accession_authority: str = _key("OID of the hospital's accession numbers", "2.999.1.6", check="oid")
+    decision_url: str = _key("ITI-79 endpoint that decides on images; empty: this process", "", check="url")
+    decision_cache_seconds: float = _key("how long an answer is used again, at most 60", 5.0, check="seconds")
+    decision_offline_seconds: float = _key("how much longer while the hub is away", 0.0, check="seconds")
+    require_signed_decisions: bool = _key("refuse an ITI-79 answer without a valid signature", True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Certificates (PEM). Without `certificate` the server speaks plain HTTP, allowed on loopback only."""
+
+    certificate: str = _key("own certificate with its chain", "")
+    key: str = _key("its private key", "")
+    client_ca: str = _key("authorities whose certificates clients may bear", "")
+    crl: str = _key("revocation list of those authorities", "")
+    proxy_header: str = _key("header in which a proxy passes the client certificate; empty: none", "")
+    proxy_addresses: tuple[str, ...] = _key("addresses or networks that header is believed from", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A system known by its client certificate."""
+
+    name: str = _key("name in audit records")
+    sha256: str = _key("SHA-256 of the certificate (DER), 64 lower-case hexadecimal digits", check="sha256")
+    organization_id: str = _key("urn:oid: of its organisation", "")
+    permits: tuple[str, ...] = _key("transactions it may start, e.g. ITI-42; * for all", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamlIssuer:
+    """Who may issue identity assertions."""
+
+    name: str = _key("Issuer, exactly as in assertions")
+    certificates: tuple[str, ...] = _key("PEM files; more than one during a change of keys")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saml:
+    """Identity assertions (ITI-40)."""
+
+    audiences: tuple[str, ...] = _key("acceptable Audience values", ("urn:oid:2.999.1",))
+    max_lifetime_seconds: int = _key("longest accepted validity", 3600, check="count")
+    clock_skew_seconds: int = _key("tolerated difference of clocks", 60, check="seconds")
+    refuse_replay: bool = _key("refuse an assertion that was used before", False)
+    issuer: tuple[SamlIssuer, ...] = _key("trusted issuers", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """Patient consent."""
+
+    enforce: bool = _key("decide by consent; false only in the open profile", True)
+    default: str = _key("when no consent applies", "deny", choices=("deny", "permit"))
+    combine: str = _key("several active consents", "deny-overrides", choices=("deny-overrides", "newest"))
+    hidden: str = _key("say how many entries were hidden", "silent", choices=("silent", "counted"))
+    signer_ca: str = _key("authorities of the certificates that patients sign with (PEM)", "")
+    seals: tuple[str, ...] = _key("certificates (PEM) that may sign on a patient's behalf", ())
+    reject_invalid: bool = _key("refuse a consent whose signature fails", True)
+    decision_certificate: str = _key("certificate (PEM) that signs ITI-79 answers; empty: the TLS certificate", "")
+    decision_trust: tuple[str, ...] = _key("certificates (PEM) whose ITI-79 answers are believed", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Audit records (ITI-20)."""
+
+    source_id: str = _key("AuditSourceID", "xdsi")
+    send: str = _key("collector to forward to: tls://host:6514; empty: none", "", check="syslog")
+    listen: int = _key("port of the collector for other nodes' records; 0: none", 0, check="port")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """How `xdsi find` and `xdsi fetch` reach a domain."""
+
+    registry_url: str = _key("ITI-18 endpoint", "", check="url")
+    repositories: dict[str, str] = _key("repositoryUniqueId -> ITI-43 endpoint", {}, check="url")
+    sources: dict[str, str] = _key("Retrieve Location UID -> RAD-69 endpoint", {}, check="url")
+    certificate: str = _key("client certificate (PEM)", "")
+    key: str = _key("its key", "")
+    ca: str = _key("authorities of the servers", "")
+    assertion: str = _key("file with the identity assertion to send", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All sections."""
+
+    server: Server = field(default_factory=Server)
+    domain: Domain = field(default_factory=Domain)
+    registry: Registry = field(default_factory=Registry)
+    repository: Repository = field(default_factory=Repository)
+    imaging_source: ImagingSource = field(default_factory=ImagingSource)
+    tls: Tls = field(default_factory=Tls)
+    node: tuple[Node, ...] = ()
+    saml: Saml = field(default_factory=Saml)
+    consent: Consent = field(default_factory=Consent)
+    audit: Audit = field(default_factory=Audit)
+    consumer: Consumer = field(default_factory=Consumer)
