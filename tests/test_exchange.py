@@ -29,6 +29,7 @@ from xdsi.domain.consent import Action, Decision, Resource
 from xdsi.domain.errors import MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.outcome import Outcome, Problem
+from xdsi.domain.repetition import FirstAnswer, Sending
 from xdsi.domain.subject import Caller, Node, Peer, Subject
 from xdsi.exchange import (
     Access,
@@ -706,3 +707,103 @@ def test_an_action_that_is_not_served() -> None:
     row = transaction(world)
     assert actor(world, row).find("urn:asked") is row
     assert actor(world, row).find("urn:answered") is None
+
+
+# -- a message that is sent again
+
+
+class Remembered:
+    """The port FirstAnswers as a dictionary; notes the unit of work that each answer was kept in."""
+
+    def __init__(self, fail: BaseException | None = None) -> None:
+        self.kept: dict[Sending, FirstAnswer] = {}
+        self.sessions: list[Any] = []
+        self.fail = fail
+
+    def recall(self, sending: Sending, session: Any) -> FirstAnswer | None:
+        return self.kept.get(sending)
+
+    def keep(self, sending: Sending, answer: FirstAnswer, session: Any) -> None:
+        if self.fail is not None:
+            raise self.fail
+        self.kept[sending] = answer
+        self.sessions.append(session)
+
+
+def sent(
+    world: World, row: Transaction[Any, Any], answers: Remembered, *, message_id: str = "urn:uuid:1",
+    body: str = "<x/>", caller: Caller = CALLER,
+) -> tuple[bytes, Trace]:  # fmt: skip
+    trace = Trace()
+    payload = run(
+        replace(actor(world, row), first_answers=answers), row, message(body), caller, packaging=Packaging.SIMPLE,
+        trace=trace, message_id=message_id,
+    )  # fmt: skip
+    return b"".join(payload.body), trace
+
+
+def answering(world: World) -> Codec[Any]:
+    """Answers that can be read again."""
+    return Codec(lambda message: message.body.get("status"),
+                 lambda response, packaging: Payload((f'<r status="{response.status}"/>'.encode(),)))  # fmt: skip
+
+
+def test_a_message_that_comes_again_is_answered_the_same_and_not_handled() -> None:
+    world, answers = World(), Remembered()
+    row = writing(world, response=answering(world))
+    first, first_trace = sent(world, row, answers)
+    second, trace = sent(world, row, answers)
+    assert first == second
+    assert world.steps.count("handle") == 1
+    assert answers.sessions == [world]
+    assert len(world.uncommitted) == 2, "each exchange is audited"
+    (note,) = [step for step in world.traces[trace.id]["steps"] if step["step"] == "repeated"]
+    assert (note["message_id"], note["first"]) == ("urn:uuid:1", first_trace.id)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"message_id": "urn:uuid:2"},
+        {"body": "<y/>"},
+        {"caller": Caller(peer=Peer(address="192.0.2.8"), subject=SUBJECT)},
+        {"caller": Caller(peer=Peer(address="192.0.2.7"), subject=replace(SUBJECT, user_id="other"))},
+    ],
+)
+def test_another_id_body_or_sender_is_another_message(other: dict[str, Any]) -> None:
+    world, answers = World(), Remembered()
+    row = writing(world, response=answering(world))
+    sent(world, row, answers)
+    sent(world, row, answers, **other)
+    assert world.steps.count("handle") == 2
+
+
+def test_without_a_message_id_or_where_nothing_changes_nothing_is_remembered() -> None:
+    world, answers = World(), Remembered()
+    sent(world, writing(world, response=answering(world)), answers, message_id="")
+    sent(world, transaction(world, response=answering(world)), answers)
+    assert not answers.kept
+
+
+def test_an_answer_to_try_again_is_not_the_last_word() -> None:
+    world = World(outcome=Outcome.of((Problem("XDSRegistryNotAvailable", "away"),)))
+    answers = Remembered()
+    row = transaction(world, changes=True, response=answering(world))
+    sent(world, row, answers)
+    sent(world, row, answers)
+    assert not answers.kept
+    assert world.steps.count("handle") == 2
+
+
+def test_what_was_rolled_back_is_handled_again() -> None:
+    world, answers = World(fail={"handle": Rejected((Problem("XDSRegistryError", "late"),))}), Remembered()
+    sent(world, writing(world, response=answering(world)), answers)
+    assert not answers.kept
+
+
+def test_what_is_done_is_answered_even_if_that_cannot_be_remembered() -> None:
+    world, answers = World(), Remembered(Unavailable("full"))
+    answered, _ = sent(world, transaction(world, changes=True, response=answering(world)), answers)
+    assert b"Success" in answered
+    sent(world, writing(world, response=answering(world)), answers)
+    assert "roll back" in world.steps, "in a unit of work it is remembered or undone"

@@ -63,6 +63,7 @@ class ActorParts(PolicyParts):
             trail=self.trail,
             traces=self.traces,
             site=self.site,
+            first_answers=self.first_answers,
         )
 
     @cached_property

@@ -16,6 +16,7 @@ from xdsi.settings import Settings
 from xdsi.storage.audit_trail import DatabaseAuditTrail
 from xdsi.storage.database import open_database, upgrade
 from xdsi.storage.documents import FileDocumentStore
+from xdsi.storage.first_answers import SqlFirstAnswers
 from xdsi.storage.fresh_folder import FreshFolder
 from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.publications import SqlPublications
@@ -126,6 +127,11 @@ class StorageParts:
     def traces(self) -> SqlTraceLog:
         """What operators ask for by trace id."""
         return SqlTraceLog(self.engine)
+
+    @cached_property
+    def first_answers(self) -> SqlFirstAnswers:
+        """What messages were answered."""
+        return SqlFirstAnswers(self.engine)
 
     @cached_property
     def identities(self) -> SqlPatientIdentities:

@@ -14,6 +14,7 @@ from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts
 from xdsi.domain.consent import Action, Decision, Resource
 from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, Decisions, RegistrySession
+from xdsi.domain.repetition import FirstAnswers
 from xdsi.domain.subject import Caller
 from xdsi.wire import saml
 from xdsi.wire.message import Message, Packaging, Payload
@@ -88,10 +89,11 @@ def _as_located(located: Located, ports: Any, session: RegistrySession) -> Locat
 class Transaction(Generic[Req, Resp]):
     """One IHE transaction: its names, its codecs, its rules.
 
-    `writes` opens a unit of work that `handle` and the audit record share. `action` None means that the node's permit
-    is the whole decision (publishing, feeds; contract of docs/policy.md). `weigh` adds what the decision on the located
-    rests on, and is skipped where everybody may see everything. `refuse` turns problems found before `handle` into an
-    answer of this transaction.
+    `writes` opens a unit of work that `handle` and the audit record share. `changes` says of one without it that it
+    changes something, too: either is answered as the first time when the same message comes again. `action` None means
+    that the node's permit is the whole decision (publishing, feeds; contract of docs/policy.md). `weigh` adds what the
+    decision on the located rests on, and is skipped where everybody may see everything. `refuse` turns problems found
+    before `handle` into an answer of this transaction.
     """
 
     number: str
@@ -108,6 +110,7 @@ class Transaction(Generic[Req, Resp]):
     action: Action | None = None
     assertion_required: bool = True
     writes: bool = False
+    changes: bool = False
     malformed_code: str = "XDSRegistryError"
     unavailable_code: str = "XDSRegistryError"
 
@@ -155,6 +158,8 @@ class Actor:
     trail: AuditTrail
     traces: TraceLog
     site: AuditSite
+    first_answers: FirstAnswers | None = None
+    """remembers what messages were answered; None: a message that comes again is handled again"""
 
     def find(self, action: str) -> Transaction[Any, Any] | None:
         """The transaction that this wsa:Action starts at this actor."""

@@ -14,7 +14,9 @@ from xdsi.domain.consent import Decision
 from xdsi.domain.errors import MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import RegistrySession
+from xdsi.domain.repetition import Sending
 from xdsi.domain.subject import Caller, Peer, Subject
+from xdsi.exchange import repetition
 from xdsi.exchange.row import Access, Actor, Call, Located, Trace, Transaction
 from xdsi.rules import audit as audit_rules
 from xdsi.rules.consent import BREAK_GLASS
@@ -80,6 +82,7 @@ def run(
     packaging: Packaging,
     trace: Trace,
     reply_to: str = "",
+    message_id: str = "",
 ) -> Payload:
     """Answer one admitted request; its audit record is durable when this returns.
 
@@ -88,8 +91,9 @@ def run(
     base = _facts(actor, transaction, caller, trace, Side.SERVER, reply_to)
     asked: list[Any] = []
     try:
-        response = _respond(actor, transaction, message, caller, base, trace, asked)
-        return transaction.response.encode(response, packaging)
+        sending = repetition.sending_of(actor, transaction, message, caller, message_id)
+        response, payload = _respond(actor, transaction, message, caller, base, trace, asked, sending, packaging)
+        return payload or transaction.response.encode(response, packaging)
     except Exception as error:
         fault = as_fault(error, trace)
         trace.note("fault", reason=fault.reason, detail=fault.detail)
@@ -113,31 +117,38 @@ def _respond(
     facts: ExchangeFacts,
     trace: Trace,
     asked: list[Any],
-) -> Any:
-    """From decode (leaving the request in `asked`) to the audit record; what fails on the way is refused."""
+    sending: Sending | None,
+    packaging: Packaging,
+) -> tuple[Any, Payload | None]:
+    """From decode (leaving the request in `asked`) to the audit record; what fails on the way is refused.
+
+    The answer comes encoded where it is one that is kept, or was.
+    """
     response: Any
+    payload: Payload | None = None
+    decisions: tuple[Decision, ...] = ()
     try:
         request = transaction.request.decode(message)
         asked.append(request)
         trace.note("decode")
         with actor.unit_of_work(transaction.writes) as session:
-            ports = actor.ports.get(transaction.number)
-            unrestricted = actor.decisions.reveals_everything
-            located = transaction.locate(request, ports, session)
-            if not unrestricted:
-                located = transaction.weigh(located, ports, session)
-            decisions = _decide(actor, transaction, caller, located, session, trace)
-            response = transaction.handle(
-                Call(request, caller, ports, session, located, decisions, trace, unrestricted),
-            )
-            trace.note("handle")
-            response = _traced(response, trace)
+            unit = session if transaction.writes else None
+            first = repetition.recall(actor, sending, unit, trace)
+            if first is not None:
+                response, payload = repetition.read(transaction, first), Payload((first.body,))
+                located = Located()
+            else:
+                response, located, decisions = _handle(actor, transaction, request, caller, session, trace)
             events = audit_rules.events_for(_described(transaction, request, response, facts, located, decisions))
             if transaction.writes:
                 session.append_audit(events, trace.id)
+                if first is None:
+                    payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
         if not transaction.writes:
             actor.trail.append(events, trace=trace.id)
-        return response
+            if first is None:
+                payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
+        return response, payload
     except Rejected as rejection:
         problems = rejection.problems
     except MalformedMessage as error:
@@ -146,7 +157,26 @@ def _respond(
         log.warning("trace %s: %s", trace.id, error)
         trace.note("unavailable", detail=str(error))
         problems = (Problem(transaction.unavailable_code, "not available at the moment"),)
-    return _refuse(actor, transaction, asked[0] if asked else None, facts, problems, trace)
+    return _refuse(actor, transaction, asked[0] if asked else None, facts, problems, trace), None
+
+
+def _handle(
+    actor: Actor,
+    transaction: Transaction[Any, Any],
+    request: Any,
+    caller: Caller,
+    session: RegistrySession,
+    trace: Trace,
+) -> tuple[Any, Located, tuple[Decision, ...]]:
+    ports = actor.ports.get(transaction.number)
+    unrestricted = actor.decisions.reveals_everything
+    located = transaction.locate(request, ports, session)
+    if not unrestricted:
+        located = transaction.weigh(located, ports, session)
+    decisions = _decide(actor, transaction, caller, located, session, trace)
+    response = transaction.handle(Call(request, caller, ports, session, located, decisions, trace, unrestricted))
+    trace.note("handle")
+    return _traced(response, trace), located, decisions
 
 
 def as_fault(error: BaseException, trace: Trace) -> SoapFault:

@@ -357,3 +357,17 @@ assertion_use = Table(
     sqlite_with_rowid=False,
 )
 """Assertions that were used, until they end."""
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+answered_message = Table(
+    "answered_message",
+    metadata,
+    Column("sender", Exact, primary_key=True),
+    Column("message_id", Exact, primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("trace", Exact, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+)
+"""Messages that changed something and what they were answered, for some minutes; `at` in seconds since 1970."""

@@ -177,6 +177,7 @@ TRANSACTION = Transaction(
     refuse=refuse,
     facts=facts,
     assertion_required=False,
+    changes=True,
     malformed_code="XDSRepositoryMetadataError",
     unavailable_code="XDSRepositoryError",
 )

@@ -105,6 +105,7 @@ def _interaction(name: str) -> Transaction[PatientIdentityFeed, Acknowledgement]
         refuse=refuse,
         facts=facts,
         assertion_required=False,
+        changes=True,
     )
 
 

@@ -376,6 +376,7 @@ class SoapEndpoint:
                 packaging=received.packaging,
                 trace=received.trace,
                 reply_to=received.envelope.reply_to,
+                message_id=received.message_id,
             )
         except Exception as error:
             raise _FaultInside(_as_fault(error, received.trace)) from error

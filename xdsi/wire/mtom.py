@@ -27,6 +27,7 @@ from xdsi.wire.multipart import (
 )
 
 __all__ = [
+    "INCLUDE",
     "Attachment",
     "Event",
     "MultipartLimits",
@@ -42,7 +43,7 @@ __all__ = [
     "part_of",
 ]
 
-_INCLUDE = xml.E(XOP, "Include")
+INCLUDE = xml.E(XOP, "Include")
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,256}")
 _CONTENT_TYPE = re.compile(r"[ -~]{1,512}")
 _ACTION = re.compile(r"[!#-\[\]-~]*")
@@ -54,7 +55,7 @@ def part_of(element: etree._Element, content_ids: Collection[str]) -> str | None
     MalformedMessage unless the xop:Include stands alone and names one of `content_ids`, the parts of this message.
     Nothing but cid: is ever looked at.
     """
-    includes = element.findall(_INCLUDE)
+    includes = element.findall(INCLUDE)
     if not includes:
         return None
     reference = includes[0]
@@ -78,7 +79,7 @@ def find_includes(root: etree._Element, content_ids: Collection[str]) -> dict[st
     `content_ids` are all parts of the message but the root part: each must be the content of exactly one element.
     """
     found: dict[str, etree._Element] = {}
-    for reference in root.iter(_INCLUDE):
+    for reference in root.iter(INCLUDE):
         element = reference.getparent()
         if element is None:
             raise _malformed(reference, "xop:Include as the root element", "an Include inside an element")
