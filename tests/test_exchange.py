@@ -26,7 +26,7 @@ from xdsi.actors import (
 from xdsi.domain.audit import AuditEvent, AuditOutcome, AuditSite, QueryFacts
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Action, Decision, Resource
-from xdsi.domain.errors import MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
+from xdsi.domain.errors import Contended, MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.repetition import FirstAnswer, Sending
@@ -338,6 +338,31 @@ def test_what_is_away_is_told_without_its_name(step: str) -> None:
     assert (problem.code, problem.context) == ("XDSRegistryBusy", f"not available at the moment [trace {trace.id}]")
     assert "db-1" in str(world.traces[trace.id])
     assert events(world) == [("ITI-18", 8)]
+
+
+def test_a_write_that_the_database_undid_is_done_again() -> None:
+    class Undone(World):
+        def handle(self, call: Call[Any]) -> Any:
+            answer = super().handle(call)
+            if self.steps.count("handle") < 3:
+                raise Contended("deadlock detected")
+            return answer
+
+    world = Undone()
+    _, trace = ran(world, writing(world))
+    undone = ["begin writing", "locate", "handle", "roll back"]
+    done = ["begin writing", "locate", "handle", "audit in the unit", "end"]
+    assert world.steps == ["decode", *undone, *undone, *done, "encode"]
+    assert events(world) == [("ITI-42", 0)]
+    assert [step["step"] for step in world.traces[trace.id]["steps"]].count("again") == 2
+
+
+def test_a_write_that_is_undone_again_and_again_is_refused() -> None:
+    world = World(fail={"handle": Contended("deadlock detected")})
+    ran(world, writing(world))
+    assert world.steps.count("handle") == world.steps.count("roll back") == 4
+    assert problem_of(world).context.startswith("not available")
+    assert events(world) == [("ITI-42", 8)]
 
 
 def test_a_rejected_write_is_rolled_back_and_audited_apart() -> None:

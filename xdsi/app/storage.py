@@ -112,7 +112,11 @@ class StorageParts:
         """The database, at the newest schema."""
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         url = self.settings.registry.database or f"sqlite:///{self.data.resolve()}/xdsi.sqlite3"
-        engine = open_database(url)
+        engine = open_database(
+            url,
+            connections=self.settings.registry.database_connections,
+            statement_seconds=self.settings.registry.statement_seconds,
+        )
         upgrade(engine)
         return engine
 

@@ -7,6 +7,7 @@ XdsiError
 ├── Refused              a rule or a decision says no (REST paths)
 ├── Rejected             problems found after a unit of work had begun to write: it is rolled back
 ├── Unavailable          a database, registry, repository or PACS cannot be reached
+│   └── Contended        a unit of work was undone for the sake of another one; it may be done again at once
 ├── IntegrityLost        stored bytes are not the bytes that were acknowledged
 └── ConfigurationError   the settings cannot be used; names the key
 """
@@ -109,6 +110,10 @@ class Unavailable(XdsiError):
     def __init__(self, message: str = "", *, uncertain: bool = False) -> None:
         super().__init__(message)
         self.uncertain = uncertain
+
+
+class Contended(Unavailable):
+    """The database undid a unit of work for the sake of another one of the same moment; nothing of it is left."""
 
 
 class IntegrityLost(XdsiError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +13,7 @@ from typing import Any
 
 from xdsi.domain.audit import ExchangeFacts, Side
 from xdsi.domain.consent import Decision
-from xdsi.domain.errors import MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
+from xdsi.domain.errors import Contended, MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import RegistrySession
 from xdsi.domain.repetition import Sending
@@ -26,6 +28,8 @@ from xdsi.wire.soap import Envelope
 
 log = logging.getLogger("xdsi.exchange")
 
+_ATTEMPTS = 4
+"""at a unit of work that the database undoes because of others"""
 _TRACE = re.compile(r"\[trace [0-9a-f]{32}\]$")
 
 
@@ -124,31 +128,20 @@ def _respond(
 
     The answer comes encoded where it is one that is kept, or was.
     """
-    response: Any
-    payload: Payload | None = None
-    decisions: tuple[Decision, ...] = ()
     try:
         request = transaction.request.decode(message)
         asked.append(request)
         trace.note("decode")
-        with actor.unit_of_work(transaction.writes) as session:
-            unit = session if transaction.writes else None
-            first = repetition.recall(actor, sending, unit, trace)
-            if first is not None:
-                response, payload = repetition.read(transaction, first), Payload((first.body,))
-                located = Located()
-            else:
-                response, located, decisions = _handle(actor, transaction, request, caller, session, trace)
-            events = audit_rules.events_for(_described(transaction, request, response, facts, located, decisions))
-            if transaction.writes:
-                session.append_audit(events, trace.id)
-                if first is None:
-                    payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
-        if not transaction.writes:
-            actor.trail.append(events, trace=trace.id)
-            if first is None:
-                payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
-        return response, payload
+        for attempt in range(_ATTEMPTS - 1):
+            try:
+                return _work(actor, transaction, request, caller, facts, trace, sending, packaging)
+            except Contended as error:
+                if not transaction.writes:
+                    raise
+                trace.note("again", detail=str(error))
+            # Not together again with who stood in the way.
+            time.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - no secret
+        return _work(actor, transaction, request, caller, facts, trace, sending, packaging)
     except Rejected as rejection:
         problems = rejection.problems
     except MalformedMessage as error:
@@ -177,6 +170,43 @@ def _handle(
     response = transaction.handle(Call(request, caller, ports, session, located, decisions, trace, unrestricted))
     trace.note("handle")
     return _traced(response, trace), located, decisions
+
+
+def _work(
+    actor: Actor,
+    transaction: Transaction[Any, Any],
+    request: Any,
+    caller: Caller,
+    facts: ExchangeFacts,
+    trace: Trace,
+    sending: Sending | None,
+    packaging: Packaging,
+) -> tuple[Any, Payload | None]:
+    """From locate to the audit record, in one unit of work.
+
+    What a transaction that writes does is in its session and nowhere else, so that it may be undone and done again.
+    """
+    response: Any
+    payload: Payload | None = None
+    decisions: tuple[Decision, ...] = ()
+    with actor.unit_of_work(transaction.writes) as session:
+        unit = session if transaction.writes else None
+        first = repetition.recall(actor, sending, unit, trace)
+        if first is not None:
+            response, payload = repetition.read(transaction, first), Payload((first.body,))
+            located = Located()
+        else:
+            response, located, decisions = _handle(actor, transaction, request, caller, session, trace)
+        events = audit_rules.events_for(_described(transaction, request, response, facts, located, decisions))
+        if transaction.writes:
+            session.append_audit(events, trace.id)
+            if first is None:
+                payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
+    if not transaction.writes:
+        actor.trail.append(events, trace=trace.id)
+        if first is None:
+            payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
+    return response, payload
 
 
 def as_fault(error: BaseException, trace: Trace) -> SoapFault:

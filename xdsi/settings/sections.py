@@ -59,6 +59,8 @@ class Registry:
     """The Document Registry."""
 
     database: str = _key("SQLAlchemy URL; empty: SQLite in data_dir", "")
+    database_connections: int = _key("most connections that a process opens to the database", 64, check="count")
+    statement_seconds: int = _key("after how many seconds PostgreSQL ends a statement", 30, check="count")
     strictness: str = _key(
         "what happens where metadata break rules on value sets and on forms that senders often miss",
         "reject",

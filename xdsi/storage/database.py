@@ -20,46 +20,53 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from xdsi.domain.errors import Unavailable
+from xdsi.domain.errors import Contended, Unavailable
 from xdsi.storage.unit_of_work import SharedCommit
 
 _BUSY_MILLISECONDS = 5000
-# The connection used last is taken first: what it has read is still in the caches.
-_POOL = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 5, "pool_use_lifo": True}
+_KEPT_OPEN = 16
 
 # Primary result codes of SQLite that say nothing about the statement: busy, locked, out of memory, read-only, I/O
 # error, corrupt, disk full, cannot open, locking protocol, not a database.
 _SQLITE_AWAY = frozenset({5, 6, 7, 8, 10, 11, 13, 14, 15, 26})
 # Classes of SQLSTATE likewise: connection, transaction rolled back (deadlock, serialisation), insufficient resources,
 # object not in state (lock timeout), operator intervention, system error; 25006 is a standby that cannot write.
+_SQLSTATE_UNDONE = frozenset({"40001", "40P01"})
+"""Serialisation failure, deadlock: PostgreSQL has rolled back, for certain."""
 _SQLSTATE_AWAY = ("08", "40", "53", "55", "57", "58", "25006")
 
 
-def open_database(url: str) -> Engine:
-    """An engine for `sqlite:////path` or `postgresql://...`; connects when first used, one per process."""
+def open_database(url: str, *, connections: int = 64, statement_seconds: int = 30) -> Engine:
+    """An engine for `sqlite:////path` or `postgresql://...`; connects when first used, one per process.
+
+    Who finds all `connections` in use waits five seconds; PostgreSQL ends a statement after `statement_seconds`.
+    """
+    kept = min(connections, _KEPT_OPEN)
+    # The connection used last is taken first: what it has read is still in the caches.
+    pool = {"pool_size": kept, "max_overflow": connections - kept, "pool_timeout": 5, "pool_use_lifo": True}
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed)
+        return _open_sqlite(parsed, pool)
     if parsed.get_backend_name() == "postgresql":
         return sa.create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             connect_args={
                 "connect_timeout": 5,
                 "application_name": "xdsi",
-                "options": "-c timezone=UTC -c statement_timeout=30s -c lock_timeout=5s"
+                "options": f"-c timezone=UTC -c statement_timeout={statement_seconds}s -c lock_timeout=5s"
                 " -c idle_in_transaction_session_timeout=60s",
             },
-            **_POOL,
+            **pool,
         )
     raise ValueError(f"not a SQLite or PostgreSQL URL: {parsed.render_as_string()}")
 
 
-def _open_sqlite(url: URL) -> Engine:
+def _open_sqlite(url: URL, pool: dict[str, Any]) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ValueError("SQLite needs a file: sqlite:////path/to/file")
     path = Path(url.database)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000}, **_POOL)
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000}, **pool)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: Any) -> None:
@@ -132,12 +139,17 @@ def _mapped() -> Iterator[None]:
         raise Unavailable(f"no free database connection: {error}") from error
     except exc.DBAPIError as error:
         if error.connection_invalidated or is_unavailable(error.orig):
-            raise Unavailable(f"database: {error.orig}") from error
+            raise _away(error.orig) from error
         raise
     except (sqlite3.Error, psycopg.Error) as error:
         if is_unavailable(error):
-            raise Unavailable(f"database: {error}") from error
+            raise _away(error) from error
         raise
+
+
+def _away(cause: BaseException | None) -> Unavailable:
+    undone = isinstance(cause, psycopg.Error) and cause.sqlstate in _SQLSTATE_UNDONE
+    return (Contended if undone else Unavailable)(f"database: {cause}")
 
 
 def is_unavailable(cause: BaseException | None) -> bool:
@@ -152,8 +164,8 @@ def is_unavailable(cause: BaseException | None) -> bool:
     return False
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the schema to the newest revision; several processes may do so at once."""
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the schema to a revision, the newest if not said; several processes may do so at once."""
     config = alembic.config.Config()
     config.set_main_option("script_location", "xdsi.storage:migrations")
     with _mapped(), engine.execution_options(xdsi_writes=True).begin() as connection:
@@ -162,4 +174,4 @@ def upgrade(engine: Engine) -> None:
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7832736901)")
         config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
+        alembic.command.upgrade(config, revision)

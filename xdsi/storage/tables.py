@@ -1,8 +1,8 @@
 """The schema on one page; same tables on SQLite and PostgreSQL.
 
 Rows belong to an internal patient key that never changes: merges are resolved when reading. Primary keys begin with
-it, so that PostgreSQL can partition by it; only `patient` and `identifier` are not led by it, and `identifier` routes
-every query by id to the patient whose rows hold the answer.
+it, and PostgreSQL divides the tables of objects by it (`PARTITIONED`; docs/scaling.md). `patient` and `identifier` stay
+whole, and `identifier` routes every query by id to the patient whose rows hold the answer.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ metadata = MetaData(
 Exact: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql")
 # SQLite numbers rows by itself only for a column of the type INTEGER.
 Key: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+
+
+# What belongs to a patient lies in one of sixteen parts, by hash of the patient key; SQLite has no such thing.
+PARTITIONS = 16
+_BY_PATIENT = "HASH (patient_key)"
 
 
 def _text(name: str) -> Column[str]:
@@ -118,6 +123,7 @@ document_entry = Table(
     Index("ix_document_entry_patient_newest", "patient_key", "creation_time", "id"),
     Index("ix_document_entry_class_newest", "class_code", "class_scheme", "creation_time", "id"),
     Index("ix_document_entry_facility_newest", "facility_type_code", "facility_type_scheme", "creation_time", "id"),
+    postgresql_partition_by=_BY_PATIENT,
 )
 """`facts` is compact JSON: what consent decides on and no column holds."""
 
@@ -135,6 +141,7 @@ submission_set = Table(
     _text("home_community_id"),
     _fragment(),
     Index("ix_submission_set_patient_newest", "patient_key", "submission_time", "id"),
+    postgresql_partition_by=_BY_PATIENT,
 )
 
 folder = Table(
@@ -151,6 +158,7 @@ folder = Table(
     _text("home_community_id"),
     _fragment(),
     Index("ix_folder_patient_newest", "patient_key", "last_update_time", "id"),
+    postgresql_partition_by=_BY_PATIENT,
 )
 
 association = Table(
@@ -169,6 +177,7 @@ association = Table(
     _fragment(),
     Index("ix_association_source", "patient_key", "source"),
     Index("ix_association_target", "patient_key", "target"),
+    postgresql_partition_by=_BY_PATIENT,
 )
 """Lies with the patient of its source; the kinds of its ends are letters as in `identifier.object_kind`."""
 
@@ -183,6 +192,7 @@ code = Table(
     Index("ix_code_everywhere", "code", "scheme", "kind", "patient_key", "object_id",
           sqlite_where=text("kind <> 'confidentiality'"), postgresql_where=text("kind <> 'confidentiality'")),
     sqlite_with_rowid=False,
+    postgresql_partition_by=_BY_PATIENT,
 )  # fmt: skip
 """Codes of an attribute with several values; kind is `event`, `confidentiality` or `folder`."""
 
@@ -194,6 +204,7 @@ author_person = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("person", Exact, nullable=False),
     sqlite_with_rowid=False,
+    postgresql_partition_by=_BY_PATIENT,
 )
 """authorPerson values of DocumentEntries and SubmissionSets, in normal form C."""
 
@@ -205,6 +216,7 @@ reference_id = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("value", Exact, nullable=False),
     sqlite_with_rowid=False,
+    postgresql_partition_by=_BY_PATIENT,
 )
 """referenceIdList values, in normal form C."""
 
@@ -239,6 +251,7 @@ consent = Table(
     _text("signed_at"),
     _text("reason"),
     Column("policy", Exact, nullable=False),
+    postgresql_partition_by=_BY_PATIENT,
 )
 """Consent documents in verified form; times are ISO 8601, `policy` is the policy tree as JSON."""
 
@@ -371,3 +384,13 @@ answered_message = Table(
     Column("answer", LargeBinary, nullable=False),
 )
 """Messages that changed something and what they were answered, for some minutes; `at` in seconds since 1970."""
+
+PARTITIONED = (
+    document_entry, submission_set, folder, association, code, author_person, reference_id, consent,
+)  # fmt: skip
+"""The tables that PostgreSQL divides by patient."""
+
+
+def partitions(table: Table) -> tuple[str, ...]:
+    """The names of the parts of a table on PostgreSQL."""
+    return tuple(f"{table.name}_p{number:02}" for number in range(PARTITIONS)) if table in PARTITIONED else ()
