@@ -66,7 +66,9 @@ def multipart(*parts: tuple[str, bytes], end: str = "--", boundary: str = "front
     """An MTOM request of these (Content-ID, content); the first is the root."""
     body = b""
     for number, (content_id, content) in enumerate(parts):
-        kind = 'application/xop+xml; type="application/soap+xml"' if number == 0 else "text/plain"
+        kind = (
+            'application/xop+xml; type="application/soap+xml"' if number == 0 or content_id == "root" else "text/plain"
+        )
         head = f"--{boundary}\r\nContent-Type: {kind}\r\nContent-ID: <{content_id}>\r\n\r\n"
         body += head.encode() + content + b"\r\n"
     body += f"--{boundary}{end}\r\n".encode()

@@ -7,12 +7,26 @@ from pathlib import Path
 from xdsi.app.checking import check
 from xdsi.app.services import Application, Parts
 from xdsi.app.storage import base_url, tls_files, utc_now
-from xdsi.settings import Settings
+from xdsi.settings import Limits, Settings
 from xdsi.storage.recordings import FileRecording
-from xdsi.transport.soap_server import SoapEndpoint
+from xdsi.transport.soap_server import SoapEndpoint, SoapLimits
 from xdsi.transport.wsgi import compose
+from xdsi.wire.mtom import MultipartLimits
 
 __all__ = ["Application", "Parts", "base_url", "build", "check", "prepare", "tls_files", "utc_now"]
+
+
+def soap_limits(limits: Limits) -> SoapLimits:
+    """What one request may carry."""
+    multipart = MultipartLimits(
+        parts=limits.parts, root=limits.root_bytes, part=limits.part_bytes, message=limits.message_bytes
+    )
+    return SoapLimits(
+        simple_bytes=min(limits.simple_bytes, limits.message_bytes),
+        message_bytes=limits.message_bytes,
+        unverified_bytes=limits.unverified_bytes,
+        multipart=multipart,
+    )
 
 
 def build(settings: Settings) -> Application:
@@ -29,6 +43,7 @@ def build(settings: Settings) -> Application:
             actor,
             make_spool=parts.make_spool,
             peer_of=parts.peer_of,
+            limits=soap_limits(settings.limits),
             record=record if folder is not None else None,
             observe=parts.observe,
         )

@@ -114,7 +114,11 @@ class ActorParts(PolicyParts):
                 registry=registers,
                 check_manifests=repository.check_manifests,
             ),
-            "ITI-43": RetrievePorts(repository_unique_id=repository.unique_id, documents=self.documents),
+            "ITI-43": RetrievePorts(
+                repository_unique_id=repository.unique_id,
+                documents=self.documents,
+                max_documents=self.settings.limits.documents,
+            ),
         }
         return self.actor(document_repository.ROLE, ports, decisions=self.decisions(repository.decision_url))
 
@@ -128,6 +132,7 @@ class ActorParts(PolicyParts):
             manifests=None if self.open_profile else self.publications,
             transcoder=SubprocessTranscoder(self.pacs.path, self.data / "transcoded"),
             patient_id_authority=source.patient_id_authority,
+            max_instances=self.settings.limits.instances,
         )
         return self.actor(
             imaging_document_source.ROLE, {"RAD-69": ports}, decisions=self.decisions(source.decision_url)

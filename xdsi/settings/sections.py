@@ -39,6 +39,20 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may ask for and carry; sizes in bytes. What is beyond is refused before it is taken in."""
+
+    message_bytes: int = _key("whole request with its attachments", 4 * 1024**3, check="count")
+    part_bytes: int = _key("one attachment", 2 * 1024**3, check="count")
+    parts: int = _key("parts of a multipart request, the envelope included", 100, check="count")
+    simple_bytes: int = _key("request that is not multipart: documents are inline there", 32 * 1024**2, check="count")
+    root_bytes: int = _key("envelope of a multipart request", 5 * 1024**2, check="count")
+    unverified_bytes: int = _key("attachments before the envelope, when it is not first", 64 * 1024**2, check="count")
+    documents: int = _key("documents in one retrieval (ITI-43)", 2000, check="count")
+    instances: int = _key("images in one retrieval (RAD-69)", 10_000, check="count")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """The affinity domain."""
 
@@ -186,6 +200,7 @@ class Settings:
     """All sections."""
 
     server: Server = field(default_factory=Server)
+    limits: Limits = field(default_factory=Limits)
     domain: Domain = field(default_factory=Domain)
     registry: Registry = field(default_factory=Registry)
     repository: Repository = field(default_factory=Repository)

@@ -264,7 +264,7 @@ class SoapEndpoint:
 
     def _open(self, raw: bytes, environ: Mapping[str, Any], received: _Received) -> None:
         huge = len(raw) > ROOT_LIMIT
-        limit = self._limits.simple_bytes
+        limit = max(self._limits.simple_bytes, self._limits.multipart.root)
         try:
             envelope = soap.read_envelope(raw, limit=limit, huge=huge)
         except SoapFault:

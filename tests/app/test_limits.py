@@ -1,0 +1,107 @@
+"""The limits of the settings as clients meet them: what is beyond is refused by the right code, and nothing kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.imaging import STUDIES
+from tests.servers import Answer, Server, envelope, exchange, http, serving
+from tests.transport.test_serving import ROOT, kept, multipart
+from xdsi.spec.namespaces import SUCCESS
+
+PROVIDE = "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b"
+RETRIEVE = "urn:ihe:iti:2007:RetrieveDocumentSet"
+IMAGES = "urn:ihe:rad:2009:RetrieveImagingDocumentSet"
+SETTINGS = """
+[limits]
+message_bytes = 60000
+part_bytes = 20000
+parts = 4
+simple_bytes = 30000
+root_bytes = 10000
+unverified_bytes = 5000
+documents = 2
+instances = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("limits")
+    config = folder / "strict.toml"
+    config.write_text(SETTINGS, "utf-8")
+    with serving(folder / "data", "--profile", "open", "--dicom", str(STUDIES), config=config) as server:
+        yield server
+
+
+def retrieval(count: int) -> bytes:
+    one = (
+        "<x:DocumentRequest><x:RepositoryUniqueId>2.999.1.2</x:RepositoryUniqueId>"
+        "<x:DocumentUniqueId>2.999.7.{}</x:DocumentUniqueId></x:DocumentRequest>"
+    )
+    wanted = "".join(one.format(number) for number in range(count))
+    body = f'<x:RetrieveDocumentSetRequest xmlns:x="urn:ihe:iti:xds-b:2007">{wanted}</x:RetrieveDocumentSetRequest>'
+    return envelope(RETRIEVE, body.encode())
+
+
+def images(count: int) -> bytes:
+    one = (
+        "<x:DocumentRequest><x:RepositoryUniqueId>2.999.1.3</x:RepositoryUniqueId>"
+        "<x:DocumentUniqueId>2.999.7.{}</x:DocumentUniqueId></x:DocumentRequest>"
+    )
+    wanted = "".join(one.format(number) for number in range(count))
+    body = (
+        '<r:RetrieveImagingDocumentSetRequest xmlns:r="urn:ihe:rad:xdsi-b:2009" xmlns:x="urn:ihe:iti:xds-b:2007">'
+        f'<r:StudyRequest studyInstanceUID="2.999.1"><r:SeriesRequest seriesInstanceUID="2.999.2">{wanted}'
+        "</r:SeriesRequest></r:StudyRequest><r:TransferSyntaxUIDList><r:TransferSyntaxUID>1.2.840.10008.1.2.1"
+        "</r:TransferSyntaxUID></r:TransferSyntaxUIDList></r:RetrieveImagingDocumentSetRequest>"
+    )
+    return envelope(IMAGES, body.encode())
+
+
+def codes(answer: Answer) -> list[str]:
+    return re.findall(r'errorCode="(\w+)"', answer.text)
+
+
+REFUSED = [
+    pytest.param(http(b" " * 60_001), "too large; at most 60000", id="message by its length"),
+    pytest.param(http(b" " * 30_001), "message too large for this packaging", id="not multipart"),
+    pytest.param(multipart(("root", ROOT), ("a", b"x" * 20_001)), "part too large", id="part"),
+    pytest.param(multipart(("root", ROOT), *((str(n), b"") for n in range(4))), "too many parts", id="parts"),
+    pytest.param(multipart(("root", ROOT + b" " * 10_000)), "part too large", id="envelope"),
+    pytest.param(
+        multipart(("a", b"x" * 5001), ("root", ROOT)), "too many bytes before the root part", id="envelope not first"
+    ),
+]
+
+
+@pytest.mark.parametrize(("request_", "reason"), REFUSED)
+def test_a_request_beyond_a_limit_is_the_senders_fault(strict: Server, request_: bytes, reason: str) -> None:
+    before = kept(strict)
+    answer = exchange(strict, request_)
+    assert (answer.status, ":Sender<" in answer.text) == (400, True)
+    assert reason in answer.text
+    assert kept(strict) == before
+
+
+def test_the_length_alone_refuses_a_message(strict: Server) -> None:
+    """Nothing of it was sent yet."""
+    answer = exchange(strict, http(b"", length=60_001))
+    assert (answer.status, "at most 60000 bytes" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2, "XDSDocumentUniqueIdError"), (3, "XDSTooManyResults")])
+def test_documents_of_one_retrieval(strict: Server, count: int, expected: str) -> None:
+    answer = exchange(strict, http(retrieval(count), path="/services/repository"))
+    assert (answer.status, set(codes(answer))) == (200, {expected})
+    assert SUCCESS not in answer.text
+
+
+@pytest.mark.parametrize(("count", "too_many"), [(2, False), (3, True)])
+def test_images_of_one_retrieval(strict: Server, count: int, too_many: bool) -> None:
+    answer = exchange(strict, http(images(count), path="/services/imaging-source"))
+    assert answer.status == 200
+    assert ("at most 2 instances" in answer.text) is too_many
