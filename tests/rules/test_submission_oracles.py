@@ -10,6 +10,7 @@ import re
 import pytest
 from lxml import etree
 
+from tests.conformance.plans.metadata import OLD_RS, as_ebrim_3
 from tests.oracles import corpus, sample_messages
 from tests.rules.registered import Registered
 from xdsi.rules import submission as rules
@@ -20,26 +21,7 @@ from xdsi.wire.message import Message
 from xdsi.wire.xml import E
 
 PATIENT = "P1^^^&1.3.6.1.4.1.21367.13.20.1000&ISO"
-OLD_RIM, OLD_RS = "urn:oasis:names:tc:ebxml-regrep:rim:xsd:2.1", "urn:oasis:names:tc:ebxml-regrep:registry:xsd:2.1"
 KIT = "nist-toolkit2/testkit/tests"
-PREFIX = {"HasMember": "urn:oasis:names:tc:ebxml-regrep:AssociationType:"}
-
-
-def as_ebrim_3(element: etree._Element) -> etree._Element:
-    """Metadata in ebRIM 2.1, as the kit keeps them, in the 3.0 that it sends."""
-    text = etree.tostring(element).decode()
-    text = text.replace(OLD_RS, LCM).replace(OLD_RIM, RIM).replace("LeafRegistryObjectList", "RegistryObjectList")
-    root = xml.parse(text.encode())
-    for one in root.iter(E(RIM, "ExternalIdentifier"), E(RIM, "Association")):
-        if one.tag == E(RIM, "Association"):
-            type_ = one.get("associationType", "")
-            if ":" not in type_:
-                one.set("associationType", PREFIX.get(type_, "urn:ihe:iti:2007:AssociationType:") + type_)
-        else:
-            parent = one.getparent()
-            assert parent is not None
-            one.set("registryObject", parent.get("id", ""))
-    return root
 
 
 def filled(element: etree._Element) -> etree._Element:

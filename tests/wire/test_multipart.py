@@ -26,6 +26,7 @@ CONTENT_TYPE = 'multipart/related; type="application/xop+xml"; start="<root@x>";
 ROOT = b"--B\r\nContent-Type: application/xop+xml\r\nContent-ID: <root@x>\r\n\r\n<envelope/>"
 PART = b"--B\r\nContent-Type: application/dicom\r\nContent-ID: <1@x>\r\n\r\n%b"
 MESSAGE = b"\r\n".join((ROOT, PART % b"one\r\n--\r\n", b"--B--\r\n"))
+LINE_FEEDS = MESSAGE.replace(b"\r\n", b"\n")
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,13 @@ FORMS = {
         [b"<envelope/>", b"one\r\n--\r\n"],
         0,
     ),
+    "line feeds alone, as files and scripts have them": (
+        CONTENT_TYPE,
+        b"hello\n" + LINE_FEEDS + b"bye\n",
+        [b"<envelope/>", b"one\n--\n"],
+        0,
+    ),
+    "line feeds alone, and none at the end": (CONTENT_TYPE, LINE_FEEDS[:-1], [b"<envelope/>", b"one\n--\n"], 0),
     "empty line first": (CONTENT_TYPE, b"\r\n" + MESSAGE, [b"<envelope/>", b"one\r\n--\r\n"], 0),
     "padding after boundaries": (
         CONTENT_TYPE,
@@ -328,7 +336,12 @@ REFUSED = {
     "blank before the colon": (CONTENT_TYPE, message(b"A : 1\r\n" + ROOT_PART), "malformed header"),
     "folded first line": (CONTENT_TYPE, message(b" A: 1\r\n" + ROOT_PART), "malformed header"),
     "line feed in a header": (CONTENT_TYPE, message(b"A: 1\nB: 2\r\n" + ROOT_PART), "malformed header"),
-    "line feeds only": (CONTENT_TYPE, MESSAGE.replace(b"\r\n", b"\n"), "boundary line|cut off"),
+    "a boundary line with CRLF among line feeds": (
+        CONTENT_TYPE,
+        LINE_FEEDS.replace(b"--B--\n", b"--B--\r\n"),
+        "cut off",
+    ),
+    "a line feed among boundary lines with CRLF": (CONTENT_TYPE, MESSAGE.replace(b"--B--\r\n", b"--B--\nx"), "cut off"),
     "null in a header": (CONTENT_TYPE, message(b"A: \x00\r\n" + ROOT_PART), "malformed header"),
     "quoted-printable": (
         CONTENT_TYPE,

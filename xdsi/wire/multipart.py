@@ -61,7 +61,8 @@ _PARAMETER = re.compile(r""";\s*([^\s=;]+)\s*=\s*("(?:\\.|[^"\\])*"|'[^';]*'|[^;
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _LINE_END = rb"(?:(--)?[ \t]{0,64}(?:(\r\n)|\r?\Z)|-\Z)"
 """what follows the boundary: 1 on the closing line, 2 when the line is complete"""
-_FOLD = re.compile(r"\r\n[ \t]+")
+_BARE_LINE_END = rb"(?:(--)?[ \t]{0,64}(?:(\n)|\Z)|-\Z)"
+_FOLD = re.compile(r"\r?\n[ \t]+")
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
 _CONTROL = re.compile(r"[\x00\r\n]")
 _ENCODINGS = frozenset({"binary", "8bit", "7bit", "base64"})
@@ -101,9 +102,11 @@ class MultipartReader:
             raise MalformedMessage("bad boundary", location="Content-Type", expected="1 to 70 characters of RFC 2046")
         self.limits = limits or MultipartLimits()
         self._start = bare_content_id(parameters.get("start", ""))
+        self._newline = b"\r\n"
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
         self._line = re.compile(re.escape(self._delimiter) + _LINE_END)
         self._last_line = re.compile(rb"(?:\r\n)?" + re.escape(self._delimiter[2:]) + rb"--[ \t]*(?:\r\n?)?\Z")
+        self._bare_line = re.compile(re.escape(self._delimiter[1:]) + rb"[ \t]{0,64}\n")
         self._step = self._preamble
         self._buffer = b"\r\n"  # so that the first boundary line, too, follows a line break
         self._at = 0
@@ -144,21 +147,32 @@ class MultipartReader:
 
     def _preamble(self, events: list[Event]) -> bool:
         end, line = self._next_boundary()
+        bare = self._bare_line.search(self._buffer, self._at)
+        if bare is not None and bare.start() < end:
+            self._end_lines_with_lf()
+            end, line = self._next_boundary()
         if end > self.limits.preamble:
             raise MalformedMessage("no boundary line", location="preamble", expected=self._delimiter[2:].decode())
         return line is not None and self._turn(line)
 
+    def _end_lines_with_lf(self) -> None:
+        """Read a message whose first boundary line ends with LF alone (RFC 2046 has CRLF) so to its end."""
+        self._newline, self._delimiter = b"\n", self._delimiter[1:]
+        self._line = re.compile(re.escape(self._delimiter) + _BARE_LINE_END)
+        self._last_line = re.compile(rb"\n?" + re.escape(self._delimiter[1:]) + rb"--[ \t]*\n?\Z")
+
     def _headers(self, events: list[Event]) -> bool:
         # _at is before the line break of the boundary line, so that an empty block ends like any other.
-        end = self._buffer.find(b"\r\n\r\n", self._at)
+        width = len(self._newline)
+        end = self._buffer.find(self._newline * 2, self._at)
         if (end if end >= 0 else len(self._buffer)) - self._at > self.limits.header_block:
             raise self._refusal("headers too long", f"at most {self.limits.header_block} bytes")
         if end < 0:
             return False
-        self._start_part(events, self._read_headers(self._buffer[self._at + 2 : end]))
+        self._start_part(events, self._read_headers(self._buffer[self._at + width : end]))
         # The empty line may also be the line break of the next boundary line: stay before it, but hand out only
         # what follows it.
-        self._at, self._skip = end + 2, 2
+        self._at, self._skip = end + width, width
         self._step = self._data
         return True
 
@@ -190,11 +204,13 @@ class MultipartReader:
         self._parts += 1
         if self._parts > self.limits.parts:
             raise MalformedMessage("too many parts", expected=f"at most {self.limits.parts}")
-        self._at, self._step = line.end() - 2, self._headers
+        self._at, self._step = line.end() - len(self._newline), self._headers
         return True
 
     def _read_headers(self, block: bytes) -> dict[str, str]:
-        lines = [line for line in _FOLD.sub(" ", block.decode("utf-8", "replace")).split("\r\n") if line]
+        lines = [
+            line for line in _FOLD.sub(" ", block.decode("utf-8", "replace")).split(self._newline.decode()) if line
+        ]
         if len(lines) > self.limits.headers:
             raise self._refusal("too many headers", f"at most {self.limits.headers}")
         headers: dict[str, str] = {}
