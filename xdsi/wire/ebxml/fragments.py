@@ -2,7 +2,8 @@
 
 A stored query answers with fragments put one after the other (ITI TF-2 3.18.4.1.3). What can change without a new
 version stands in gaps: status, version and lid (ITI TF-3 4.2.3.2.2, Metadata Update 4.1.5), a Folder's lastUpdateTime,
-the patient id, which becomes the survivor's when patients are merged (ITI TF-2 3.8.4.2.4), and home.
+the patient id, which becomes the survivor's when patients are merged (ITI TF-2 3.8.4.2.4), and home. What is kept is
+the text packed (`packing`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 from xdsi.domain.metadata import DocumentEntry, Folder, RegistryObject
 from xdsi.wire import xml
 from xdsi.wire.ebxml import markup, objects
+from xdsi.wire.ebxml.packing import pack, unpack
 
 # A gap is NUL, which XML text cannot contain (XML 1.0, 2.2), and a letter that names it. The attributes share one gap,
 # whose letter says which of them are missing, because fewer gaps are filled faster.
@@ -38,7 +40,7 @@ def _gap(name: int) -> str:
 
 
 def build(registry_object: RegistryObject) -> bytes:
-    """The fragment of an object: one element with its own namespace declaration, valid once its gaps are filled.
+    """The fragment of an object, packed: an element with its own namespace declaration, valid once its gaps are filled.
 
     A home that was submitted stays as it is; an object without one has a gap for it.
     """
@@ -52,7 +54,7 @@ def build(registry_object: RegistryObject) -> bytes:
     if getattr(registry_object, "patient_id", ""):
         given["patient_id"] = _gap(_PATIENT_ID)
     text = markup.write(registry_object, given=given, standalone=True)
-    return text.replace(' id="', f'{_gap(_ATTRIBUTES[versioned, homeless])} id="', 1).encode()
+    return pack(text.replace(' id="', f'{_gap(_ATTRIBUTES[versioned, homeless])} id="', 1).encode())
 
 
 def fill(
@@ -68,8 +70,9 @@ def fill(
     """The element, with its gaps filled; what the object's class does not have is ignored.
 
     `status` and `lid` are the registry's own URNs and go in as they are. `home` counts where the object came with none.
-    Raises ValueError for a Folder without `last_update_time`.
+    Raises ValueError for a Folder without `last_update_time`, and for bytes that are no fragment.
     """
+    fragment = unpack(fragment)
     out: list[bytes] = []
     start = 0
     gap = fragment.find(0)
