@@ -31,6 +31,10 @@ check: .venv
 bench: .venv
 	$(BIN)/python -m tests.bench
 
+# What takes hours of a processor, and is not part of `make check`.
+long: .venv
+	$(BIN)/python -m tests.differential
+
 serve: .venv
 	$(BIN)/xdsi serve
 

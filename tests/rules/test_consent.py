@@ -470,3 +470,10 @@ def test_laws(given_consents, domain, subject, action):
     for decision in decisions:
         assert decision.policy
         assert decision.rule
+
+
+def test_exclusion_by_way_of_the_library():
+    library = {**LIBRARY, "urn:wishes": policy_set(Reference("urn:exclusion"), name="urn:wishes")}
+    domain = replace(EXCLUDING, referable=library, combine=Combine.NEWEST)
+    indirect = consent(policy_set(Reference("urn:wishes")), "2.999.30.5", signed_at=NOW - timedelta(days=9))
+    assert decided(PERMITS, indirect, domain=domain) == Decision(False, "urn:exclusion", "excluded", "2.999.30.5")

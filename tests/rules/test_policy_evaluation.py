@@ -246,6 +246,10 @@ def test_missing_attribute():
     assert says(who=present) is PERMIT
     required = match(xacml.LEGAL_AUTHENTICATOR, InstanceIdentifier("1.2"), must_be_present=True)
     assert says(what=required, resource=Resource(unique_id="1")) is INDETERMINATE
+    # Only values of the literal's kind count as present.
+    as_text = match(xacml.AUTHOR_PERSON, "1.2", must_be_present=True)
+    with_extension = Resource(unique_id="1", author_persons=(InstanceIdentifier("1.2", "7"),))
+    assert says(what=as_text, resource=with_extension) is INDETERMINATE
 
 
 def test_unknown_function():

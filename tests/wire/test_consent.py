@@ -60,7 +60,9 @@ def test_several_identifiers_of_the_patient():
         ([date("less-than", "2024-05-01")], datetime(2024, 5, 2, tzinfo=BRUSSELS), None),
         ([date("greater-than-or-equal", "2024-05-31")], None, datetime(2024, 6, 1, tzinfo=BRUSSELS)),
         ([date("greater-than", "2024-05-31")], None, datetime(2024, 5, 31, tzinfo=BRUSSELS)),
-        ([date("greater-than", "2024-05-31Z")], None, datetime(2024, 5, 31, tzinfo=UTC)),
+        ([date("greater-than", "2024-05-31Z")], None, datetime(2024, 6, 1, tzinfo=BRUSSELS)),
+        ([date("greater-than-or-equal", "2024-05-31+02:00")], None, datetime(2024, 6, 1, tzinfo=BRUSSELS)),
+        ([date("less-than-or-equal", "2024-05-31-05:00")], datetime(2024, 6, 1, tzinfo=BRUSSELS), None),
         (
             [date("equal", "2024-05-31")],
             datetime(2024, 5, 31, tzinfo=BRUSSELS),

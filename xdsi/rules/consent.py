@@ -234,7 +234,17 @@ def _time(consent: Consent) -> datetime:
 
 
 def _refers_to(policy: Policy, domain: DomainPolicy) -> bool:
-    return bool(domain.exclusions) and not domain.exclusions.isdisjoint(policy.references)
+    """Whether a consent refers to an exclusion, by itself or by way of the library."""
+    followed: set[str] = set()
+    ahead = list(policy.references) if domain.exclusions else []
+    while ahead:
+        reference = ahead.pop()
+        if reference in domain.exclusions:
+            return True
+        if reference not in followed and reference in domain.referable:
+            ahead.extend(domain.referable[reference].references)
+        followed.add(reference)
+    return False
 
 
 def _reduce_all(policies: Sequence[Policy], request: Request, domain: DomainPolicy) -> list[Reduced]:

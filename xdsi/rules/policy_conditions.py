@@ -112,8 +112,8 @@ def _canonical_values(values: Sequence[Value]) -> tuple[Value, ...]:
 def match_holds(match: Match, attributes: Mapping[str, tuple[Value, ...]], zone: tzinfo) -> bool | None:
     """Whether any value of the match's attribute satisfies it."""
     values = attributes[match.attribute]
-    if not values:
-        return None if match.must_be_present else False
+    if match.must_be_present and not any(isinstance(value, type(match.value)) for value in values):
+        return None
     literal = canonical(match.value) if isinstance(match.value, str) else match.value
     if match.function in xacml.EQUALITIES:
         return literal in values

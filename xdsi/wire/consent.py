@@ -92,18 +92,34 @@ def _window(policy: Policy, zone: tzinfo) -> tuple[datetime | None, datetime | N
         moment = moment_of(str(match.value), data_type) if data_type else None
         if moment is None:
             continue
-        start = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
-        step = timedelta(days=1) if data_type == xacml.DATE else timedelta(microseconds=1)
-        after = start + step if moment.year < datetime.max.year else start
+        first = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+        at = _reached(first, zone, data_type)
+        after = _reached(first, zone, data_type, passed=True)
         if comparison in ("<=", "=="):
-            starts.append(start)
+            starts.append(at)
         if comparison == "<":
             starts.append(after)
         if comparison in (">=", "=="):
             ends.append(after)
         if comparison == ">":
-            ends.append(start)
+            ends.append(at)
     return max(starts, default=None), min(ends, default=None)
+
+
+def _reached(instant: datetime, zone: tzinfo, data_type: str, *, passed: bool = False) -> datetime:
+    """From when on current-date or current-dateTime is not before `instant`, or is after it.
+
+    The current date changes at midnight in `zone`, wherever the midnight was that a document wrote with an offset.
+    What would be beyond the calendar is `instant`.
+    """
+    try:
+        if data_type != xacml.DATE:
+            return instant + timedelta(microseconds=passed)
+        local = instant.astimezone(zone)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight if midnight == local and not passed else midnight + timedelta(days=1)
+    except OverflowError:
+        return instant
 
 
 # Writing
