@@ -212,6 +212,7 @@ def test_every_name_of_an_action(action):
 def test_unknown_action():
     assert Action.of("urn:x") is None
     assert canonical("urn:oid:1.2") == "1.2"
+    assert canonical("urn:oid:" + "1" * 1000) == "1" * 1000
 
 
 # Matches

@@ -321,3 +321,32 @@ def test_a_full_pool_is_unavailable(tmp_path: Path) -> None:
     with reading(engine), pytest.raises(Unavailable, match="no free"), reading(engine):
         pass
     engine.dispose()
+
+
+def test_what_another_wrote_is_not_told_in_my_error(tmp_path: Path) -> None:
+    """Given two units of work in one commit, when the other's statement fails, then mine does not repeat its values."""
+    engine = open_database(f"sqlite:///{tmp_path / 'xdsi.db'}")
+    upgrade(engine)
+    begun = threading.Event()
+
+    def first() -> None:
+        with writing(engine) as connection:
+            add(connection, "A")
+            begun.set()
+            group = engine.get_execution_options()["xdsi_group"]
+            until = time.monotonic() + 10
+            while not group._queue and time.monotonic() < until:  # until the other waits to join this commit
+                time.sleep(0.001)
+
+    def second() -> None:
+        begun.wait(10)
+        with writing(engine) as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+            add(connection, "SECRET" * 100_000)
+
+    with ThreadPoolExecutor(2) as pool:
+        errors = [done.exception(30) for done in [pool.submit(first), pool.submit(second)]]
+    engine.dispose()
+    assert all(isinstance(error, Unavailable) for error in errors)
+    assert "SECRET" not in str(errors[0])

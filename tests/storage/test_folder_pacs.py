@@ -3,7 +3,7 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -221,6 +221,56 @@ def test_a_file_that_changes_before_the_first_chunk_is_not_given_out(folder: Pat
     (folder / MR).unlink()
     with pytest.raises(Unavailable, match="cannot be read"):
         next(FolderPacs.open(pacs, only(pacs)))
+
+
+def test_what_was_judged_is_given_out_or_nothing(tmp_path: Path) -> None:
+    """Given an instance found, when its file gets the same UIDs and another patient, then nobody gets the new bytes."""
+    path = image(tmp_path / "a.dcm", patient="PATIENT-A")
+    pacs = FolderPacs(tmp_path)
+    instance = pacs.locate("1.2.3", "1.2.3.1", "1.2.3.1.1")
+    assert instance is not None
+    begun = pacs.open(instance)
+    image(tmp_path / "b.new", patient="PATIENT-B").replace(path)
+    pacs.refresh()  # as any other request does
+    with pytest.raises(Unavailable, match="has changed"):
+        next(begun)
+    with pytest.raises(Unavailable, match="has changed"):
+        pacs.open(instance)
+    found = pacs.locate("1.2.3", "1.2.3.1", "1.2.3.1.1")
+    assert found is not None
+    assert b"PATIENT-B" in b"".join(pacs.open(found))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: os.truncate(path, 250),
+        lambda path: path.write_bytes(path.read_bytes() + b"more"),
+        lambda path: path.write_bytes(path.read_bytes()[::-1]),
+    ],
+    ids=["cut", "grown", "overwritten"],
+)
+def test_a_file_that_changes_while_it_is_sent_does_not_end_like_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> None:
+    monkeypatch.setattr(folder_pacs, "CHUNK", 100)
+    path = image(tmp_path / "a.dcm")
+    size = path.stat().st_size
+    pacs = FolderPacs(tmp_path)
+    chunks = pacs.open(only(pacs))
+    sent = [next(chunks)]
+    change(path)
+    os.utime(path, ns=(0, 0))  # so that the change shows, however coarse the clock of the file system is
+    with pytest.raises(Unavailable, match="changed while it was sent"):
+        sent.extend(chunks)
+    assert sum(map(len, sent)) < size
+
+
+def test_a_file_that_may_not_be_read_any_more_is_noticed_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pacs = FolderPacs(folder)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # root may read everything
+    with pytest.raises(Unavailable, match="may not be read"):
+        pacs.open(only(pacs))
 
 
 @pytest.mark.parametrize("locator", ["../secret.dcm", "/etc/passwd", "", "nowhere"])

@@ -60,6 +60,21 @@ def test_what_cannot_be_made_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert list((tmp_path / "t").iterdir()) == []
 
 
+def test_a_file_that_changed_while_it_was_transcoded_is_not_given_out(tmp_path: Path) -> None:
+    calls: list[Instance] = []
+
+    def path_of(instance: Instance) -> Path:
+        calls.append(instance)
+        if len(calls) > 1:
+            raise Unavailable("has changed since it was read")
+        return STUDIES / instance.locator
+
+    with pytest.raises(Unavailable, match="has changed"):
+        SubprocessTranscoder(path_of, tmp_path / "t").transcode(some(), [IMPLICIT])
+    gc.collect()
+    assert list((tmp_path / "t").iterdir()) == []
+
+
 def test_a_process_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transcoding, "_SECONDS", 0.01)
     with pytest.raises(Refused, match="longer than"):

@@ -158,6 +158,23 @@ def test_one_decision_per_study_however_often_it_is_named() -> None:
     assert given_out(retrieved(request, ports())) == ["1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3"]
 
 
+def test_a_study_is_judged_after_its_instances_were_found() -> None:
+    """What is found after the judgement could be another patient's; what changes after it does not open any more."""
+    asked_for: list[str] = []
+
+    class Watched(Pacs):
+        def locate(self, study_uid: str, series_uid: str, sop_uid: str) -> Instance | None:
+            asked_for.append("instance")
+            return super().locate(study_uid, series_uid, sop_uid)
+
+        def study(self, study_instance_uid: str) -> Study | None:
+            asked_for.append("study")
+            return super().study(study_instance_uid)
+
+    retrieved(asked(wanted(1, 2)), ports(instances=Watched(STUDY)))
+    assert asked_for.index("study") > asked_for.index("instance") + 1
+
+
 def test_two_studies_are_decided_on_apart() -> None:
     other = replace(MANIFEST, unique_id="2.25.2")
     both = ports(STUDY, study("1.2.4"), manifests=Manifests({"1.2.3": MANIFEST, "1.2.4": other}))

@@ -44,6 +44,22 @@ def wide(count: int, pattern: str) -> bytes:
 
 NESTED = "<a>" * 300 + "</a>" * 300
 
+# What is refused by its bytes: parsing it would take far more memory than it has bytes, whatever came of it.
+AT_ONCE = {
+    "entities that nobody declared": (b'<!DOCTYPE a SYSTEM "x"><a>' + b"&x;" * 1000 + b"</a>", "document type"),
+    "a document type after instructions": (b"<?a?>" * 100 + b"<!DOCTYPE a><a/>", "document type"),
+    "a document type after comments": (b"<!--> <a/> --><!-- -->\n<!DOCTYPE a><a/>", "document type"),
+    "a document type far into a comment": (
+        b"<!--" + b"x" * 70_000 + b'--><!DOCTYPE a SYSTEM "x"><a>' + b"&x;" * 1000 + b"</a>", "document type",
+    ),
+    "a document type in UTF-16": ("<!DOCTYPE a><a/>".encode("utf-16"), "document type"),
+    "tags in UTF-7": (b'<?xml version="1.0" encoding="UTF-7"?>' + b"+ADw-a/+AD4-", "encoding"),
+    "an encoding far away": (b'<?xml version="1.0"' + b" " * 1000 + b'encoding="UTF-7"?><a/>', "declaration"),
+    "a declaration in one encoding, the rest in another": (
+        b'<?xml version="1.0" encoding="UTF-16LE"' + "?><a/>".encode("utf-16-le"), "encoding",
+    ),
+}  # fmt: skip
+
 REFUSED = {
     "nothing": (b"", "not well-formed"),
     "not XML": (b"PK\x03\x04", "not well-formed"),
@@ -52,6 +68,7 @@ REFUSED = {
     "undeclared prefix": (b"<n:a/>", "not well-formed"),
     "undeclared entity": (b"<a>&x;</a>", "not well-formed"),
     "null character": (b"<a>\x00</a>", "not well-formed"),
+    "null character further on": (b"<abc>\x00</abc>", "encoding"),
     "null character reference": (b"<a>&#0;</a>", "not well-formed"),
     "byte that is not UTF-8": (b"<a>\xe9</a>", "not well-formed"),
     "empty document type": (b"<!DOCTYPE a><a/>", "document type"),
@@ -64,8 +81,9 @@ REFUSED = {
     "billion laughs": (f'<!DOCTYPE a [<!ENTITY l0 "ha">{LAUGHS}]><a>&l11;</a>'.encode(), "amplification|document type"),
     "billion laughs in an attribute": (
         f'<!DOCTYPE a [<!ENTITY l0 "ha">{LAUGHS}]><a b="&l11;"/>'.encode(),
-        "amplification",
+        "document type",
     ),
+    **{f"{name}, before anything is made of it": row for name, row in AT_ONCE.items()},
     "ISO-8859-1": ('<?xml version="1.0" encoding="ISO-8859-1"?><a>é</a>'.encode("latin-1"), "encoding"),
     "US-ASCII": (b'<?xml version="1.0" encoding="US-ASCII"?><a/>', "encoding"),
     "UTF-7": ('<?xml version="1.0" encoding="UTF-7"?><a>é</a>'.encode("utf-7"), "encoding"),
@@ -84,6 +102,13 @@ REFUSED = {
 
 @pytest.mark.parametrize(("raw", "why"), REFUSED.values(), ids=REFUSED.keys())
 def test_refuses(raw: bytes, why: str) -> None:
+    with pytest.raises(MalformedMessage, match=why):
+        xml.parse(raw)
+
+
+@pytest.mark.parametrize(("raw", "why"), AT_ONCE.values(), ids=AT_ONCE.keys())
+def test_refuses_before_anything_is_made_of_it(raw: bytes, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml.etree, "XMLParser", None)
     with pytest.raises(MalformedMessage, match=why):
         xml.parse(raw)
 

@@ -21,10 +21,18 @@ _ACTION_OF |= {f"{name}Response": action for name, action in _ACTION_OF.items()}
 _DTM = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?")
 
 
-@lru_cache(maxsize=16_384)
 def canonical(text: str) -> str:
     """The form in which text is compared: without `urn:oid:`, and an action id as the action it stands for."""
+    return _remembered(text) if len(text) <= _REMEMBERED_LENGTH else _canonical(text)
+
+
+def _canonical(text: str) -> str:
     return _ACTION_OF.get(text) or text.removeprefix("urn:oid:")
+
+
+_REMEMBERED_LENGTH = 256
+"""characters: what callers send is remembered only where it is as short as names and identifiers are"""
+_remembered = lru_cache(maxsize=16_384)(_canonical)
 
 
 def attributes_of(subject: Subject) -> dict[str, tuple[Value, ...]]:

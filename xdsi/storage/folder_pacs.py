@@ -92,7 +92,9 @@ class FolderPacs:
         try:
             if instance.locator in self._index.files:
                 self._check(instance, os.stat(place))  # noqa: PTH116 - a study has thousands, and Path takes its time
-                return place
+                if os.access(place, os.R_OK, effective_ids=True):
+                    return place
+                raise Unavailable(f"{instance.locator} may not be read")
         except OSError as error:
             raise Unavailable(f"{instance.locator} cannot be read: {error.strerror}") from error
         raise Unavailable(f"{instance.locator!r} is not a file of this folder")
@@ -147,17 +149,30 @@ class FolderPacs:
 
     def _check(self, instance: Instance, status: os.stat_result) -> None:
         known = self._index.files.get(instance.locator)
-        if known is None or not known.signature.fits(status):
+        # The very instance that was judged: the file may have been written anew, and read again, with the same UIDs.
+        if known is None or not known.signature.fits(status) or not _is_of(instance, known):
             raise Unavailable(f"{instance.locator} has changed since it was read")
 
     def _chunks(self, instance: Instance, place: str) -> Iterator[bytes]:
         try:
             with open(place, "rb", buffering=0) as file:  # noqa: PTH123 - likewise
-                self._check(instance, os.fstat(file.fileno()))
-                while chunk := file.read(CHUNK):
+                status = os.fstat(file.fileno())
+                self._check(instance, status)
+                left = status.st_size
+                while left > 0 and (chunk := file.read(min(CHUNK, left))):
+                    left -= len(chunk)
+                    # Before the last piece leaves: what was cut, grew or was overwritten must not end like an answer.
+                    if left == 0 and not _Signature.of(status).fits(os.fstat(file.fileno())):
+                        break
                     yield chunk
+                if left or not _Signature.of(status).fits(os.fstat(file.fileno())):
+                    raise Unavailable(f"{instance.locator} changed while it was sent")
         except OSError as error:
             raise Unavailable(f"{instance.locator} cannot be read: {error.strerror}") from error
+
+
+def _is_of(instance: Instance, known: _File) -> bool:
+    return known.part is not None and any(one is instance for one in known.part.instances)
 
 
 def _placed(part: Study, locator: str) -> Study:

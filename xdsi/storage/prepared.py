@@ -53,11 +53,12 @@ class Prepared:
         """All rows, with their columns as attributes."""
         dialect = connection.dialect
         key = (dialect.name, *[len(binds[name]) for name in self._lists])
-        if key not in self._texts:
+        known = self._texts.get(key)
+        if known is None:
             if len(self._texts) >= _TEXTS:
                 self._texts.clear()
-            self._texts[key] = self._expand(dialect, binds)
-        text, fill = self._texts[key]
+            known = self._texts[key] = self._expand(dialect, binds)
+        text, fill = known
         if dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
             return [self._row(row) for row in driver.execute(text, fill(binds))]

@@ -59,6 +59,8 @@ class SubprocessTranscoder:
             if done.returncode != 0:
                 reason = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
                 raise Refused(reason or f"the process ended with {done.returncode}")
+            # The process opened the file by its name, later than it was judged: it must be that file still.
+            self._path_of(instance)
             return Document(open=result.open, size=target.stat().st_size)
         except subprocess.TimeoutExpired as error:
             raise Refused(f"took longer than {_SECONDS} s") from error

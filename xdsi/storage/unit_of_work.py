@@ -64,7 +64,9 @@ class SharedCommit:
             self._pass_turn()
         group.done.wait()
         if group.error is not None:
-            raise Unavailable(f"the commit failed: {group.error}") from group.error
+            # Without the statement and its values, which another member's transaction may have brought.
+            cause = getattr(group.error, "orig", None) or type(group.error).__name__
+            raise Unavailable(f"the commit failed: {cause}") from group.error
 
     def _take_turn(self) -> None:
         with self._mutex:

@@ -66,23 +66,26 @@ def locate(request: ImagingRequest, ports: ImagingPorts, session: RegistrySessio
     resources: list[Resource] = []
     decisions: dict[str, int] = {}
     found: dict[str, Resource | None] = {"": None}
-    for study_request in request.studies:
-        study_uid = study_request.study_instance_uid
+    # First all instances, then the judgement of their studies: what is written anew after it does not open any more.
+    places = [
+        (study.study_instance_uid, document, _find(document, study.study_instance_uid, one.series_instance_uid, ports))
+        for study in request.studies
+        for one in study.series
+        for document in one.documents
+    ]
+    for study_uid, document, instance in places:
         if study_uid not in found:
             found[study_uid] = _resource(study_uid, ports)
         resource = found[study_uid]
-        for series_request in study_request.series:
-            for document in series_request.documents:
-                instance = _find(document, study_uid, series_request.series_instance_uid, ports)
-                if isinstance(instance, Problem):
-                    wanted.append(_Wanted(document, problem=instance))
-                elif resource is None:
-                    wanted.append(_Wanted(document, problem=_unknown(document)))
-                else:
-                    if study_uid not in decisions:
-                        decisions[study_uid] = len(resources)
-                        resources.append(resource)
-                    wanted.append(_Wanted(document, instance, decision=decisions[study_uid]))
+        if isinstance(instance, Problem):
+            wanted.append(_Wanted(document, problem=instance))
+        elif resource is None:
+            wanted.append(_Wanted(document, problem=_unknown(document)))
+        else:
+            if study_uid not in decisions:
+                decisions[study_uid] = len(resources)
+                resources.append(resource)
+            wanted.append(_Wanted(document, instance, decision=decisions[study_uid]))
     return Located(tuple(resources), tuple(wanted))
 
 

@@ -98,7 +98,7 @@ def _read(root: etree._Element, raw: bytes) -> tuple[Envelope, _Blocks]:
             raise SoapFault("VersionMismatch", "only SOAP 1.2 is spoken here")
         raise SoapFault("Sender", "not a SOAP envelope")
     # Threads that evaluate an expression wait for each other: only where there may be one, or in UTF-16.
-    if (_INSTRUCTION.search(raw) or b"\0" in raw[:4]) and _INSTRUCTIONS(root):
+    if (_INSTRUCTION.search(raw) or xml.is_utf_16(raw)) and _INSTRUCTIONS(root):
         raise SoapFault("Sender", "processing instructions are not allowed in SOAP")
     parts = _elements(root)
     if [part.tag for part in parts] not in ([_HEADER, _BODY], [_BODY]):

@@ -50,6 +50,7 @@ def parse(raw: bytes, *, limit: int = LIMIT, huge: bool = False, max_markup: int
     tags, attributes = raw.count(b"<"), (raw.count(b'"') + raw.count(b"'")) // 2
     if tags + attributes > max_markup:
         raise MalformedMessage("too many tags and attributes", expected=f"at most {max_markup}")
+    _check_prolog(raw)
     root = _read(raw, huge=huge)
     document: Any = root.getroottree().docinfo
     if document.doctype or document.internalDTD is not None:
@@ -62,6 +63,56 @@ def parse(raw: bytes, *, limit: int = LIMIT, huge: bool = False, max_markup: int
     if attributes > MAX_ATTRIBUTES and (_TOO_WIDE(root) or len(root.nsmap) > MAX_ATTRIBUTES):
         raise MalformedMessage("too many attributes on one element", expected=f"at most {MAX_ATTRIBUTES}")
     return root
+
+
+_DECLARATION = re.compile(r"<\?xml\s([^>]{0,200}\?>)?")
+_ENCODING = re.compile(r"""encoding\s*=\s*["']([^"']*)["']""")
+_PROLOG = 64 * 1024
+"""bytes before the root element"""
+_DOCTYPE = re.compile(rb"<\0?!\0?D\0?O\0?C\0?T\0?Y\0?P\0?E")
+
+
+def _check_prolog(raw: bytes) -> None:
+    """Refuse encodings and document types before anything is made of them.
+
+    The markup of shifted encodings cannot be counted beforehand, and neither can what entities of a document type cost.
+    """
+    wide = is_utf_16(raw)
+    if not wide and b"\0" in raw:
+        raise MalformedMessage("character encoding not accepted", location="prolog", expected="UTF-8 or UTF-16")
+    big = raw[:2] == b"\xfe\xff" or raw[:1] == b"\0"
+    codec = ("utf-16-be" if big else "utf-16-le") if wide else "utf-8"
+    text = raw[:_PROLOG].decode(codec, "replace").lstrip("\ufeff")
+    if (declaration := _DECLARATION.match(text)) is not None:
+        if declaration[1] is None:
+            raise MalformedMessage("unreasonable XML declaration", location="prolog", expected="version and encoding")
+        encoding = _ENCODING.search(declaration[1])
+        if encoding is not None and encoding[1].upper() not in _ENCODINGS:
+            raise MalformedMessage("character encoding not accepted", location="prolog", expected="UTF-8 or UTF-16")
+    # A document type stands in the prolog; behind markup that is no prolog it is an error, found while parsing, which
+    # must not have cost much until then.
+    if _in_prolog(text, "<!DOCTYPE") or (_DOCTYPE.search(raw) and raw.count(b"&") > MAX_ATTRIBUTES):
+        raise MalformedMessage("document type declaration", location="prolog", expected="none")
+
+
+def is_utf_16(raw: bytes) -> bool:
+    """True for a document whose first bytes say so; libxml2 takes it for UTF-16 by the same bytes."""
+    return raw[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in raw[:4]
+
+
+def _in_prolog(text: str, what: str) -> bool:
+    """True when this stands before the root element, after any comments and processing instructions."""
+    at = 0
+    while True:
+        at = len(text) - len(text[at:].lstrip())
+        if text.startswith("<?", at):
+            at = text.find("?>", at) + 2
+        elif text.startswith("<!--", at):
+            at = text.find("-->", at + 4) + 3
+        else:
+            return text.startswith(what, at)
+        if at < 4:  # not found
+            return False
 
 
 def standalone(element: etree._Element) -> etree._Element:
