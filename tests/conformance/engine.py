@@ -31,6 +31,7 @@ FEATURES = {
     "images": "the files of dicom/ are loaded in the imaging source",
     "open": "no assertion is asked for, and a security header is ignored",
     "reference-id": "the Reference ID option",
+    "removal": "ITI-86 is served, and whoever sends the messages may remove documents",
     "repeats": "a message that is sent again, with the same MessageID and body, gets the answer of the first",
     "strict-patients": "only patients that a feed announced are accepted",
     "trace": "every answer carries the header Xdsi-Trace, and faults end with it",

@@ -23,7 +23,7 @@ def test_every_transaction_of_a_case_is_known() -> None:
     spoken = {step.kind.name for case in CASES for step in case.steps}
     assert spoken <= set(cases.kinds())
     assert len(CASES) >= 45
-    assert {case.name[:2] for case in CASES} == {"00", "01", "02", "03", "04", "05", "06", "07"}
+    assert {case.name[:2] for case in CASES} == {"00", "01", "02", "03", "04", "05", "06", "07", "08"}
     assert len({case.name[:4] for case in CASES}) == len(CASES)
 
 

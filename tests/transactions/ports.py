@@ -13,6 +13,7 @@ from tests.rules.registered import Registered
 from xdsi.domain.audit import AuditEvent
 from xdsi.domain.consent import Action, Consent, Decision, Resource
 from xdsi.domain.errors import IntegrityLost, Unavailable
+from xdsi.domain.holds import Held
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import DocumentEntry, RegistryObject
@@ -48,6 +49,7 @@ class Session(Registered):
         self.overtaken: set[str] = set()
         self.locked: set[str] = set()
         self.kept_consents: list[Consent] = []
+        self.under_hold = Held()
         self.resources: list[Resource] = []
         self.audited: list[AuditEvent] = []
         self.complete = True
@@ -83,6 +85,9 @@ class Session(Registered):
         assert self.locked >= set(ids)
         for id_ in ids:
             del self.known[id_]
+
+    def held(self, unique_ids: Sequence[str], patients: Sequence[PatientId]) -> Held:
+        return self.under_hold
 
     def find(self, query: StoredQuery) -> Sequence[FoundObject]:
         """What `answers` names for the query; GetDocuments by its ids."""
@@ -151,6 +156,7 @@ class StoredBytes:
     mime_type: str
     content: bytes
     rotten: bool = False
+    stored_at: datetime = NOW
 
     @property
     def document(self) -> Document:
@@ -194,6 +200,11 @@ class Documents:
         self.submissions[unique_id] -= 1
         if not self.submissions[unique_id]:
             del self.published[unique_id]
+
+    def erase(self, unique_ids: Sequence[str], also: Any) -> None:
+        for unique_id in unique_ids:
+            del self.published[unique_id]
+        also(None)
 
     def find(self, unique_id: str) -> StoredBytes | None:
         return self.published.get(unique_id)

@@ -11,6 +11,7 @@ from tests.audit_samples import facts as sample_facts
 from tests.transactions.ports import Session, clock, codes, served
 from xdsi.domain.audit import AuditAction, RemovedObject
 from xdsi.domain.consent import Action, Consent, Policy, SignatureStatus
+from xdsi.domain.holds import Held
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.outcome import Outcome, Problem, Status
 from xdsi.domain.ports import RegistrySession
@@ -73,6 +74,22 @@ def test_what_the_decision_denies_is_as_if_it_were_not_there(ids: Sequence[str])
     assert set(session.known) == set(EVERYTHING)
     unknown = removed(Session(), *ids)
     assert [one.context for one in answer.outcome.problems] == [one.context for one in unknown.outcome.problems]
+
+
+@pytest.mark.parametrize(
+    "held", [Held(unique_ids=frozenset({"2.999.10.1"})), Held(patients=frozenset({PatientId.parse(builders.PATIENT)}))]
+)
+def test_what_is_under_a_hold_stays_with_all_that_was_asked_for(held: Held) -> None:
+    session = session_of()
+    session.under_hold = held
+    answer = removed(session, *EVERYTHING)
+    assert set(codes(answer.outcome)) == {("XDSRegistryError", "REMOVAL.hold")}
+    expected = EVERYTHING if held.patients else (ENTRY,)
+    assert {one.location for one in answer.outcome.problems} == set(expected)
+    assert all(one.location in one.context for one in answer.outcome.problems)
+    assert set(session.known) == set(EVERYTHING)
+    hidden = removed(session, *EVERYTHING, denied=["2.999.10.1"])
+    assert "REMOVAL.hold" not in {rule for _, rule in codes(hidden.outcome)}, "what is hidden is not told of"
 
 
 def test_a_set_without_documents_is_decided_on_by_itself() -> None:

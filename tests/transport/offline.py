@@ -52,6 +52,10 @@ ACTIONS = {
         "urn:ihe:iti:2007:RetrieveDocumentSet",
         "urn:ihe:iti:2007:RetrieveDocumentSetResponse",
     ),
+    "DocumentRepository_RemoveDocuments": (
+        "urn:ihe:iti:2017:RemoveDocuments",
+        "urn:ihe:iti:2017:RemoveDocumentsResponse",
+    ),
     "ImagingDocumentSource_RetrieveImagingDocumentSet": (
         "urn:ihe:rad:2009:RetrieveImagingDocumentSet",
         "urn:ihe:iti:2007:RetrieveDocumentSetResponse",

@@ -14,7 +14,7 @@ from xdsi.transport import wsdl
 from xdsi.wire.xml import parse
 
 TRANSACTIONS = (
-    "iti18", "iti41", "iti42", "iti43", "iti44", "iti51", "iti57", "iti61", "iti62", "iti79", "iti92", "rad69",
+    "iti18", "iti41", "iti42", "iti43", "iti44", "iti51", "iti57", "iti61", "iti62", "iti79", "iti86", "iti92", "rad69",
 )  # fmt: skip
 WSDL = "http://schemas.xmlsoap.org/wsdl/"
 SOAP12 = "http://schemas.xmlsoap.org/wsdl/soap12/"

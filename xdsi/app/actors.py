@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from xdsi.transactions import iti79_authorization_decisions_query as iti79
 from xdsi.transactions.iti41_provide_and_register_document_set import ProvidePorts
 from xdsi.transactions.iti43_retrieve_document_set import RetrievePorts
 from xdsi.transactions.iti44_patient_identity_feed_v3 import FeedPorts
+from xdsi.transactions.iti86_remove_documents import RemovePorts
 from xdsi.transactions.rad69_retrieve_imaging_document_set import ImagingPorts
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import TlsFiles, client_context
@@ -117,6 +119,14 @@ class ActorParts(PolicyParts):
             "ITI-43": RetrievePorts(
                 repository_unique_id=repository.unique_id,
                 documents=self.documents,
+                max_documents=self.settings.limits.documents,
+            ),
+            "ITI-86": RemovePorts(
+                repository_unique_id=repository.unique_id,
+                documents=self.documents,
+                holds=self.holds,
+                clock=utc_now,
+                retention=timedelta(days=repository.retention_days),
                 max_documents=self.settings.limits.documents,
             ),
         }

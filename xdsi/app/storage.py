@@ -18,6 +18,7 @@ from xdsi.storage.database import open_database, upgrade
 from xdsi.storage.documents import FileDocumentStore
 from xdsi.storage.first_answers import SqlFirstAnswers
 from xdsi.storage.fresh_folder import FreshFolder
+from xdsi.storage.holds import SqlHolds
 from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.publications import SqlPublications
 from xdsi.storage.registry import SqlRegistry
@@ -155,6 +156,16 @@ class StorageParts:
             raise ConfigurationError(f"repository.store is {store!r}; valid: file:///path")
         folder = Path(store.removeprefix("file://")) if store else self.data / "documents"
         return FileDocumentStore(self.engine, folder)
+
+    @cached_property
+    def holds(self) -> SqlHolds:
+        """Legal holds."""
+        return SqlHolds(
+            self.engine,
+            trail=self.trail,
+            registry=self.registry,
+            repository_unique_id=self.settings.repository.unique_id,
+        )
 
     @cached_property
     def spools(self) -> SpoolFolder:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from xdsi.domain.audit import AuditEvent
 from xdsi.domain.consent import Action, Consent, Decision, Resource
+from xdsi.domain.holds import Held
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
@@ -74,6 +75,9 @@ class RegistrySession(Protocol):
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete objects for good; consents among them end at once."""
+
+    def held(self, unique_ids: Sequence[str], patients: Sequence[PatientId]) -> Held:
+        """What of these is under a legal hold now."""
 
     def find(self, query: StoredQuery) -> Sequence[FoundObject]:
         """The objects a stored query selects, in the order of the answer."""
@@ -149,6 +153,12 @@ class DocumentStore(Protocol):
     def withdraw(self, unique_id: str) -> None:
         """Undo one `publish` of a submission that was refused; others of the same document stand."""
 
+    def erase(self, unique_ids: Sequence[str], also: Callable[[Any], None]) -> None:
+        """Forget documents for good, whoever submitted them, and do `also` in the same unit of work.
+
+        Bytes that no other uniqueId names go soon after.
+        """
+
     def find(self, unique_id: str) -> StoredDocument | None:
         """The published document, or None."""
 
@@ -163,6 +173,10 @@ class StoredDocument(Protocol):
     @property
     def mime_type(self) -> str:
         """As submitted."""
+
+    @property
+    def stored_at(self) -> datetime:
+        """When it was first stored here."""
 
     @property
     def document(self) -> Document:

@@ -55,6 +55,13 @@ class Located:
 
 
 @dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of work that a transaction has opened by itself."""
+
+    connection: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Call(Generic[Req]):
     """Everything `handle` may use."""
 
@@ -93,7 +100,8 @@ class Transaction(Generic[Req, Resp]):
     changes something, too: either is answered as the first time when the same message comes again. `action` None means
     that the node's permit is the whole decision (publishing, feeds; contract of docs/policy.md). `weigh` adds what the
     decision on the located rests on, and is skipped where everybody may see everything. `refuse` turns problems found
-    before `handle` into an answer of this transaction.
+    before `handle` into an answer of this transaction. `settle` carries out what `handle` decided on, together with
+    what it is given: the audit record and the answer to remember.
     """
 
     number: str
@@ -107,6 +115,7 @@ class Transaction(Generic[Req, Resp]):
     facts: Callable[[Req, Resp | None, ExchangeFacts], ExchangeFacts]
     locate: Callable[[Req, Any, RegistrySession], Located] = _nothing
     weigh: Callable[[Located, Any, RegistrySession], Located] = _as_located
+    settle: Callable[[Resp, Any, Callable[[Any], None]], None] | None = None
     action: Action | None = None
     assertion_required: bool = True
     writes: bool = False

@@ -19,7 +19,7 @@ from xdsi.domain.ports import RegistrySession
 from xdsi.domain.repetition import Sending
 from xdsi.domain.subject import Caller, Peer, Subject
 from xdsi.exchange import repetition
-from xdsi.exchange.row import Access, Actor, Call, Located, Trace, Transaction
+from xdsi.exchange.row import Access, Actor, Call, Located, Trace, Transaction, Unit
 from xdsi.rules import audit as audit_rules
 from xdsi.rules.consent import BREAK_GLASS
 from xdsi.wire import saml
@@ -202,10 +202,20 @@ def _work(
             session.append_audit(events, trace.id)
             if first is None:
                 payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
-    if not transaction.writes:
-        actor.trail.append(events, trace=trace.id)
+    if transaction.writes:
+        return response, payload
+
+    def record(connection: Any = None) -> None:
+        nonlocal payload
+        actor.trail.append(events, trace=trace.id, connection=connection)
         if first is None:
-            payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
+            own = Unit(connection) if connection is not None else None
+            payload = repetition.keep(actor, transaction, response, sending, own, packaging, trace)
+
+    if transaction.settle is not None and first is None:
+        transaction.settle(response, actor.ports.get(transaction.number), record)
+    else:
+        record()
     return response, payload
 
 

@@ -63,15 +63,21 @@ class Removal:
         return tuple(dict.fromkeys(link.target for link in links if link.target not in self.objects))
 
 
-def check(removal: Removal, session: Facts, hidden: Collection[str]) -> tuple[Problem, ...]:
-    """Every problem of a removal; what is hidden from the asker is as if it were not there."""
+def check(removal: Removal, session: Facts, hidden: Collection[str], held: Collection[str] = ()) -> tuple[Problem, ...]:
+    """Every problem of a removal; what is hidden from the asker is as if it were not there, what is held stays."""
     if len(removal.ids) > MAX_OBJECTS:
         text = f"{len(removal.ids)} objects; at most {MAX_OBJECTS} can be removed at once"
         return (Problem("XDSRegistryError", text, rule="REMOVAL.size"),)
     known = {id_: one for id_, one in removal.objects.items() if id_ not in hidden}
     unknown = [_unknown(id_) for id_ in removal.ids if id_ not in known]
     links = [one for one in session.associations_of(list(known)) if one.entry_uuid not in removal.objects]
-    return (*unknown, *_check_references(known, links), *_check_orphans(known, session))
+    kept = [_kept(id_) for id_ in known if id_ in held]
+    return (*unknown, *kept, *_check_references(known, links), *_check_orphans(known, session))
+
+
+def _kept(id_: str) -> Problem:
+    text = f"{id_} is under a legal hold and cannot be removed"
+    return Problem("XDSRegistryError", text, location=id_, rule="REMOVAL.hold")
 
 
 def _unknown(id_: str) -> Problem:

@@ -154,6 +154,7 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "sha256": ("64 lower-case hex digits", lambda v: re.fullmatch(r"[0-9a-f]{64}", v) is not None),
     "port": ("0 to 65535", lambda v: 0 <= v <= 65535),
     "count": ("1 or more", lambda v: v >= 1),
+    "days": ("0 or more", lambda v: v >= 0),
     "seconds": ("0 or more", lambda v: v >= 0),
     "url": ("https://host:port/path", lambda v: re.fullmatch(r"https?://[^/\s]+(/\S*)?", v) is not None),
     "syslog": ("tls://host:6514", lambda v: re.fullmatch(r"tls://[^/\s]+", v) is not None),

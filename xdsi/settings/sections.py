@@ -90,6 +90,7 @@ class Repository:
     unique_id: str = _key("repositoryUniqueId, an OID", "2.999.1.2", check="oid")
     store: str = _key("where documents lie: file:///path; empty: in data_dir", "")
     registry_url: str = _key("ITI-42 endpoint; empty: the registry of this process", "", check="url")
+    retention_days: int = _key("documents younger than this are not removed (ITI-86); 0: no such rule", 0, check="days")
     check_manifests: bool = _key("refuse a KOS whose patient is not the entry's sourcePatientId", True)
     decision_url: str = _key("ITI-79 endpoint that decides on retrieval; empty: this process", "", check="url")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 
 from xdsi.storage.database import reading, writing
 from xdsi.storage.tables import document as t
+from xdsi.storage.wording import in_batches
 
 _BY_UNIQUE_ID = select(t).where(t.c.unique_id == bindparam("id"))
 _USE = select(t.c.unique_id).where(t.c.sha256 == bindparam("hash")).limit(1)
@@ -30,6 +31,7 @@ class Indexed:
     mime_type: str
     verified: str
     quarantined: bool
+    stored: str = ""
 
 
 class DocumentIndex:
@@ -82,6 +84,13 @@ class DocumentIndex:
             connection.execute(update(t).where(t.c.unique_id == unique_id).values(claims=t.c.claims - 1))
             connection.execute(delete(t).where(t.c.unique_id == unique_id, t.c.claims <= 0))
 
+    def erase(self, unique_ids: Sequence[str], also: Callable[[Any], None]) -> None:
+        """Forget uniqueIds with all claims to them, and do `also` in the same transaction."""
+        with writing(self._engine) as connection:
+            for some in in_batches(sorted(unique_ids)):
+                connection.execute(delete(t).where(t.c.unique_id.in_(some)))
+            also(connection)
+
     def uses(self, sha256: str) -> bool:
         """True when a uniqueId names these bytes."""
         with reading(self._engine) as connection:
@@ -99,4 +108,6 @@ class DocumentIndex:
 
 
 def _indexed(row: Any) -> Indexed:
-    return Indexed(row.unique_id, row.sha256, row.sha1, row.size, row.mime_type, row.verified, row.quarantined)
+    return Indexed(
+        row.unique_id, row.sha256, row.sha1, row.size, row.mime_type, row.verified, row.quarantined, row.stored
+    )

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.engine import Engine
 
@@ -41,6 +42,7 @@ class FileDocumentStore:
         reserve: int = 64 * 1024 * 1024,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._index = DocumentIndex(engine)
         self._blobs = Blobs(folder, reserve=reserve, clock=clock)
 
@@ -57,7 +59,10 @@ class FileDocumentStore:
         state = self._blobs.state(sha256)
         if not state.startswith(f"{size}:"):
             raise LookupError(f"no {size} bytes with the SHA-256 {sha256} were staged")
-        self._index.add(Indexed(unique_id, sha256, sha1, size, mime_type, verified=state, quarantined=False))
+        now = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
+        self._index.add(
+            Indexed(unique_id, sha256, sha1, size, mime_type, verified=state, quarantined=False, stored=now)
+        )
         self._blobs.confirm(sha256)
 
     def withdraw(self, unique_id: str) -> None:
@@ -69,6 +74,18 @@ class FileDocumentStore:
         if entry is not None:
             self._blobs.doubt(entry.sha256)
             self._index.remove(unique_id)
+
+    def erase(self, unique_ids: Sequence[str], also: Callable[[Any], None]) -> None:
+        """Forget documents for good, whoever submitted them, and do `also` in the same unit of work.
+
+        Bytes that no other uniqueId names go with the next `collect`.
+        """
+        for unique_id in unique_ids:
+            entry = self._index.find(unique_id)
+            if entry is not None:
+                # First, so that what a crash leaves is found.
+                self._blobs.doubt(entry.sha256)
+        self._index.erase(unique_ids, also)
 
     def find(self, unique_id: str) -> StoredFile | None:
         """The published document, or None."""
@@ -105,6 +122,11 @@ class StoredFile:
     def mime_type(self) -> str:
         """As submitted."""
         return self._entry.mime_type
+
+    @property
+    def stored_at(self) -> datetime:
+        """When it was first stored here."""
+        return datetime.fromisoformat(self._entry.stored)
 
     @property
     def document(self) -> Document:

@@ -14,12 +14,13 @@ from sqlalchemy.engine import Connection, Engine, Row
 
 from xdsi.domain.audit import AuditEvent, AuditTrail
 from xdsi.domain.consent import Consent, Resource
+from xdsi.domain.holds import Held
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
 from xdsi.domain.stored_query import Evidence, FoundObject, StoredQuery
 from xdsi.domain.submission import Submission
 from xdsi.spec.uuids import HAS_MEMBER
-from xdsi.storage import answers, changes, consents, database, evidence, removal, stored_queries, updates
+from xdsi.storage import answers, changes, consents, database, evidence, holds, removal, stored_queries, updates
 from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
 from xdsi.storage.people import People
@@ -201,6 +202,10 @@ class SqlSession:
     def remove(self, ids: Sequence[str]) -> None:
         """Delete objects for good; consents among them end at once."""
         removal.remove(self.connection, self._people, self._routes, ids)
+
+    def held(self, unique_ids: Sequence[str], patients: Sequence[PatientId]) -> Held:
+        """What of these is under a legal hold now."""
+        return holds.held(self.connection, self._people, unique_ids, patients)
 
     # --- queries
 

@@ -268,10 +268,25 @@ document = Table(
     Column("verified", Exact, nullable=False, server_default=""),
     Column("quarantined", Boolean, nullable=False, server_default=text("false")),
     Column("claims", Integer, nullable=False, server_default=text("1")),
+    _text("stored"),
     Index("ix_document_sha256", "sha256"),
 )
 """What the store of documents holds; `verified` is the state of the file when its hash was last found right, `claims`
-how many submissions published it."""
+how many submissions published it, `stored` when it came (ISO 8601, UTC)."""
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("number", Key, primary_key=True, autoincrement=True),
+    Column("kind", Exact, nullable=False),
+    Column("target", Exact, nullable=False, index=True),
+    Column("patient_key", Key, index=True),
+    Column("reason", Exact, nullable=False),
+    Column("placed_by", Exact, nullable=False),
+    Column("placed_at", Exact, nullable=False),
+    _text("until"),
+)
+"""Legal holds: `kind` is `document` (target is a uniqueId) or `patient` (a CX, with its key); times ISO 8601, UTC."""
 
 # --- hospital --------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from xdsi.domain.audit import ExchangeFacts, RemovedObject
 from xdsi.domain.consent import Action
-from xdsi.domain.metadata import RegistryObject
+from xdsi.domain.identifiers import PatientId
+from xdsi.domain.metadata import DocumentEntry, RegistryObject
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import RegistrySession
 from xdsi.domain.registration import RegisterPorts, review
@@ -53,11 +54,20 @@ def handle(call: Call[RemovalRequest]) -> RemovalAnswer:
     hidden: set[str] = set()
     if call.permitted is not None:
         hidden = state.removal.objects.keys() - seen(state.evidence, call.permitted)
-    outcome = Outcome.of(rules.check(state.removal, call.session, hidden))
+    held = _held(state.removal, described, call.session)
+    outcome = Outcome.of(rules.check(state.removal, call.session, hidden, held))
     if outcome.accepted:
         call.session.remove(call.request.ids)
         review(state.removal.unsigned, call.session, ports.consents)
     return RemovalAnswer(outcome, described)
+
+
+def _held(removal: rules.Removal, described: Sequence[RemovedObject], session: RegistrySession) -> set[str]:
+    """What a legal hold keeps here."""
+    patients = {one.entry_uuid: PatientId.parse(one.patient) for one in described if one.patient}
+    entries = {id_: one.unique_id for id_, one in removal.objects.items() if isinstance(one, DocumentEntry)}
+    held = session.held(list(entries.values()), list(set(patients.values())))
+    return {id_ for id_ in removal.objects if held.covers(entries.get(id_, ""), patients.get(id_))}
 
 
 def refuse(request: RemovalRequest | None, problems: Sequence[Problem]) -> RemovalAnswer:

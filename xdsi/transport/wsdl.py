@@ -16,7 +16,7 @@ from xdsi.wire.xml import parse
 
 ACTORS: Final = {
     "document_registry": ("iti18", "iti42", "iti51", "iti57", "iti61", "iti62", "iti92"),
-    "document_repository": ("iti41", "iti43"),
+    "document_repository": ("iti41", "iti43", "iti86"),
     "imaging_document_source": ("rad69",),
     "identity": ("iti44",),
     "authorization": ("iti79",),
