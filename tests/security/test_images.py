@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,9 @@ def test_transcoding_ends_after_its_time() -> None:
 
 
 def test_what_cannot_be_made_starts_no_process(tmp_path: Path) -> None:
-    def path_of(instance: Instance) -> Path:
+    def file_of(instance: Instance) -> AbstractContextManager[Path]:
         raise AssertionError("the file is not looked for")
 
     instance = images.STUDY.series[0].instances[0]
     with pytest.raises(Refused, match="none of the transfer syntaxes"):
-        SubprocessTranscoder(path_of, tmp_path).transcode(instance, ["1.2.840.10008.1.2.4.100"])
+        SubprocessTranscoder(file_of, tmp_path).transcode(instance, ["1.2.840.10008.1.2.4.100"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pydicom
@@ -27,7 +29,7 @@ def some(syntax: str = EXPLICIT) -> Instance:
 
 
 def transcoder(folder: Path) -> SubprocessTranscoder:
-    return SubprocessTranscoder(lambda instance: STUDIES / instance.locator, folder)
+    return SubprocessTranscoder(lambda instance: nullcontext(STUDIES / instance.locator), folder)
 
 
 def test_the_result_is_whole_and_goes_when_nobody_needs_it(tmp_path: Path) -> None:
@@ -49,9 +51,9 @@ def test_a_folder_named_as_the_program_does_not_take_its_place(tmp_path: Path, m
 
 
 def test_what_cannot_be_made_is_refused_with_the_reason(tmp_path: Path) -> None:
-    wrong = SubprocessTranscoder(lambda instance: FILES / "badVR.dcm", tmp_path / "t")
+    wrong = SubprocessTranscoder(lambda instance: nullcontext(FILES / "badVR.dcm"), tmp_path / "t")
     (tmp_path / "no.dcm").write_bytes(b"no image")
-    none = SubprocessTranscoder(lambda instance: tmp_path / "no.dcm", tmp_path / "t")
+    none = SubprocessTranscoder(lambda instance: nullcontext(tmp_path / "no.dcm"), tmp_path / "t")
     with pytest.raises(Refused, match=r"not a DICOM file"):
         none.transcode(some(), [IMPLICIT])
     with pytest.raises(Refused):
@@ -61,16 +63,13 @@ def test_what_cannot_be_made_is_refused_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changed_while_it_was_transcoded_is_not_given_out(tmp_path: Path) -> None:
-    calls: list[Instance] = []
-
-    def path_of(instance: Instance) -> Path:
-        calls.append(instance)
-        if len(calls) > 1:
-            raise Unavailable("has changed since it was read")
-        return STUDIES / instance.locator
+    @contextmanager
+    def file_of(instance: Instance) -> Iterator[Path]:
+        yield STUDIES / instance.locator
+        raise Unavailable("has changed since it was read")
 
     with pytest.raises(Unavailable, match="has changed"):
-        SubprocessTranscoder(path_of, tmp_path / "t").transcode(some(), [IMPLICIT])
+        SubprocessTranscoder(file_of, tmp_path / "t").transcode(some(), [IMPLICIT])
     gc.collect()
     assert list((tmp_path / "t").iterdir()) == []
 

@@ -140,7 +140,7 @@ class ActorParts(PolicyParts):
             retrieve_location_uid=source.retrieve_location_uid,
             instances=self.pacs,
             manifests=None if self.open_profile else self.publications,
-            transcoder=SubprocessTranscoder(self.pacs.path, self.data / "transcoded"),
+            transcoder=SubprocessTranscoder(self.pacs.file, self.data / "transcoded"),
             patient_id_authority=source.patient_id_authority,
             max_instances=self.settings.limits.instances,
         )

@@ -13,6 +13,7 @@ from xdsi.actors import (
     identity_manager,
     imaging_document_source,
 )
+from xdsi.app.pacs import check_pacs
 from xdsi.app.services import Parts
 from xdsi.app.storage import read_file
 from xdsi.domain.errors import ConfigurationError
@@ -55,7 +56,7 @@ def _unreadable(settings: Settings) -> Iterator[str]:
 
     def images() -> None:
         if "imaging-source" in settings.server.actors:
-            parts.pacs_folder()
+            check_pacs(settings)
 
     def consumer() -> None:
         if settings.consumer.assertion:

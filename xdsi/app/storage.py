@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from xdsi import settings as configuration
+from xdsi.app.pacs import folder_of, open_pacs
+from xdsi.app.reading import read_file
 from xdsi.domain.errors import ConfigurationError
+from xdsi.domain.ports import Pacs
 from xdsi.domain.subject import Node, Peer
 from xdsi.settings import Settings
 from xdsi.storage.audit_trail import DatabaseAuditTrail
 from xdsi.storage.database import open_database, upgrade
 from xdsi.storage.documents import FileDocumentStore
 from xdsi.storage.first_answers import SqlFirstAnswers
-from xdsi.storage.fresh_folder import FreshFolder
 from xdsi.storage.holds import SqlHolds
 from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.publications import SqlPublications
@@ -29,18 +31,12 @@ from xdsi.transport.tls import TlsFiles
 from xdsi.web.operations import Metrics
 from xdsi.wire import audit as audit_codec
 
+__all__ = ["StorageParts", "base_url", "read_file", "tls_files", "utc_now"]
+
 
 def utc_now() -> datetime:
     """The clock of production."""
     return datetime.now(UTC)
-
-
-def read_file(file: str, key: str) -> bytes:
-    """What a file that the settings name under `key` holds."""
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{key}: {file} cannot be read: {error.strerror}") from error
 
 
 def tls_files(tls: configuration.Tls) -> TlsFiles | None:
@@ -178,17 +174,10 @@ class StorageParts:
         return SqlPublications(self.engine)
 
     @cached_property
-    def pacs(self) -> FreshFolder:
+    def pacs(self) -> Pacs:
         """Where the hospital's images are."""
-        return FreshFolder(self.pacs_folder())
+        return open_pacs(self.settings, self.data)
 
     def pacs_folder(self) -> Path:
         """The folder of images that the settings name."""
-        kind, _, path = self.settings.imaging_source.pacs.partition(":")
-        if kind != "folder" or not path:
-            raise ConfigurationError(
-                f"imaging_source.pacs is {self.settings.imaging_source.pacs!r}; valid: folder:/path"
-            )
-        if not Path(path).is_dir():
-            raise ConfigurationError(f"imaging_source.pacs: {path} is not a folder")
-        return Path(path)
+        return folder_of(self.settings)

@@ -1,23 +1,20 @@
-"""`xdsi publish`, `xdsi find`, `xdsi fetch`: the hospital's and the consumer's everyday work."""
+"""`xdsi find`, `xdsi fetch`: the consumer's everyday work."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from xdsi import app
 from xdsi.actors.imaging_document_consumer import Found, ImagingDocumentConsumer, locations_of
-from xdsi.actors.manifest_publisher import Result as PublishedResult
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
-from xdsi.cli.keep import code, patient
+from xdsi.cli.keep import patient
 from xdsi.domain.errors import XdsiError
 from xdsi.domain.identifiers import is_entry_uuid, is_oid
 from xdsi.domain.metadata import DocumentEntry
-from xdsi.domain.outcome import Problem
 from xdsi.domain.submission import Document
 from xdsi.spec import uuids
 
@@ -26,14 +23,6 @@ KOS_FORMAT = "1.2.840.10008.5.1.4.1.1.88.59"
 
 def add(commands: Any) -> None:
     """Declare the commands."""
-    publish = commands.add_parser("publish", help="publish the manifests of studies (RAD-68)")
-    publish.add_argument("studies", nargs="*", metavar="STUDY", help="Study Instance UIDs; none: all that changed")
-    publish.add_argument(
-        "--confidentiality", type=code, action="append", default=[], metavar="CODE^NAME^OID",
-        help="instead of those of its last manifest, at first normal; may be given several times",
-    )  # fmt: skip
-    publish.add_argument("--again", action="store_true", help="also what has not changed")
-    publish.set_defaults(run=run_publish)
     find = commands.add_parser("find", help="find the documents of a patient (ITI-18)")
     find.add_argument("patient", type=patient, metavar="PATIENT", help="ID^^^&OID&ISO")
     find.set_defaults(run=run_find)
@@ -41,55 +30,6 @@ def add(commands: Any) -> None:
     fetch.add_argument("entries", nargs="+", metavar="ENTRY", help="entryUUID or uniqueId")
     fetch.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     fetch.set_defaults(run=run_fetch)
-
-
-def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
-    """Publish studies of this hospital."""
-    with app.Parts(load()) as parts:
-        publisher = parts.publisher
-        parts.pacs.refresh()
-        studies = {study.study_instance_uid: study for study in parts.pacs.studies()}
-        unknown = [uid for uid in given.studies if uid not in studies]
-        if unknown:
-            return Result(ok=False, message=f"not in the PACS: {', '.join(unknown)}")
-        # A registry refuses a code without a name.
-        codes = tuple(replace(one, display=one.display or one.code) for one in given.confidentiality)
-        wanted = [studies[uid] for uid in given.studies] or list(studies.values())
-        with terminal.progress() as progress:
-            results = [
-                publisher.publish(study, confidentiality_codes=codes, again=given.again)
-                for study in progress.track(wanted, description="publishing")
-            ]
-        skipped = list(parts.pacs.skipped())
-    items = [
-        {
-            "study": one.study_instance_uid,
-            "result": str(one.result),
-            "document": one.unique_id,
-            "entry": one.entry_uuid,
-            "instances": one.instances,
-            "trace": one.trace,
-            "problems": _problems(one.problems),
-        }
-        for one in results
-    ]
-    terminal.table(
-        "Published",
-        ["study", "result", "instances", "problems"],
-        [
-            (one.study_instance_uid, str(one.result), str(one.instances), "; ".join(p.context for p in one.problems))
-            for one in results
-        ],
-    )
-    for path, reason in skipped:
-        terminal.say(f"skipped {path}: {reason}")
-    done = {PublishedResult.PUBLISHED, PublishedResult.REPLACED, PublishedResult.UNCHANGED}
-    failed = [one for one in results if one.result not in done]
-    message = "; ".join(
-        f"{one.study_instance_uid}: {one.result}" + "".join(f", {p.code}: {p.context}" for p in one.problems)
-        for one in failed
-    )
-    return Result(ok=not failed, items=items, message=message)
 
 
 def run_find(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
@@ -200,7 +140,3 @@ def _item(entry: DocumentEntry) -> dict[str, Any]:
         "referenceIdList": list(entry.reference_ids),
         "size": entry.size,
     }
-
-
-def _problems(problems: Iterable[Problem]) -> list[dict[str, str]]:
-    return [{"code": p.code, "context": p.context, "location": p.location, "rule": p.rule} for p in problems]

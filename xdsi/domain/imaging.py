@@ -60,6 +60,8 @@ class Instance:
     number_of_frames: int = 1
     title: Code | None = None
     """document title of a Key Object Selection or a report"""
+    verified: bool = False
+    """a report that somebody answers for (Verification Flag)"""
     size: int = 0
     locator: str = ""
 
@@ -98,6 +100,8 @@ class Study:
     referring_physician: str = ""
     """PN"""
     institution: str = ""
+    ward: str = ""
+    """Current Patient Location (0038,0300), or Institutional Department Name (0008,1040) where that is not said"""
     procedure_codes: tuple[Code, ...] = ()
     series: tuple[Series, ...] = ()
 
@@ -161,8 +165,14 @@ def merge_accessions(accessions: Iterable[Accession]) -> tuple[Accession, ...]:
     return tuple(merged)
 
 
+def of_several_patients(parts: Iterable[Study]) -> bool:
+    """Whether parts of a study disagree on the patient: by number, or by who issued it where they say."""
+    patients = {part.patient for part in parts}
+    return len({one.id for one in patients}) > 1 or len({one.issuer for one in patients if one.issuer}) > 1
+
+
 _STUDY_TEXT = (
-    "date", "time", "timezone_offset", "description", "study_id", "referring_physician", "institution",
+    "date", "time", "timezone_offset", "description", "study_id", "referring_physician", "institution", "ward",
 )  # fmt: skip
 _SERIES_TEXT = ("modality", "description", "body_part", "date", "time")
 

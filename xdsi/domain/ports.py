@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from xdsi.domain.audit import AuditEvent
@@ -14,6 +15,7 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
 from xdsi.domain.outcome import Outcome, Problem
+from xdsi.domain.pacs import Changes, StudyState
 from xdsi.domain.stored_query import Evidence, FoundObject, StoredQuery
 from xdsi.domain.subject import Caller
 from xdsi.domain.submission import Document, Submission
@@ -225,13 +227,38 @@ class InstanceSource(Protocol):
         """All studies now present."""
 
     def study(self, study_instance_uid: str) -> Study | None:
-        """One study with its series and instances."""
+        """One study with its series and instances; sizes and transfer syntaxes as far as the source knows them."""
 
     def locate(self, study_uid: str, series_uid: str, sop_uid: str) -> Instance | None:
-        """The instance, only if it lies in that series of that study."""
+        """The instance, only if it lies in that series of that study, with its transfer syntax."""
 
     def open(self, instance: Instance) -> Iterator[bytes]:
         """The Part-10 file in chunks, opened when read; raises Unavailable at once where it cannot be had."""
+
+
+class Pacs(InstanceSource, Protocol):
+    """A PACS as a publisher sees it: what there is, what has changed, and each study as it is now.
+
+    All of it raises Unavailable where the PACS cannot be reached or contradicts itself; an answer is never cut short.
+    """
+
+    def states(self, since: date | None = None) -> Iterator[StudyState]:
+        """Every study now present, or those of a study date not before `since`; a study may be told twice.
+
+        With `since` it depends on the archive whether studies without a date are told.
+        """
+
+    def changes(self, since: str) -> Changes | None:
+        """What has changed after a cursor (empty: from the beginning); None where the PACS keeps no such record."""
+
+    def reread(self, study_instance_uid: str) -> Study | None:
+        """The study as it is now, whatever was remembered of it."""
+
+    def skipped(self) -> Sequence[tuple[str, str]]:
+        """What was met and cannot be served: where it is, and why."""
+
+    def file(self, instance: Instance) -> AbstractContextManager[Path]:
+        """The instance as a file, for as long as the block lasts."""
 
 
 class PublishedManifests(Protocol):

@@ -39,8 +39,8 @@ class Submission:
 class Document:
     """Bytes that lie somewhere (a spool file, the store, a PACS): never a whole document in memory.
 
-    `open` gives the bytes anew at each call, in chunks. `size` in bytes, `sha1` and `sha256` in lower-case hexadecimal
-    where known.
+    `open` gives the bytes anew at each call, in chunks. `size` in bytes, -1 where that is not known before they are
+    read; `sha1` and `sha256` in lower-case hexadecimal where known.
     """
 
     open: Callable[[], Iterator[bytes]]

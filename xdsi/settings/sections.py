@@ -102,7 +102,9 @@ class ImagingSource:
     retrieve_location_uid: str = _key("OID by which manifests name this source", "2.999.1.3", check="oid")
     retrieve_ae_title: str = _key("AE title named in manifests", "XDSI")
     retrieve_url: str = _key("WADO-RS base URL named in manifests; empty: none", "", check="url")
-    pacs: str = _key("where the images are: folder:/path", "")
+    pacs: str = _key(
+        "where the images are: folder:/path, orthanc:URL, dicomweb:URL, or dimse:AET@host:port; empty: nowhere", ""
+    )
     repository_url: str = _key("ITI-41 endpoint that manifests are published to", "", check="url")
     repository_unique_id: str = _key("repositoryUniqueId of that repository", "2.999.1.2", check="oid")
     registry_url: str = _key("ITI-18 endpoint where the hospital finds its published manifests", "", check="url")
@@ -116,6 +118,22 @@ class ImagingSource:
     decision_cache_seconds: float = _key("how long an answer is used again, at most 60", 5.0, check="seconds")
     decision_offline_seconds: float = _key("how much longer while the hub is away", 0.0, check="seconds")
     require_signed_decisions: bool = _key("refuse an ITI-79 answer without a valid signature", True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacs:
+    """How the archive that `imaging_source.pacs` names is reached, where it is not a folder."""
+
+    user: str = _key("user name (HTTP)", "")
+    password_file: str = _key("file with the password of that user", "")
+    token_file: str = _key("file with a bearer token (HTTP), instead of a user", "")
+    ca: str = _key("authorities (PEM) of the archive's certificate; empty: those of the system", "")
+    certificate: str = _key("certificate (PEM) to show to the archive; empty: none", "")
+    key: str = _key("its private key", "")
+    connect_seconds: float = _key("how long to wait for a connection", 5.0, check="seconds")
+    read_seconds: float = _key("how long to wait for the next bytes of an answer", 60.0, check="seconds")
+    retries: int = _key("how often a question is asked again", 3)
+    remember_seconds: float = _key("how long what the archive said of a study is used again", 5.0, check="seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +224,7 @@ class Settings:
     registry: Registry = field(default_factory=Registry)
     repository: Repository = field(default_factory=Repository)
     imaging_source: ImagingSource = field(default_factory=ImagingSource)
+    pacs: Pacs = field(default_factory=Pacs)
     tls: Tls = field(default_factory=Tls)
     node: tuple[Node, ...] = ()
     saml: Saml = field(default_factory=Saml)

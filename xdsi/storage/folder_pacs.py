@@ -6,14 +6,18 @@ grow and go while it is read, and some of them are not DICOM.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 from xdsi.domain.errors import MalformedMessage, Unavailable
-from xdsi.domain.imaging import Instance, Study, merge
+from xdsi.domain.imaging import Instance, Study, merge, of_several_patients
+from xdsi.domain.pacs import Changes, StudyState
 from xdsi.wire.dicom_header import read_header
 
 CHUNK = 512 * 1024
@@ -98,6 +102,35 @@ class FolderPacs:
         except OSError as error:
             raise Unavailable(f"{instance.locator} cannot be read: {error.strerror}") from error
         raise Unavailable(f"{instance.locator!r} is not a file of this folder")
+
+    @contextmanager
+    def file(self, instance: Instance) -> Iterator[Path]:
+        """The instance's file; raises Unavailable if it has changed since it was read, or while it was used."""
+        yield self.path(instance)
+        self.path(instance)
+
+    def states(self, since: date | None = None) -> Iterator[StudyState]:
+        """Every study now present: the folder is looked through first."""
+        self.refresh()
+        index = self._index
+        after = since.strftime("%Y%m%d") if since else ""
+        for uid, study in index.studies.items():
+            if not study.date or study.date >= after:
+                yield StudyState(uid, self._state(index, study))
+
+    def _state(self, index: _Index, study: Study) -> str:
+        """What tells that neither the files of a study nor their places are others."""
+        seen = ((one.locator, index.files[one.locator].signature) for one in study.instances)
+        return hashlib.sha256(repr(sorted(seen, key=lambda item: item[0])).encode()).hexdigest()
+
+    def changes(self, since: str) -> Changes | None:
+        """A folder keeps no record of what has changed."""
+        return None
+
+    def reread(self, study_instance_uid: str) -> Study | None:
+        """The study as it is now."""
+        self.refresh()
+        return self._index.studies.get(study_instance_uid)
 
     def skipped(self) -> list[tuple[str, str]]:
         """Files that are not served, each with the reason, by path."""
@@ -200,7 +233,7 @@ def _indexed(files: dict[str, _File], before: _Index) -> _Index:
         parts.setdefault(part.study_instance_uid, []).append(part)
     studies: dict[str, Study] = {}
     for uid in sorted(parts):
-        if _several_patients(parts[uid]):
+        if of_several_patients(parts[uid]):
             for part in parts[uid]:
                 (instance,) = part.instances
                 skipped[instance.locator] = f"files of study {uid} name different patients"
@@ -209,9 +242,3 @@ def _indexed(files: dict[str, _File], before: _Index) -> _Index:
         unchanged = uid in before.studies and before.parts[uid] == parts[uid]
         studies[uid] = before.studies[uid] if unchanged else merge(parts[uid])
     return _Index(files, parts, studies, places, tuple(sorted(skipped.items())))
-
-
-def _several_patients(parts: list[Study]) -> bool:
-    ids = {part.patient.id for part in parts}
-    issuers = {part.patient.issuer for part in parts if part.patient.issuer}
-    return len(ids) > 1 or len(issuers) > 1

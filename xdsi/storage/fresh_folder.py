@@ -45,6 +45,11 @@ class FreshFolder(FolderPacs):
         found = super().locate(study_uid, series_uid, sop_uid)
         return found if found is not None and self._holds(found) else None
 
+    def reread(self, study_instance_uid: str) -> Study | None:
+        """The study as it is now."""
+        self._look_again()
+        return super().study(study_instance_uid)
+
     def _holds(self, instance: Instance) -> bool:
         try:
             self._place(instance)

@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from xdsi.domain.errors import Refused, Unavailable, XdsiError
@@ -37,10 +38,10 @@ class _Temporary:
 
 
 class SubprocessTranscoder:
-    """`path_of` finds an instance's file; results lie in `folder` until the answer has left."""
+    """`file_of` brings an instance's file; results lie in `folder` until the answer has left."""
 
-    def __init__(self, path_of: Callable[[Instance], Path], folder: Path) -> None:
-        self._path_of = path_of
+    def __init__(self, file_of: Callable[[Instance], AbstractContextManager[Path]], folder: Path) -> None:
+        self._file_of = file_of
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -51,16 +52,16 @@ class SubprocessTranscoder:
         result = _Temporary(target)
         # -P: nothing is imported from the folder that the server was started in.
         module = [sys.executable, "-P", "-m", "xdsi.storage.transcoding"]
-        command = [*module, str(self._path_of(instance)), str(target)]
         try:
-            done = subprocess.run(  # noqa: S603 - our own module and paths; UIDs are arguments, never a shell's
-                [*command, *transfer_syntaxes], capture_output=True, timeout=_SECONDS, check=False
-            )
+            # It is left only where the file, which the process opens by its name, is still the one that was judged.
+            with self._file_of(instance) as file:
+                command = [*module, str(file), str(target), *transfer_syntaxes]
+                done = subprocess.run(  # noqa: S603 - our own module and paths; UIDs are arguments, never a shell's
+                    command, capture_output=True, timeout=_SECONDS, check=False
+                )
             if done.returncode != 0:
                 reason = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
                 raise Refused(reason or f"the process ended with {done.returncode}")
-            # The process opened the file by its name, later than it was judged: it must be that file still.
-            self._path_of(instance)
             return Document(open=result.open, size=target.stat().st_size)
         except subprocess.TimeoutExpired as error:
             raise Refused(f"took longer than {_SECONDS} s") from error

@@ -208,7 +208,7 @@ class _Delivery:
         if instance.transfer_syntax_uid in self._transfer_syntaxes:
             unread = [opened]
             again = self._ports.instances.open
-            return Document(open=lambda: unread.pop() if unread else again(instance), size=instance.size)
+            return Document(open=lambda: unread.pop() if unread else again(instance), size=instance.size or -1)
         done = self._transcoded.get(instance.sop_instance_uid)
         if done is None:
             done = self._transcode(instance)

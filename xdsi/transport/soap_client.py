@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import requests
-import requests.adapters
 import urllib3.exceptions
 from lxml import etree
 from zeep import Client, Settings
@@ -27,6 +26,7 @@ from xdsi.domain.ports import Spool
 from xdsi.domain.submission import Document
 from xdsi.exchange import Reply, Transaction
 from xdsi.spec import namespaces as ns
+from xdsi.transport.http_client import TlsAdapter
 from xdsi.transport.wsdl import resources
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
@@ -35,21 +35,6 @@ from xdsi.wire.xml import E
 READ_SIZE = 256 * 1024
 REPLY_LIMIT = 256 * 1024 * 1024
 """bytes of an answer's envelope: 10,000 DocumentEntries stay below it"""
-
-
-class _TlsAdapter(requests.adapters.HTTPAdapter):
-    """Connections with our own TLS context instead of the library's defaults."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__(pool_connections=16, pool_maxsize=32)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Give the pool our context."""
-        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Our context verifies already; the library would load the public authorities."""
 
 
 class _NoNetwork(Transport):
@@ -98,7 +83,7 @@ class SoapClient:
         # Proxies and authority bundles of the environment are for the world, not for nodes of the domain.
         self._session.trust_env = False
         if tls is not None:
-            self._session.mount("https://", _TlsAdapter(tls))
+            self._session.mount("https://", TlsAdapter(tls))
 
     def send(
         self, transaction: Transaction[Any, Any], payload: Payload, packaging: Packaging, security: bytes = b""
@@ -128,7 +113,7 @@ class SoapClient:
         try:
             with response:
                 reply = self._read(response, spool)
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             spool.close()
             raise Unavailable(f"{self.url} broke off its answer: {_reason(error)}", uncertain=True) from error
         except BaseException:

@@ -83,6 +83,24 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
+def archive_context(*, ca: Path | None, certificate: tuple[Path, Path] | None) -> ssl.SSLContext:
+    """For connections to the hospital's own archive, which need not know client certificates.
+
+    Without `ca` the authorities of the system are trusted.
+    """
+    context = ssl.create_default_context()
+    if ca is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        with _named(f"authorities {ca}"):
+            context.load_verify_locations(ca)
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate is not None:
+        with _named(f"certificate {certificate[0]} with key {certificate[1]}"):
+            context.load_cert_chain(*certificate)
+    return context
+
+
 class ReloadingContext:
     """A server context that is made anew when its files change; connections that exist keep the old one."""
 

@@ -6,6 +6,7 @@ DICOM PS3.3 C.7.1 to C.7.3, C.12.1 (SOP Common), C.17 (titles of Key Object Sele
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import BinaryIO
 
 from xdsi.domain.codes import Code
@@ -15,11 +16,12 @@ from xdsi.spec import tags
 from xdsi.wire.dicom_reader import read
 from xdsi.wire.dicom_text import CharacterSet, DataSet
 
-_WANTED = frozenset(
+WANTED = frozenset(
     {
         tags.SPECIFIC_CHARACTER_SET, tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID,
         tags.STUDY_INSTANCE_UID, tags.STUDY_DATE, tags.STUDY_TIME, tags.STUDY_ID, tags.STUDY_DESCRIPTION,
         tags.TIMEZONE_OFFSET_FROM_UTC, tags.REFERRING_PHYSICIAN_NAME, tags.INSTITUTION_NAME,
+        tags.INSTITUTIONAL_DEPARTMENT_NAME, tags.CURRENT_PATIENT_LOCATION, tags.VERIFICATION_FLAG,
         tags.PROCEDURE_CODE_SEQUENCE, tags.ACCESSION_NUMBER, tags.ISSUER_OF_ACCESSION_NUMBER_SEQUENCE,
         tags.PATIENT_ID, tags.ISSUER_OF_PATIENT_ID, tags.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE,
         tags.PATIENT_NAME, tags.PATIENT_BIRTH_DATE, tags.PATIENT_SEX,
@@ -41,21 +43,38 @@ def read_header(file: BinaryIO) -> Study:
     Raises MalformedMessage for a file that is not a complete DICOM file, or does not say which instance, series and
     study it is.
     """
-    part10 = read(file, _WANTED)
-    dataset = part10.dataset
+    part10 = read(file, WANTED)
+    return part_of(part10.dataset, transfer_syntax_uid=part10.transfer_syntax, size=file.seek(0, 2))
+
+
+def part_of(dataset: DataSet, *, transfer_syntax_uid: str = "", size: int = 0) -> Study:
+    """A study that holds just the instance of this data set; MalformedMessage where it does not say which it is."""
     charset = CharacterSet(dataset)
-    instance = Instance(
+    instance = instance_of(dataset, charset, transfer_syntax_uid=transfer_syntax_uid, size=size)
+    series = series_of(dataset, charset)
+    study = study_of(dataset, charset)
+    return replace(study, series=(replace(series, instances=(instance,)),))
+
+
+def instance_of(dataset: DataSet, charset: CharacterSet, *, transfer_syntax_uid: str = "", size: int = 0) -> Instance:
+    """The instance a data set is, or speaks of."""
+    return Instance(
         sop_class_uid=dataset.uid(tags.SOP_CLASS_UID, "SOP Class UID"),
         sop_instance_uid=dataset.uid(tags.SOP_INSTANCE_UID, "SOP Instance UID"),
-        transfer_syntax_uid=part10.transfer_syntax,
+        transfer_syntax_uid=transfer_syntax_uid,
         instance_number=dataset.number(tags.INSTANCE_NUMBER),
         number_of_frames=max(1, dataset.number(tags.NUMBER_OF_FRAMES) or 1),
         title=code(dataset.item(tags.CONCEPT_NAME_CODE_SEQUENCE), charset),
-        size=file.seek(0, 2),
+        verified=dataset.code(tags.VERIFICATION_FLAG) == "VERIFIED",
+        size=size,
     )
+
+
+def series_of(dataset: DataSet, charset: CharacterSet) -> Series:
+    """The series a data set lies in, without instances."""
     regions = (code(item, charset) for item in dataset.items_of(tags.ANATOMIC_REGION_SEQUENCE))
     performers = charset.text(dataset, tags.PERFORMING_PHYSICIAN_NAME).split("\\")
-    series = Series(
+    return Series(
         series_instance_uid=dataset.uid(tags.SERIES_INSTANCE_UID, "Series Instance UID"),
         modality=dataset.code(tags.MODALITY),
         description=charset.text(dataset, tags.SERIES_DESCRIPTION),
@@ -65,8 +84,11 @@ def read_header(file: BinaryIO) -> Study:
         date=dataset.code(tags.SERIES_DATE),
         time=dataset.code(tags.SERIES_TIME),
         performing_physicians=tuple(dict.fromkeys(name for one in performers if (name := one.strip(" ^")))),
-        instances=(instance,),
     )
+
+
+def study_of(dataset: DataSet, charset: CharacterSet) -> Study:
+    """The study a data set belongs to, without series."""
     procedures = (code(item, charset) for item in dataset.items_of(tags.PROCEDURE_CODE_SEQUENCE))
     return Study(
         study_instance_uid=dataset.uid(tags.STUDY_INSTANCE_UID, "Study Instance UID"),
@@ -79,8 +101,9 @@ def read_header(file: BinaryIO) -> Study:
         study_id=charset.text(dataset, tags.STUDY_ID),
         referring_physician=charset.text(dataset, tags.REFERRING_PHYSICIAN_NAME).split("\\")[0].strip(" ^"),
         institution=charset.text(dataset, tags.INSTITUTION_NAME),
+        ward=charset.text(dataset, tags.CURRENT_PATIENT_LOCATION)
+        or charset.text(dataset, tags.INSTITUTIONAL_DEPARTMENT_NAME),
         procedure_codes=tuple(procedure for procedure in procedures if procedure),
-        series=(series,),
     )
 
 
@@ -96,7 +119,7 @@ def patient(dataset: DataSet, charset: CharacterSet) -> ImagedPatient:
         id=charset.text(dataset, tags.PATIENT_ID),
         issuer=next((oid for oid in candidates if is_oid(oid)), ""),
         issuer_name=issuer_name,
-        name=charset.text(dataset, tags.PATIENT_NAME),
+        name=charset.text(dataset, tags.PATIENT_NAME).rstrip("="),
         birth_date=dataset.code(tags.PATIENT_BIRTH_DATE),
         sex=dataset.code(tags.PATIENT_SEX),
     )

@@ -78,6 +78,17 @@ def read(file: BinaryIO, wanted: frozenset[int], limits: Limits | None = None) -
     return Part10(meta, _Walk(source, offset, order, wanted, limits).run(explicit=explicit))
 
 
+def transfer_syntax_of(file: BinaryIO) -> str:
+    """What the beginning of a Part-10 file says of the rest; MalformedMessage where it is none."""
+    source = _Source(file)
+    if source.size < 132 or source.read(128, 4) != b"DICM":
+        raise MalformedMessage("not a DICOM file", location="byte 128", expected="the marker DICM")
+    syntax = _read_meta(source)[0].code(_TRANSFER_SYNTAX)
+    if not syntax:
+        raise MalformedMessage("the file does not say its transfer syntax", location="(0002,0010)")
+    return syntax
+
+
 class _Source:
     """Bytes by offset, of which only a window is held; offsets never decrease."""
 

@@ -93,7 +93,8 @@ class MultipartReader:
     After an exception the reader must not be used again.
     """
 
-    def __init__(self, content_type: str, limits: MultipartLimits | None = None) -> None:
+    def __init__(self, content_type: str, limits: MultipartLimits | None = None, *, rooted: bool = True) -> None:
+        """`rooted` is false for messages whose parts are equals and need no Content-ID (DICOM PS3.18 8.7)."""
         media_type, parameters = parse_content_type(content_type)
         boundary = parameters.get("boundary", "")
         if media_type != "multipart/related":
@@ -114,7 +115,8 @@ class MultipartReader:
         self._received = 0
         self._parts = 0
         self._ids: set[str] = set()
-        self._root_seen = False
+        self._rooted = rooted
+        self._root_seen = not rooted
         self._part_limit = 0
         self._part_size = 0
         self._base64: _Base64 | None = None
@@ -227,10 +229,10 @@ class MultipartReader:
         content_id = bare_content_id(headers.get("content-id", ""))
         content_type = headers.get("content-type", "")
         encoding = headers.get("content-transfer-encoding", "binary").lower()
-        is_root = self._parts == 1 if not self._start else content_id == self._start
-        if not content_id and not is_root:
+        is_root = self._rooted and (self._parts == 1 if not self._start else content_id == self._start)
+        if not content_id and not is_root and self._rooted:
             raise self._refusal("part without Content-ID", "one, so that the root part can refer to it")
-        if content_id in self._ids:
+        if content_id in self._ids and self._rooted:
             raise self._refusal("a second part with this Content-ID", "once")
         if encoding not in _ENCODINGS:
             raise self._refusal("Content-Transfer-Encoding not accepted", "binary or base64")

@@ -50,9 +50,9 @@ def _study_of(stage: Stage, entry: DocumentEntry) -> studies.DemoStudy:
 
 
 def _originals(stage: Stage, study: studies.DemoStudy) -> dict[str, Path]:
-    pacs = stage.node(study.hospital.slug).pacs
-    held = pacs.study(study.study_instance_uid)
-    return {one.sop_instance_uid: pacs.path(one) for one in held.instances} if held is not None else {}
+    node = stage.node(study.hospital.slug)
+    held = node.pacs.study(study.study_instance_uid)
+    return {one.sop_instance_uid: node.pacs_folder() / one.locator for one in held.instances} if held else {}
 
 
 def _fetch(stage: Stage, entry: DocumentEntry) -> None:

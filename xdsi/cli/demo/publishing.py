@@ -107,8 +107,7 @@ def late_images(stage: Stage) -> None:
     publisher = stage.publisher(study.hospital)
     with stage.steps.step(f"{study.hospital.name} publishes {study.slug} again", "Success replaced", "RAD-68") as step:
         pacs = stage.node(study.hospital.slug).pacs
-        pacs.refresh()
-        held = pacs.study(study.study_instance_uid)
+        held = pacs.reread(study.study_instance_uid)
         if held is None:
             raise LookupError(study.study_instance_uid)
         published = publisher.publish(held)

@@ -1,0 +1,157 @@
+"""RAD-69 and RAD-68 with a real archive behind the imaging source, and what a consumer sees when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pytest
+import requests
+
+from tests.archives import Orthanc, running_orthanc
+from tests.imaging import STUDIES
+from tests.servers import Server, serving
+from tests.transport.pacs.test_http_faults import Liar, listening, ok, status
+from xdsi import app, settings
+from xdsi.domain.errors import Unavailable
+from xdsi.domain.imaging import ImagingRequest, SeriesRequest, Study, StudyRequest
+from xdsi.domain.outcome import Status
+from xdsi.domain.retrieval import DocumentRequest
+from xdsi.settings import Settings
+from xdsi.storage.folder_pacs import FolderPacs
+
+LOCATION = "2.999.1.3"
+EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
+
+
+@pytest.fixture(scope="module")
+def held() -> Study:
+    """A study of seven images in two series."""
+    return next(study for study in FolderPacs(STUDIES).studies() if len(list(study.instances)) == 7)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory, held: Study) -> Iterator[Orthanc]:
+    with running_orthanc(tmp_path_factory.mktemp("archive") / "orthanc") as orthanc:
+        pacs = FolderPacs(STUDIES)
+        orthanc.store(*(pacs.path(one) for one in held.instances))
+        yield orthanc
+
+
+def configured(folder: Path, pacs: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "source.toml"
+    file.write_text(
+        f'[domain]\nprofile = "open"\n[server]\nactors = ["imaging-source"]\n[imaging_source]\npacs = "{pacs}"\n'
+        "[pacs]\nretries = 0\n"
+    )
+    return file
+
+
+def consumer_of(server: Server, folder: Path) -> Settings:
+    file = folder / "consumer.toml"
+    file.write_text(
+        f'[server]\ndata_dir = "{folder}/consumer"\n[consumer]\nregistry_url = "{server.base_url}/x"\n'
+        f'[consumer.sources]\n"{LOCATION}" = "{server.url("imaging-source")}"\n'
+    )
+    return settings.load(file, {})
+
+
+def request(study: Study, *syntaxes: str) -> ImagingRequest:
+    series = tuple(
+        SeriesRequest(
+            one.series_instance_uid,
+            tuple(DocumentRequest("", LOCATION, instance.sop_instance_uid) for instance in one.instances),
+        )
+        for one in study.series
+    )
+    return ImagingRequest((StudyRequest(study.study_instance_uid, series),), syntaxes)
+
+
+def fetched(chosen: Settings, wanted: ImagingRequest) -> tuple[Status, dict[str, bytes]]:
+    with app.Parts(chosen) as parts:
+        called = parts.consumer.fetch(wanted, LOCATION)
+        try:
+            images = {one.request.document_unique_id: b"".join(one.document.open()) for one in called.answer.documents}
+            return called.answer.outcome.status, images
+        finally:
+            called.close()
+
+
+class Between(Liar):
+    """Stands before the archive and passes everything on, but may cut files off, or be away."""
+
+    def __init__(self, archive: Orthanc) -> None:
+        super().__init__()
+        self.archive = archive
+        self.cut: set[str] = set()
+        self.away = False
+
+    def answer(self, head: str) -> bytes:
+        method, target, _ = head.split("\r\n")[0].split(" ")
+        if self.away:
+            return b""
+        body = head.partition("\r\n\r\n")[2].encode("latin-1")
+        got = requests.request(method, self.archive.url + target, data=body, timeout=30)
+        if got.status_code != 200:
+            return status(got.status_code)
+        whole = ok(got.content, got.headers["Content-Type"])
+        return whole[:-1000] if target in self.cut else whole
+
+
+@pytest.fixture(scope="module")
+def between(archive: Orthanc) -> Iterator[Between]:
+    found = Between(archive)
+    with listening(found):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def consumer(between: Between, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    folder = tmp_path_factory.mktemp("source")
+    with serving(folder / "data", config=configured(folder, f"orthanc:{between.url}")) as server:
+        yield consumer_of(server, folder)
+
+
+def test_images_come_bit_for_bit_from_the_archive(consumer: Settings, held: Study) -> None:
+    pacs = FolderPacs(STUDIES)
+    outcome, images = fetched(consumer, request(held, EXPLICIT))
+    assert outcome is Status.SUCCESS
+    assert images == {one.sop_instance_uid: pacs.path(one).read_bytes() for one in held.instances}
+
+
+def test_images_of_the_archive_are_transcoded(consumer: Settings, held: Study) -> None:
+    few = replace(held, series=held.series[:1])
+    outcome, images = fetched(consumer, request(few, IMPLICIT))
+    assert outcome is Status.SUCCESS
+    assert {pydicom.dcmread(BytesIO(image)).file_meta.TransferSyntaxUID for image in images.values()} == {IMPLICIT}
+    assert images.keys() == {one.sop_instance_uid for one in few.instances}
+
+
+def test_an_archive_that_breaks_off_breaks_the_answer(
+    consumer: Settings, between: Between, archive: Orthanc, held: Study
+) -> None:
+    """The consumer must never take part of an answer for the whole of it."""
+    *_, last = held.instances
+    between.cut = {f"/instances/{archive.lookup(last.sop_instance_uid)}/file"}
+    try:
+        fetched(consumer, request(replace(held, series=held.series[:1]), EXPLICIT))
+        with pytest.raises(Unavailable, match="broke off"):
+            fetched(consumer, request(held, EXPLICIT))
+    finally:
+        between.cut = set()
+
+
+def test_an_archive_that_is_away_gives_an_error_for_each_instance(
+    consumer: Settings, between: Between, held: Study
+) -> None:
+    other = next(study for study in FolderPacs(STUDIES).studies() if len(list(study.instances)) == 11)
+    between.away = True
+    try:
+        # Asked of another study: what was said of this one a moment ago may still be used.
+        assert fetched(consumer, request(other, EXPLICIT)) == (Status.FAILURE, {})
+    finally:
+        between.away = False

@@ -1,0 +1,150 @@
+"""The port `Pacs`: every kind of archive tells and gives out the same, compared with the files themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.imaging import FILES
+from tests.transport.pacs.conftest import MR_STUDY, Archive, expected, reference
+from xdsi.domain.errors import Unavailable
+from xdsi.domain.imaging import Instance, Study
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+# (kind, attribute) -> studies of which an archive tells something else than the files, and why
+DEVIATIONS = {
+    # Its conversion of ISO 2022 IR 13 with IR 87 to UTF-8 loses the second.
+    ("dicomweb", "patient"): {"1.3.6.1.4.1.5962.1.2.0.1175775771.5705.0"},
+    # Two files of one series disagree, and each archive has another one first.
+    ("orthanc", "institution"): {"1.3.6.1.4.1.5962.1.2.8.20040826185059.5457"},
+    ("dicomweb", "institution"): {"1.3.6.1.4.1.5962.1.2.8.20040826185059.5457"},
+}
+
+
+def told(study: Study) -> Study:
+    """What a manifest is made of: without what only the archive itself understands."""
+    return replace(
+        study,
+        series=tuple(
+            replace(
+                series,
+                instances=tuple(replace(one, locator="", size=0, transfer_syntax_uid="") for one in series.instances),
+            )
+            for series in study.series
+        ),
+    )
+
+
+def content(archive: Archive, study: str, one: Instance) -> bytes:
+    (series,) = [s for s in expected(study).series if one in s.instances]
+    located = archive.pacs.locate(study, series.series_instance_uid, one.sop_instance_uid)
+    assert located is not None
+    assert located.transfer_syntax_uid == one.transfer_syntax_uid
+    return b"".join(archive.pacs.open(located))
+
+
+def test_all_studies_are_told_as_the_files_have_them(archive: Archive) -> None:
+    found = {study.study_instance_uid: told(study) for study in archive.pacs.studies()}
+    wanted = {study.study_instance_uid: told(study) for study in reference().studies()}
+    assert found.keys() == wanted.keys()
+    assert {state.study_instance_uid for state in archive.pacs.states()} == wanted.keys()
+    for uid, study in wanted.items():
+        for name in Study.__slots__:
+            if uid not in DEVIATIONS.get((archive.kind, name), ()):
+                assert getattr(found[uid], name) == getattr(study, name), (uid, name)
+
+
+def test_each_instance_is_given_out_as_it_was_stored(archive: Archive) -> None:
+    for uid in (CT_STUDY, MR_STUDY):
+        for one in expected(uid).instances:
+            assert content(archive, uid, one) == reference().path(one).read_bytes(), one
+
+
+CT_STUDY = next(study.study_instance_uid for study in reference().studies() if len(list(study.instances)) == 7)
+
+
+def test_an_instance_is_found_only_in_its_own_series_and_study(archive: Archive) -> None:
+    study = expected(CT_STUDY)
+    series, other = study.series[0], expected(MR_STUDY)
+    (one, *_) = series.instances
+    assert archive.pacs.locate(CT_STUDY, series.series_instance_uid, one.sop_instance_uid) is not None
+    for place in (
+        (MR_STUDY, series.series_instance_uid, one.sop_instance_uid),
+        (CT_STUDY, other.series[0].series_instance_uid, one.sop_instance_uid),
+        (CT_STUDY, series.series_instance_uid, "1.2.3"),
+        ("1.2.3", series.series_instance_uid, one.sop_instance_uid),
+        ("", "", ""),
+        ("*", "*", "*"),
+        ("../studies", "..", "?"),
+        ("1" * 65, "1.2", "1.3"),
+    ):
+        assert archive.pacs.locate(*place) is None, place
+    assert archive.pacs.study("1.2.3.4") is None
+    assert archive.pacs.study("*") is None
+    assert archive.pacs.reread("%2e%2e") is None
+
+
+def test_an_instance_as_a_file(archive: Archive) -> None:
+    (one,) = [one for one in expected(MR_STUDY).instances if one.transfer_syntax_uid == EXPLICIT][:1]
+    series = expected(MR_STUDY).series[0].series_instance_uid
+    located = archive.pacs.locate(MR_STUDY, series, one.sop_instance_uid)
+    assert located is not None
+    with archive.pacs.file(located) as path:
+        assert pydicom.dcmread(path).SOPInstanceUID == one.sop_instance_uid
+
+
+def test_what_nobody_has_cannot_be_opened(archive: Archive) -> None:
+    with pytest.raises(Unavailable):
+        list(archive.pacs.open(Instance(sop_class_uid="1.2", sop_instance_uid="1.2.3", locator="")))
+
+
+def stranger(path: Path, study: str, number: int) -> Path:
+    dataset = pydicom.dcmread(FILES / "CT_small.dcm")
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{study}.1"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{study}.1.{number}"
+    dataset.PatientID, dataset.StudyDate, dataset.InstanceNumber = "LATE", "20300102", number
+    dataset.save_as(path)
+    return path
+
+
+def test_what_comes_and_goes_is_noticed(archive: Archive, tmp_path: Path) -> None:
+    pacs, uid = archive.pacs, f"2.25.77{sum(archive.kind.encode())}"
+    before = dict_of(archive)
+    assert pacs.study(uid) is None
+    archive.store(stranger(tmp_path / f"{archive.kind}-one.dcm", uid, 1))
+    one = pacs.reread(uid)
+    assert one is not None
+    assert [instance.instance_number for instance in one.instances] == [1]
+    came = dict_of(archive)
+    assert {key for key in came if came[key] != before.get(key)} == {uid}
+    recent = {state.study_instance_uid for state in pacs.states(date(2030, 1, 1))}
+    assert uid in recent
+    assert not recent & {CT_STUDY, MR_STUDY}, "those are of 2004"
+
+    archive.store(stranger(tmp_path / f"{archive.kind}-two.dcm", uid, 2))
+    two = pacs.reread(uid)
+    assert two is not None
+    assert [instance.instance_number for instance in two.instances] == [1, 2]
+    grown = dict_of(archive)
+    assert {key for key in grown if grown[key] != came.get(key)} == {uid}
+
+    archive.delete(f"{uid}.1.1")
+    less = pacs.reread(uid)
+    assert less is not None
+    assert [instance.instance_number for instance in less.instances] == [2]
+    assert pacs.locate(uid, f"{uid}.1", f"{uid}.1.1") is None
+    shrunk = dict_of(archive)
+    assert {key for key in shrunk if shrunk[key] != grown.get(key)} == {uid}
+
+    archive.delete(f"{uid}.1.2")
+    assert pacs.reread(uid) is None
+    assert dict_of(archive) == before
+
+
+def dict_of(archive: Archive) -> dict[str, str]:
+    return {state.study_instance_uid: state.state for state in archive.pacs.states()}

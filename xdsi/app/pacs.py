@@ -1,0 +1,89 @@
+"""The archive that the settings name, behind its port."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from xdsi.app.reading import read_file
+from xdsi.domain.errors import ConfigurationError
+from xdsi.domain.ports import Pacs
+from xdsi.settings import Settings
+from xdsi.storage.fresh_folder import FreshFolder
+from xdsi.transport.http_client import HttpAccess
+from xdsi.transport.pacs.dicomweb import DicomWebPacs
+from xdsi.transport.pacs.orthanc import OrthancPacs
+from xdsi.transport.tls import archive_context
+
+VALID = "valid: folder:/path, orthanc:URL, dicomweb:URL"
+
+
+def open_pacs(settings: Settings, data: Path) -> Pacs:
+    """The archive, not yet asked anything; raises ConfigurationError where the settings do not name one."""
+    kind, place = _named(settings)
+    if kind == "folder":
+        return FreshFolder(folder_of(settings))
+    folder = data / "from-pacs"
+    remember = settings.pacs.remember_seconds
+    if kind == "orthanc":
+        return OrthancPacs(place, http_access(settings), folder, remember_seconds=remember)
+    return DicomWebPacs(place, http_access(settings), folder, remember_seconds=remember)
+
+
+def check_pacs(settings: Settings) -> None:
+    """Raise ConfigurationError where what the settings say of the archive cannot be used; nobody is asked."""
+    kind, _ = _named(settings)
+    if kind == "folder":
+        folder_of(settings)
+    else:
+        http_access(settings)
+
+
+def folder_of(settings: Settings) -> Path:
+    """The folder of images."""
+    kind, place = _named(settings)
+    if kind != "folder":
+        raise ConfigurationError(f"imaging_source.pacs is {settings.imaging_source.pacs!r}, which is no folder")
+    if not Path(place).is_dir():
+        raise ConfigurationError(f"imaging_source.pacs: {place} is not a folder")
+    return Path(place)
+
+
+def _named(settings: Settings) -> tuple[str, str]:
+    """Which kind of archive, and where it is."""
+    said = settings.imaging_source.pacs
+    kind, _, place = said.partition(":")
+    is_url = place.startswith(("http://", "https://"))
+    if (kind == "folder" and place) or (kind in ("orthanc", "dicomweb") and is_url):
+        return kind, place
+    raise ConfigurationError(f"imaging_source.pacs is {said!r}; {VALID}")
+
+
+def http_access(settings: Settings) -> HttpAccess:
+    """Credentials, TLS and limits."""
+    pacs = settings.pacs
+    if pacs.user and pacs.token_file:
+        raise ConfigurationError("pacs.user and pacs.token_file exclude each other")
+    return HttpAccess(
+        user=pacs.user,
+        password=_secret(pacs.password_file, "pacs.password_file"),
+        token=_secret(pacs.token_file, "pacs.token_file"),
+        tls=_tls(settings),
+        connect_seconds=pacs.connect_seconds,
+        read_seconds=pacs.read_seconds,
+        retries=pacs.retries,
+    )
+
+
+def _secret(file: str, key: str) -> str:
+    return read_file(file, key).decode("utf-8").strip() if file else ""
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    pacs = settings.pacs
+    if bool(pacs.certificate) is not bool(pacs.key):
+        raise ConfigurationError("pacs.certificate and pacs.key belong together")
+    return archive_context(
+        ca=Path(pacs.ca) if pacs.ca else None,
+        certificate=(Path(pacs.certificate), Path(pacs.key)) if pacs.certificate else None,
+    )

@@ -1,0 +1,163 @@
+"""HTTP towards a PACS: time limits, retries of what may be asked twice, TLS with our own context, credentials.
+
+Whatever goes wrong is `Unavailable`; an answer that breaks off never looks like a whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+import requests.adapters
+import urllib3.exceptions
+from urllib3.util import Retry
+
+from xdsi.domain.errors import Unavailable
+
+READ_SIZE = 256 * 1024
+_JSON_LIMIT = 512 * 1024 * 1024
+
+
+class TlsAdapter(requests.adapters.HTTPAdapter):
+    """Connections with our own TLS context instead of the library's defaults."""
+
+    def __init__(self, context: ssl.SSLContext | None, retries: Retry | int = 0) -> None:
+        self._context = context
+        super().__init__(pool_connections=16, pool_maxsize=32, max_retries=retries)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Give the pool our context."""
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Our context verifies already; the library would load the public authorities."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAccess:
+    """How a server is reached: credentials (user and password, or a bearer token), TLS, limits."""
+
+    user: str = ""
+    password: str = ""
+    token: str = ""
+    tls: ssl.SSLContext | None = None
+    connect_seconds: float = 5.0
+    read_seconds: float = 60.0
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer that is being read."""
+
+    status: int
+    """200 or 404"""
+    content_type: str
+    chunks: Iterator[bytes]
+
+
+class HttpClient:
+    """Asks one server. Threads may share it; connections are kept. Redirects are not followed."""
+
+    def __init__(self, url: str, access: HttpAccess) -> None:
+        self.url = url.rstrip("/")
+        self._timeout = (access.connect_seconds, access.read_seconds)
+        self._session = requests.Session()
+        # Proxies and credentials of the environment are for the world, not for the hospital's own archive.
+        self._session.trust_env = False
+        if access.token:
+            self._session.headers["Authorization"] = f"Bearer {access.token}"
+        elif access.user:
+            self._session.auth = (access.user, access.password)
+        retries = Retry(
+            total=access.retries, redirect=0, other=0, backoff_factor=0.2, raise_on_status=False,
+            status_forcelist=(429, 502, 503, 504), allowed_methods=("GET", "POST"),
+        )  # fmt: skip
+        self._session.mount("http://", TlsAdapter(None, retries))
+        self._session.mount("https://", TlsAdapter(access.tls or ssl.create_default_context(), retries))
+
+    def json(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        *,
+        may_be_absent: bool = False,
+    ) -> Any:
+        """The JSON at a path, by POST where there is a body (questions only, for they may be asked again).
+
+        None for 204 (No Content). 404 is Unavailable, for a wrong address is no empty archive; None instead where
+        what is asked for `may_be_absent`.
+        """
+        headers = {"Accept": "application/dicom+json, application/json"}
+        with self._answer(path, params, headers, body) as answer:
+            if answer is None or (answer.status == 404 and may_be_absent):
+                return None
+            if answer.status == 404:
+                raise Unavailable(f"{self.url}{path} is not there")
+            read = bytearray()
+            for chunk in answer.chunks:
+                read += chunk
+                if len(read) > _JSON_LIMIT:
+                    raise Unavailable(f"{self.url}{path}: the answer is longer than {_JSON_LIMIT} bytes")
+        try:
+            found = json.loads(read)
+        except ValueError as error:
+            raise Unavailable(f"{self.url}{path}: the answer is not JSON: {error}") from error
+        if found is None:
+            raise Unavailable(f"{self.url}{path}: the answer is null")
+        return found
+
+    @contextmanager
+    def stream(self, path: str, accept: str) -> Iterator[HttpAnswer]:
+        """What lies at a path, as it comes; Unavailable where there is nothing."""
+        with self._answer(path, None, {"Accept": accept}, None) as answer:
+            if answer is None or answer.status == 404:
+                raise Unavailable(f"{self.url}{path} is not there")
+            yield answer
+
+    @contextmanager
+    def _answer(
+        self, path: str, params: Mapping[str, str] | None, headers: Mapping[str, str], body: object
+    ) -> Iterator[HttpAnswer | None]:
+        url = self.url + path
+        # Compressed answers hide where they end early; images are compressed already.
+        given = {"Accept-Encoding": "identity", **headers}
+        method = "GET" if body is None else "POST"
+        try:
+            response = self._session.request(
+                method, url, params=params, json=body, headers=given, timeout=self._timeout, stream=True,
+                allow_redirects=False,
+            )  # fmt: skip
+        except requests.RequestException as error:
+            raise Unavailable(f"{self.url} cannot be reached: {_reason(error)}") from error
+        with response:
+            if response.status_code == 204:
+                yield None
+            elif response.status_code not in (200, 404):
+                hint = {401: ", the credentials are not accepted", 403: ", the credentials do not suffice"}
+                raise Unavailable(
+                    f"{url} answers with HTTP status {response.status_code}{hint.get(response.status_code, '')}"
+                )
+            else:
+                yield HttpAnswer(
+                    response.status_code, response.headers.get("Content-Type", ""), self._chunks(url, response)
+                )
+
+    def _chunks(self, url: str, response: requests.Response) -> Iterator[bytes]:
+        try:
+            yield from response.raw.stream(READ_SIZE, decode_content=True)
+        except (urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
+            raise Unavailable(f"{url} broke off its answer: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
+    return str(cause) or type(cause).__name__

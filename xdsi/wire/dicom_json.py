@@ -1,0 +1,89 @@
+"""Data sets of the DICOM JSON model, and those of Orthanc's own form, as if they had been read from a file.
+
+DICOM PS3.18 annex F. Text is UTF-8 in both, so that whatever character set a file had no longer matters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from xdsi.domain.errors import MalformedMessage
+from xdsi.spec import tags
+from xdsi.wire.dicom_header import WANTED
+from xdsi.wire.dicom_text import DataSet
+
+_DEPTH = 16
+_TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_ORTHANC_TAG = re.compile(r"[0-9A-Fa-f]{4},[0-9A-Fa-f]{4}")
+_PERSON = ("Alphabetic", "Ideographic", "Phonetic")
+_COUNTS = frozenset(
+    {
+        tags.NUMBER_OF_STUDY_RELATED_SERIES, tags.NUMBER_OF_STUDY_RELATED_INSTANCES,
+        tags.NUMBER_OF_SERIES_RELATED_INSTANCES, tags.MODALITIES_IN_STUDY,
+    }
+)  # fmt: skip
+_KEPT = WANTED | _COUNTS
+
+
+def dataset(record: object) -> DataSet:
+    """The elements of a DICOM JSON object that manifests are made of; MalformedMessage for what is none."""
+    return _read(record, _element, _DEPTH)
+
+
+def orthanc_dataset(record: object) -> DataSet:
+    """The same of the answer of Orthanc to `/instances/{id}/tags`."""
+    return _read(record, _orthanc_element, _DEPTH)
+
+
+def _read(record: object, element: Callable[[str, Any, int], tuple[int, Any] | None], depth: int) -> DataSet:
+    if not isinstance(record, Mapping):
+        raise MalformedMessage("not a DICOM JSON object", expected="an object with a member for each element")
+    if depth == 0:
+        raise MalformedMessage("sequences are nested too deep", expected=f"at most {_DEPTH} levels")
+    found = DataSet()
+    for name, value in record.items():
+        read = element(name, value, depth)
+        if read is not None:
+            found[read[0]] = read[1]
+    found[tags.SPECIFIC_CHARACTER_SET] = b"ISO_IR 192"
+    return found
+
+
+def _element(name: str, member: Any, depth: int) -> tuple[int, Any] | None:
+    if not _TAG.fullmatch(name) or int(name, 16) not in _KEPT or not isinstance(member, Mapping):
+        return None
+    values = member.get("Value") or []
+    if not isinstance(values, list):
+        raise MalformedMessage("the values of an element are no array", location=name)
+    if member.get("vr") == "SQ":
+        return int(name, 16), [_read(item, _element, depth - 1) for item in values if item is not None]
+    return int(name, 16), "\\".join(map(_text, values)).encode()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "=".join(str(value.get(part) or "") for part in _PERSON).rstrip("=")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
+
+
+def _orthanc_element(name: str, member: Any, depth: int) -> tuple[int, Any] | None:
+    if not _ORTHANC_TAG.fullmatch(name) or not isinstance(member, Mapping):
+        return None
+    tag = int(name.replace(",", ""), 16)
+    if tag not in _KEPT:
+        return None
+    value = member.get("Value")
+    if member.get("Type") == "Sequence":
+        return tag, [_read(item, _orthanc_element, depth - 1) for item in value or []]
+    return tag, str(value or "").encode()
+
+
+def records(answer: object) -> Iterator[DataSet]:
+    """Each data set of the answer to a search."""
+    if not isinstance(answer, list):
+        raise MalformedMessage("not the answer to a search", expected="an array of DICOM JSON objects")
+    return map(dataset, answer)
