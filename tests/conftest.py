@@ -3,8 +3,9 @@
 from hypothesis import settings
 
 from tests.servers import full_server, open_server
+from tests.trusted import trusted
 
-__all__ = ["full_server", "open_server"]
+__all__ = ["full_server", "open_server", "trusted"]
 
 # The suite runs on busy machines: how long an example takes says nothing.
 settings.register_profile("xdsi", deadline=None)

@@ -9,6 +9,7 @@ from xdsi.app.services import Application, Parts
 from xdsi.app.storage import base_url, tls_files, utc_now
 from xdsi.settings import Limits, Settings
 from xdsi.storage.recordings import FileRecording
+from xdsi.transport.rest import RestEndpoint
 from xdsi.transport.soap_server import SoapEndpoint, SoapLimits
 from xdsi.transport.wsgi import compose
 from xdsi.wire.mtom import MultipartLimits
@@ -49,7 +50,11 @@ def build(settings: Settings) -> Application:
         )
         for actor in parts.actors()
     ]
-    return Application(parts, compose(endpoints, parts.pages, base_url=base_url(settings)))
+    rest = [
+        RestEndpoint(actor, service, peer_of=parts.peer_of, observe=parts.observe)
+        for actor, service in parts.rest_services()
+    ]
+    return Application(parts, compose(endpoints, parts.pages, base_url=base_url(settings), rest=rest))
 
 
 def prepare(settings: Settings) -> None:

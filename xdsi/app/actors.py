@@ -32,16 +32,20 @@ from xdsi.domain.ports import Decisions
 from xdsi.domain.registration import RegisterPorts
 from xdsi.domain.subject import Node
 from xdsi.exchange import Actor, Role, no_unit_of_work
+from xdsi.rules.image_access import ImagingPorts, WadoPorts
 from xdsi.rules.stored_query_answer import QueryPorts
+from xdsi.storage.pictures import SubprocessPictures
 from xdsi.storage.transcoding import SubprocessTranscoder
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
+from xdsi.transactions import rad107_wado_rs_retrieve as rad107
 from xdsi.transactions.iti41_provide_and_register_document_set import ProvidePorts
 from xdsi.transactions.iti43_retrieve_document_set import RetrievePorts
 from xdsi.transactions.iti44_patient_identity_feed_v3 import FeedPorts
 from xdsi.transactions.iti86_remove_documents import RemovePorts
-from xdsi.transactions.rad69_retrieve_imaging_document_set import ImagingPorts
+from xdsi.transport.rest import RestService
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import TlsFiles, client_context
+from xdsi.wire import wado_rs
 
 
 class ActorParts(PolicyParts):
@@ -133,10 +137,15 @@ class ActorParts(PolicyParts):
         return self.actor(document_repository.ROLE, ports, decisions=self.decisions(repository.decision_url))
 
     @cached_property
-    def imaging_actor(self) -> Actor:
-        """The Imaging Document Source."""
+    def image_decisions(self) -> Decisions:
+        """Who decides on images, by whichever way they are asked for."""
+        return self.decisions(self.settings.imaging_source.decision_url)
+
+    @cached_property
+    def imaging_ports(self) -> ImagingPorts:
+        """What every way of giving images out works with."""
         source = self.settings.imaging_source
-        ports = ImagingPorts(
+        return ImagingPorts(
             retrieve_location_uid=source.retrieve_location_uid,
             instances=self.pacs,
             manifests=None if self.open_profile else self.publications,
@@ -144,9 +153,27 @@ class ActorParts(PolicyParts):
             patient_id_authority=source.patient_id_authority,
             max_instances=self.settings.limits.instances,
         )
-        return self.actor(
-            imaging_document_source.ROLE, {"RAD-69": ports}, decisions=self.decisions(source.decision_url)
+
+    @cached_property
+    def wado_ports(self) -> WadoPorts:
+        """What WADO works with."""
+        return WadoPorts(
+            images=self.imaging_ports, pictures=SubprocessPictures(self.pacs.file, self.data / "transcoded")
         )
+
+    @cached_property
+    def imaging_actor(self) -> Actor:
+        """The Imaging Document Source."""
+        return self.actor(imaging_document_source.ROLE, {"RAD-69": self.imaging_ports}, decisions=self.image_decisions)
+
+    def rest_services(self) -> Iterable[tuple[Actor, RestService[Any, Any]]]:
+        """What is served by REST, and the actor that each is of."""
+        if "imaging-source" in self.settings.server.actors:
+            ports, decisions = self.wado_ports, self.image_decisions
+            yield (
+                self.actor(imaging_document_source.WADO_RS, {"RAD-107": ports}, decisions=decisions),
+                RestService(transaction=rad107.TRANSACTION, read=wado_rs.read_request, write=wado_rs.write_answer),
+            )
 
     @cached_property
     def feed_ports(self) -> FeedPorts:

@@ -24,6 +24,7 @@ from xdsi.transactions import iti79_authorization_decisions_query as iti79
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import client_context
 from xdsi.wire import code_sets
+from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.saml import SamlTrust
 from xdsi.wire.signer import ConsentTrust
 from xdsi.wire.xmldsig import TrustedKey
@@ -63,9 +64,22 @@ class PolicyParts(StorageParts):
             )
         return Access(
             trust=trust,
+            tokens=self.tokens,
             nodes_required=not self.open_profile,
             clock=utc_now,
             replay=self.used_before if trust is not None and saml.refuse_replay else None,
+        )
+
+    @cached_property
+    def tokens(self) -> JwtTrust:
+        """Whose access tokens count, on the terms of assertions."""
+        saml = self.settings.saml
+        return replace(
+            JwtTrust.of(
+                {one.name: read_file(one.jwks, "jwt.issuer.jwks") for one in self.settings.jwt.issuer}, saml.audiences
+            ),
+            max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
+            clock_skew=timedelta(seconds=saml.clock_skew_seconds),
         )
 
     def used_before(self, issuer: str, assertion_id: str, until: datetime) -> bool:

@@ -9,7 +9,8 @@
     audit   durable before the first byte of the answer (ITI-20)
     encode  domain -> wire
 
-A transaction that reveals or changes data cannot be served without its decision: `run` is the only way in.
+A transaction that reveals or changes data cannot be served without its decision: `serve` is the only way in, and `run`
+is what it is called for SOAP messages.
 """
 
 from xdsi.exchange.client import Called, Channel, Client, Reply, call
@@ -25,7 +26,7 @@ from xdsi.exchange.row import (
     Transaction,
     no_unit_of_work,
 )
-from xdsi.exchange.server import admit, as_fault, keep, run
+from xdsi.exchange.server import admit, admit_http, admit_peer, as_fault, keep, run, serve
 
 __all__ = [
     "Access",
@@ -42,9 +43,12 @@ __all__ = [
     "TraceLog",
     "Transaction",
     "admit",
+    "admit_http",
+    "admit_peer",
     "as_fault",
     "call",
     "keep",
     "no_unit_of_work",
     "run",
+    "serve",
 ]

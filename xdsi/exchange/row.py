@@ -12,12 +12,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts
 from xdsi.domain.consent import Action, Decision, Resource
+from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, Decisions, RegistrySession
 from xdsi.domain.repetition import FirstAnswers
 from xdsi.domain.subject import Caller
 from xdsi.wire import saml
+from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.message import Message, Packaging, Payload
+
+NO_TOKENS = JwtTrust(issuers={}, audiences=frozenset())
 
 Req = TypeVar("Req")
 Resp = TypeVar("Resp")
@@ -88,6 +92,14 @@ def _nothing(request: Any, ports: Any, session: RegistrySession) -> Located:
     return Located()
 
 
+def _no_soap(*message: Any) -> Any:
+    raise MalformedMessage("this transaction is not one of SOAP")
+
+
+NO_SOAP: Codec[Any] = Codec(_no_soap, _no_soap)
+"""of a transaction whose messages are read and written where they come and go (HTTP, DIMSE)"""
+
+
 def _as_located(located: Located, ports: Any, session: RegistrySession) -> Located:
     return located
 
@@ -106,10 +118,11 @@ class Transaction(Generic[Req, Resp]):
 
     number: str
     name: str
-    trigger: str
-    reply: str
-    request: Codec[Req]
-    response: Codec[Resp]
+    trigger: str = ""
+    """the wsa:Action of a request, where it is one of SOAP"""
+    reply: str = ""
+    request: Codec[Req] = NO_SOAP
+    response: Codec[Resp] = NO_SOAP
     handle: Callable[[Call[Req]], Resp]
     refuse: Callable[[Req | None, Sequence[Problem]], Resp]
     facts: Callable[[Req, Resp | None, ExchangeFacts], ExchangeFacts]
@@ -137,6 +150,8 @@ class Access:
 
     trust: saml.SamlTrust | None
     """None in the open profile: a wsse:Security header is understood and ignored"""
+    tokens: JwtTrust = NO_TOKENS
+    """whose access tokens count on REST paths"""
     nodes_required: bool = True
     """a known node must permit what needs no assertion"""
     clock: Clock
@@ -146,11 +161,14 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """An actor of the profiles: its name, the path it answers at, its description in wsdl/, what it speaks."""
+    """An actor of the profiles: its name, the path it answers at, its description in wsdl/, what it speaks.
+
+    Without a description it is one of REST or DIMSE; the latter has the path under which audit records name it.
+    """
 
     name: str
     path: str
-    wsdl: str
+    wsdl: str = ""
     transactions: tuple[Transaction[Any, Any], ...]
 
 

@@ -6,7 +6,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from xdsi.exchange.row import Access, Actor, Call, Located, Trace, Transaction, 
 from xdsi.rules import audit as audit_rules
 from xdsi.rules.consent import BREAK_GLASS
 from xdsi.wire import saml
+from xdsi.wire.http_authorization import read_authorization
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.soap import Envelope
 
@@ -34,10 +35,58 @@ _TRACE = re.compile(r"\[trace [0-9a-f]{32}\]$")
 
 
 def admit(actor: Actor, transaction: Transaction[Any, Any], envelope: Envelope, peer: Peer, trace: Trace) -> Caller:
-    """Verify who asks, before anything of the request is used.
+    """Verify who sends a SOAP message, before anything of the request is used.
 
     Raises SecurityFault where the node is not permitted or the token refused, which is audited here.
     """
+
+    def read(trust: saml.SamlTrust) -> saml.VerifiedAssertion:
+        now = actor.access.clock()
+        return saml.read_assertion(envelope.security, trust, now=now, peer_certificate_sha256=peer.certificate_sha256)
+
+    return _admit(actor, transaction, peer, trace, read, shown=bool(envelope.security))
+
+
+def admit_http(
+    actor: Actor, transaction: Transaction[Any, Any], authorization: str, peer: Peer, trace: Trace
+) -> Caller:
+    """The same for a REST request, by its Authorization header."""
+
+    def read(trust: saml.SamlTrust) -> saml.VerifiedAssertion:
+        access = actor.access
+        return read_authorization(
+            authorization, trust, access.tokens, now=access.clock(), peer_certificate_sha256=peer.certificate_sha256
+        )
+
+    return _admit(actor, transaction, peer, trace, read, shown=bool(authorization))
+
+
+def admit_peer(
+    actor: Actor, transaction: Transaction[Any, Any], peer: Peer, subject: Subject | None, detail: str, trace: Trace
+) -> Caller:
+    """The same for a peer that has no words for who asks, and is itself bound to a subject by the settings.
+
+    Without a subject it is refused, `detail` saying why.
+    """
+
+    def read(trust: saml.SamlTrust) -> saml.VerifiedAssertion:
+        if subject is None:
+            raise SecurityFault("FailedAuthentication", detail)
+        return saml.VerifiedAssertion(subject, repr(subject).encode())
+
+    return _admit(actor, transaction, peer, trace, read, shown=True, reusable=True)
+
+
+def _admit(
+    actor: Actor,
+    transaction: Transaction[Any, Any],
+    peer: Peer,
+    trace: Trace,
+    read: Callable[[saml.SamlTrust], saml.VerifiedAssertion],
+    *,
+    shown: bool,
+    reusable: bool = False,
+) -> Caller:
     access = actor.access
     node = peer.node
     try:
@@ -45,16 +94,15 @@ def admit(actor: Actor, transaction: Transaction[Any, Any], envelope: Envelope, 
             if access.nodes_required and (node is None or not node.may(transaction.number)):
                 name = node.name if node else peer.certificate_subject or "no certificate"
                 raise SecurityFault("FailedAuthentication", f"node {name!r} is not permitted {transaction.number}")
-            if not envelope.security:
+            if not shown:
                 trace.note("admit", node=node.name if node else "")
                 return Caller(peer=peer)
         if access.trust is None:
             return Caller(peer=peer)
-        verified = saml.read_assertion(
-            envelope.security, access.trust, now=access.clock(), peer_certificate_sha256=peer.certificate_sha256
-        )
+        verified = read(access.trust)
         subject = verified.subject
-        _check_replay(access, verified)
+        if not reusable:
+            _check_replay(access, verified)
     except SecurityFault as fault:
         trace.note("refused", fault=fault.wsse_code, detail=fault.detail)
         facts = _facts(actor, transaction, Caller(peer=peer), trace, Side.SERVER)
@@ -88,16 +136,46 @@ def run(
     reply_to: str = "",
     message_id: str = "",
 ) -> Payload:
-    """Answer one admitted request; its audit record is durable when this returns.
+    """Answer one admitted SOAP message; its audit record is durable when this returns.
 
     Raises SoapFault where the answer is a fault.
+    """
+    payload: Payload = serve(
+        actor,
+        transaction,
+        caller,
+        read=lambda: transaction.request.decode(message),
+        write=lambda response: transaction.response.encode(response, packaging),
+        trace=trace,
+        reply_to=reply_to,
+        sending=lambda: repetition.sending_of(actor, transaction, message, caller, message_id),
+        packaging=packaging,
+    )
+    return payload
+
+
+def serve(
+    actor: Actor,
+    transaction: Transaction[Any, Any],
+    caller: Caller,
+    *,
+    read: Callable[[], Any],
+    write: Callable[[Any], Any],
+    trace: Trace,
+    reply_to: str = "",
+    sending: Callable[[], Sending | None] = lambda: None,
+    packaging: Packaging = Packaging.SIMPLE,
+) -> Any:
+    """Answer one admitted request, whatever form it came in: `read` gives the request, `write` takes the answer.
+
+    Its audit record is durable when this returns. `sending` says how a SOAP message is known again. Raises SoapFault
+    where the answer is none.
     """
     base = _facts(actor, transaction, caller, trace, Side.SERVER, reply_to)
     asked: list[Any] = []
     try:
-        sending = repetition.sending_of(actor, transaction, message, caller, message_id)
-        response, payload = _respond(actor, transaction, message, caller, base, trace, asked, sending, packaging)
-        return payload or transaction.response.encode(response, packaging)
+        response, payload = _respond(actor, transaction, read, caller, base, trace, asked, sending(), packaging)
+        return payload or write(response)
     except Exception as error:
         fault = as_fault(error, trace)
         trace.note("fault", reason=fault.reason, detail=fault.detail)
@@ -116,7 +194,7 @@ def run(
 def _respond(
     actor: Actor,
     transaction: Transaction[Any, Any],
-    message: Message,
+    read: Callable[[], Any],
     caller: Caller,
     facts: ExchangeFacts,
     trace: Trace,
@@ -129,7 +207,7 @@ def _respond(
     The answer comes encoded where it is one that is kept, or was.
     """
     try:
-        request = transaction.request.decode(message)
+        request = read()
         asked.append(request)
         trace.note("decode")
         for attempt in range(_ATTEMPTS - 1):

@@ -178,6 +178,21 @@ class Saml:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JwtIssuer:
+    """Who may issue access tokens."""
+
+    name: str = _key("claim iss, exactly as in tokens")
+    jwks: str = _key("file with its JSON Web Key Set; several keys during a change of keys")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jwt:
+    """Access tokens (IUA) on REST paths; audiences, lifetime, clock skew and replay are those of `[saml]`."""
+
+    issuer: tuple[JwtIssuer, ...] = _key("trusted issuers", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
     """Patient consent."""
 
@@ -228,6 +243,7 @@ class Settings:
     tls: Tls = field(default_factory=Tls)
     node: tuple[Node, ...] = ()
     saml: Saml = field(default_factory=Saml)
+    jwt: Jwt = field(default_factory=Jwt)
     consent: Consent = field(default_factory=Consent)
     audit: Audit = field(default_factory=Audit)
     consumer: Consumer = field(default_factory=Consumer)

@@ -23,18 +23,18 @@ _SECONDS = 60
 _MEMORY = 4 * 1024**3
 
 
-class _Temporary:
+class Temporary:
     """A file that goes when nobody can read it any more."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def open(self) -> Iterator[bytes]:
         """Its bytes."""
-        return chunks_of(self._path)
+        return chunks_of(self.path)
 
     def __del__(self) -> None:
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 class SubprocessTranscoder:
@@ -49,7 +49,7 @@ class SubprocessTranscoder:
         """The instance in one of the transfer syntaxes; raises Refused where none can be made."""
         choose(instance.transfer_syntax_uid, transfer_syntaxes)  # no process for what cannot be
         target = self._folder / secrets.token_hex(16)
-        result = _Temporary(target)
+        result = Temporary(target)
         # -P: nothing is imported from the folder that the server was started in.
         module = [sys.executable, "-P", "-m", "xdsi.storage.transcoding"]
         try:

@@ -6,45 +6,19 @@ syntax are transcoded, before the status is written.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from xdsi.domain.audit import ExchangeFacts, StudyFacts
 from xdsi.domain.consent import Action, Resource
 from xdsi.domain.errors import MalformedMessage, Refused, Unavailable
 from xdsi.domain.imaging import ImagingRequest, Instance
 from xdsi.domain.outcome import Outcome, Problem
-from xdsi.domain.ports import InstanceSource, PublishedManifests, RegistrySession
+from xdsi.domain.ports import RegistrySession
 from xdsi.domain.retrieval import DocumentRequest, RetrieveAnswer, RetrievedDocument
-from xdsi.domain.submission import Document
 from xdsi.exchange import Call, Codec, Located, Transaction
+from xdsi.rules.image_access import Delivery, ImagingPorts, manifest_of
 from xdsi.wire.ebxml import imaging, retrieve
-
-MAX_INSTANCES = 10_000
-
-
-class Transcoder(Protocol):
-    """Makes another transfer syntax of an instance, under limits."""
-
-    def transcode(self, instance: Instance, transfer_syntaxes: Sequence[str]) -> Document:
-        """The instance in one of the transfer syntaxes; raises Refused or MalformedMessage where none can."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagingPorts:
-    """What an imaging source works with."""
-
-    retrieve_location_uid: str
-    instances: InstanceSource
-    manifests: PublishedManifests | None
-    """None: every study may be asked for (open profile)"""
-    transcoder: Transcoder
-    patient_id_authority: str
-    max_instances: int = MAX_INSTANCES
-    transcoding_seconds: float = 120.0
-    """for all instances of one answer, before its first byte leaves"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +49,7 @@ def locate(request: ImagingRequest, ports: ImagingPorts, session: RegistrySessio
     ]
     for study_uid, document, instance in places:
         if study_uid not in found:
-            found[study_uid] = _resource(study_uid, ports)
+            found[study_uid] = manifest_of(study_uid, ports)
         resource = found[study_uid]
         if isinstance(instance, Problem):
             wanted.append(_Wanted(document, problem=instance))
@@ -87,20 +61,6 @@ def locate(request: ImagingRequest, ports: ImagingPorts, session: RegistrySessio
                 resources.append(resource)
             wanted.append(_Wanted(document, instance, decision=decisions[study_uid]))
     return Located(tuple(resources), tuple(wanted))
-
-
-def _resource(study_uid: str, ports: ImagingPorts) -> Resource | None:
-    if ports.manifests is None:
-        return Resource(unique_id=study_uid)
-    manifest = ports.manifests.manifest_of(study_uid)
-    study = ports.instances.study(study_uid)
-    if manifest is None or study is None:
-        return None
-    held = study.patient.identifier(ports.patient_id_authority)
-    # The patient found in the images decides; a manifest of another patient opens nothing.
-    if held is None or (manifest.source_patient_id and manifest.source_patient_id != held.cx):
-        return None
-    return manifest
 
 
 def _find(document: DocumentRequest, study_uid: str, series_uid: str, ports: ImagingPorts) -> Instance | Problem:
@@ -150,7 +110,7 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
         return RetrieveAnswer(Outcome.of((wanted,), delivered=0))
     problems: list[Problem] = []
     documents: list[RetrievedDocument] = []
-    delivery = _Delivery(ports, call.request.transfer_syntaxes)
+    delivery = Delivery(ports)
     for item in wanted:
         if item.problem is not None or item.instance is None:
             problems.append(item.problem or _unknown(item.request))
@@ -164,7 +124,7 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
                 problems.append(_unreadable(item.request))
                 continue
             try:
-                document = delivery.document(item.instance, opened)
+                given = delivery.deliver(item.instance, opened, call.request.transfer_syntaxes)
             except (MalformedMessage, Refused) as error:
                 problems.append(
                     Problem(
@@ -175,7 +135,7 @@ def handle(call: Call[ImagingRequest]) -> RetrieveAnswer:
                     )
                 )
                 continue
-            documents.append(RetrievedDocument(item.request, "application/dicom", document))
+            documents.append(RetrievedDocument(item.request, "application/dicom", given.document))
     call.trace.note("located", delivered=len(documents), problems=len(problems))
     return RetrieveAnswer(Outcome.of(problems, delivered=len(documents)), tuple(documents))
 
@@ -192,37 +152,6 @@ def _refusal(request: ImagingRequest, ports: ImagingPorts) -> Problem | None:
             "XDSRepositoryError", "TransferSyntaxUIDList must name at least one", rule="RAD69.transfer-syntax.empty"
         )
     return None
-
-
-class _Delivery:
-    """The instances of one answer as they leave: each transcoded once, and all of them within a time."""
-
-    def __init__(self, ports: ImagingPorts, transfer_syntaxes: Sequence[str]) -> None:
-        self._ports = ports
-        self._transfer_syntaxes = transfer_syntaxes
-        self._transcoded: dict[str, Document] = {}
-        self._seconds = 0.0
-
-    def document(self, instance: Instance, opened: Iterator[bytes]) -> Document:
-        """The instance in an acceptable transfer syntax; raises Refused or MalformedMessage where that cannot be."""
-        if instance.transfer_syntax_uid in self._transfer_syntaxes:
-            unread = [opened]
-            again = self._ports.instances.open
-            return Document(open=lambda: unread.pop() if unread else again(instance), size=instance.size or -1)
-        done = self._transcoded.get(instance.sop_instance_uid)
-        if done is None:
-            done = self._transcode(instance)
-            self._transcoded[instance.sop_instance_uid] = done
-        return done
-
-    def _transcode(self, instance: Instance) -> Document:
-        if self._seconds > self._ports.transcoding_seconds:
-            raise Refused("too many instances to transcode at once, ask for fewer")
-        began = time.perf_counter()
-        try:
-            return self._ports.transcoder.transcode(instance, self._transfer_syntaxes)
-        finally:
-            self._seconds += time.perf_counter() - began
 
 
 def refuse(request: ImagingRequest | None, problems: Sequence[Problem]) -> RetrieveAnswer:

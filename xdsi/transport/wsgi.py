@@ -1,4 +1,4 @@
-"""One WSGI application of all parts: SOAP endpoints by their path, everything else for the web pages."""
+"""One WSGI application of all parts: SOAP and REST endpoints by their path, everything else for the web pages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from xdsi.domain.errors import SoapFault
+from xdsi.transport.rest import RestEndpoint
 from xdsi.transport.soap_server import SoapEndpoint
 from xdsi.transport.wsdl import schema, wsdl_for
 from xdsi.wire import soap
@@ -15,13 +16,19 @@ from xdsi.wire import soap
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def compose(endpoints: Iterable[SoapEndpoint], pages: WsgiApp, *, base_url: str) -> WsgiApp:
+def compose(
+    endpoints: Iterable[SoapEndpoint], pages: WsgiApp, *, base_url: str, rest: Iterable[RestEndpoint] = ()
+) -> WsgiApp:
     """Route by path; a GET on a SOAP endpoint gives its WSDL and schemas."""
+    below = tuple(rest)
     by_path: Mapping[str, SoapEndpoint] = {endpoint.actor.role.path: endpoint for endpoint in endpoints}
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         endpoint = by_path.get(path.rstrip("/"))
+        for one in below:
+            if one.covers(path):
+                return one(environ, start_response)
         reads = environ["REQUEST_METHOD"] in ("GET", "HEAD")
         if endpoint is not None and not reads:
             return endpoint(environ, start_response)

@@ -102,7 +102,15 @@ def _decompress(dataset: FileDataset, stored: str, limit: int) -> None:
     if size > limit:
         raise Refused(f"the decoded pixel data would have {size} bytes, more than {limit}")
     # RLE holds the stored colour space as it is; of other codecs only the decoder knows what it has converted
-    dataset.decompress(as_rgb=stored != dicom.RLE_LOSSLESS, generate_instance_uid=False)
+    as_rgb = stored != dicom.RLE_LOSSLESS
+    *others, last = get_decoder(UID(stored)).available_plugins
+    for plugin in others:
+        try:
+            dataset.decompress(as_rgb=as_rgb, generate_instance_uid=False, decoding_plugin=plugin)
+        except Exception:  # noqa: S112 - what one decoder cannot read, another may
+            continue
+        return
+    dataset.decompress(as_rgb=as_rgb, generate_instance_uid=False, decoding_plugin=last)
 
 
 def _swap_words(dataset: Dataset) -> None:

@@ -1,0 +1,194 @@
+"""A hub with a hospital's images in one server, mutual TLS and consent, and who may ask it: for tests of every path."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+import requests
+from cryptography.hazmat.primitives.asymmetric import ec
+from requests.adapters import HTTPAdapter
+
+from tests.certificates import identity
+from tests.imaging import STUDIES
+from tests.servers import Server, free_port, serving
+from xdsi.cli import main
+from xdsi.transport import pki
+
+AUTHORITY = "2.999.1.5"
+CT = "1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1"
+"""of Doe: its manifest is published, and Doe has consented that doctors see it"""
+XR = "1.3.6.1.4.1.5962.1.1.0.0.0.1196527414.5534.0.1"
+"""of Doe: no manifest was published"""
+MR = "1.3.6.1.4.1.5962.1.1.0.0.0.1194734704.16302.0.1"
+"""of Peter: its manifest is published, and nothing was consented to"""
+DOE, PETER = f"77654033^^^&{AUTHORITY}&ISO", f"98890234^^^&{AUTHORITY}&ISO"
+DOCTOR, PORTER = "112247003", "265937000"
+SNOMED, PURPOSES = "2.16.840.1.113883.6.96", "2.16.840.1.113883.5.8"
+ISSUER = "https://idp.example"
+SIGNER = identity("jwt-issuer")
+
+
+def key_set(*signers: Any, **named: Any) -> str:
+    """A JSON Web Key Set; `named` by kid."""
+    keys = [json.loads(_algorithm(one).to_jwk(one.key.public_key())) for one in (*signers, *named.values())]
+    for key, kid in zip(keys[len(signers) :], named, strict=True):
+        key["kid"] = kid
+    return json.dumps({"keys": keys})
+
+
+def _algorithm(signer: Any) -> Any:
+    return jwt.get_algorithm_by_name(algorithm_of(signer))
+
+
+def algorithm_of(signer: Any) -> str:
+    """How a signer signs."""
+    return "ES256" if isinstance(signer.key, ec.EllipticCurvePrivateKey) else "RS256"
+
+
+def claims(role: str = DOCTOR, **changes: Any) -> dict[str, Any]:
+    """What a token says."""
+    now = int(time.time())
+    said: dict[str, Any] = {
+        "iss": ISSUER, "sub": "dr.jekyll", "aud": "urn:oid:2.999.1", "jti": f"t{time.time_ns()}", "client_id": "viewer",
+        "scope": "images", "iat": now, "exp": now + 300,
+        "extensions": {
+            "ihe_iua": {
+                "subject_name": "Dr Jekyll", "subject_organization": "A", "subject_organization_id": "urn:oid:2.999.5",
+                "subject_role": [{"system": f"urn:oid:{SNOMED}", "code": role}],
+                "purpose_of_use": [{"system": f"urn:oid:{PURPOSES}", "code": "TREAT"}],
+            }
+        },
+    }  # fmt: skip
+    return said | changes
+
+
+def token(role: str = DOCTOR, *, signer: Any = SIGNER, headers: dict[str, Any] | None = None, **changes: Any) -> str:
+    """An access token."""
+    return jwt.encode(claims(role, **changes), signer.key, algorithm=algorithm_of(signer), headers=headers)
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.context = context
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **named: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self.context, **named)
+
+
+@dataclass
+class Trusted:
+    """The server, with commands and sessions beside it."""
+
+    server: Server
+    folder: Path
+
+    @property
+    def pki(self) -> Path:
+        return self.folder / "pki"
+
+    def context(self, name: str = "consumer") -> ssl.SSLContext:
+        """How a node of the authority connects."""
+        context = ssl.create_default_context(cafile=str(self.pki / "ca.pem"))
+        context.load_cert_chain(self.pki / f"{name}.pem", self.pki / f"{name}.key")
+        return context
+
+    @cached_property
+    def session(self) -> requests.Session:
+        """A client with the consumer's certificate."""
+        session = requests.Session()
+        session.trust_env = False
+        session.mount("https://", _Adapter(self.context()))
+        return session
+
+    def get(self, path: str, authorization: str | None = None, accept: str = "", **headers: str) -> requests.Response:
+        """GET with a doctor's token, if nothing else is said."""
+        given = headers | ({"Accept": accept} if accept else {"Accept": "*/*"})
+        shown = f"Bearer {token()}" if authorization is None else authorization
+        if shown:
+            given["Authorization"] = shown
+        return self.session.get(self.server.base_url + path, headers=given, timeout=60)
+
+    def saml(self, role: str = DOCTOR) -> str:
+        """An assertion as REST requests carry it."""
+        out = self.folder / f"{role}.xml"
+        self.command(
+            "token", "issue", "--issuer", "idp", "--key", str(self.pki / "idp.key"), "--cert",
+            str(self.pki / "idp.pem"), "--user", "dr", "--organization-id", "urn:oid:2.999.5", "--role",
+            f"{role}^^{SNOMED}", "--purpose", f"TREAT^^{PURPOSES}", "--out", str(out),
+        )  # fmt: skip
+        return "IHE-SAML " + base64.b64encode(out.read_bytes()).decode()
+
+    def command(self, *arguments: str) -> list[dict[str, Any]]:
+        """A command of this hub's operator."""
+        out = io.StringIO()
+        with redirect_stdout(out):
+            status = main(["--json", "--config", str(self.folder / "hub.toml"), *arguments])
+        answer = json.loads(out.getvalue())
+        assert status == 0, answer
+        items: list[dict[str, Any]] = answer["items"]
+        return items
+
+    def audited(self, trace: str) -> list[tuple[str, int]]:
+        """(transaction or event, outcome) of every record of one exchange."""
+        items = self.command("audit", "search", "--trace", trace)
+        return sorted((item["transaction"], item["outcome"]) for item in items)
+
+    def explained(self, trace: str) -> str:
+        """What the operator is told of an exchange."""
+        return json.dumps(self.command("explain", trace))
+
+
+def settings(folder: Path, port: int, *more: str) -> str:
+    """The hub's settings, the PKI made on the way."""
+    if not (folder / "pki").exists():
+        pki.create_demonstration(folder / "pki")
+    own = folder / "pki"
+    (folder / "keys.json").write_text(key_set(SIGNER))
+    return "\n".join(
+        [
+            "[server]", f"port = {port}", f"data_dir = '{folder / 'data'}'",
+            "actors = ['registry', 'repository', 'identity', 'authorization', 'imaging-source']",
+            "[tls]", f"certificate = '{own}/hub.pem'", f"key = '{own}/hub.key'", f"client_ca = '{own}/ca.pem'",
+            "[imaging_source]", f"pacs = 'folder:{STUDIES}'", f"patient_id_authority = '{AUTHORITY}'",
+            f"repository_url = 'https://127.0.0.1:{port}/services/repository'",
+            "[domain]", f"patient_id_authority = '{AUTHORITY}'",
+            "[consent]", f"signer_ca = '{own}/ca.pem'",
+            "[[saml.issuer]]", "name = 'idp'", f"certificates = '{own}/idp.pem'",
+            "[[jwt.issuer]]", f"name = '{ISSUER}'", f"jwks = '{folder / 'keys.json'}'",
+            "[[node]]", "name = 'hub'", f"sha256 = '{pki.load(own, 'hub').sha256}'",
+            "permits = ['ITI-41', 'ITI-42', 'ITI-44']", *more,
+        ]
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusted]:
+    """The hub as it runs, with two published studies and one patient's consent."""
+    folder = tmp_path_factory.mktemp("trusted")
+    port = free_port()
+    (folder / "hub.toml").write_text(settings(folder, port))
+    with serving(folder / "data", config=folder / "hub.toml", port=port) as server:
+        hub = Trusted(server, folder)
+        for patient in (DOE, PETER):
+            hub.command("patient", "add", patient)
+        hub.command("publish", CT, MR)
+        (signer,) = hub.command("pki", "signer", str(hub.pki), DOE)
+        hub.command(
+            "consent", "grant", DOE, "--permit", f"role={DOCTOR}^^{SNOMED}", "--key", signer["key"], "--cert",
+            signer["certificate"],
+        )  # fmt: skip
+        yield hub
+        hub.session.close()
