@@ -29,6 +29,7 @@ from tests.policies import confidentiality, match, organization, permit, policy
 from tests.rules.updates import bound, status_of, update
 from tests.wire.ebxml.bodies import received
 from xdsi.app import Parts
+from xdsi.domain.consent import Action, Rule
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Outcome, Status
 from xdsi.domain.removal import RemovalRequest
@@ -51,11 +52,15 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     parts = made(tmp_path)
     for patient in (WHOLE, NONE):
         register(parts, patient)
-    reading = [permit(f"read-{name}", what=confidentiality("N"), action=match(xacml.ACTION_ID, name))
-               for name in ("query", "retrieve")]  # fmt: skip
-    give(parts, WHOLE, policy(permit(who=organization(CLINIC), what=confidentiality("N")), *reading))
+    reading = permits("query", "retrieve", what=confidentiality("N"))
+    give(parts, WHOLE, policy(*permits(who=organization(CLINIC), what=confidentiality("N")), *reading))
     yield parts
     parts.engine.dispose()
+
+
+def permits(*actions: str, **parts: Any) -> list[Rule]:
+    """A rule for each action (all of them by default): a permit that names none opens no change."""
+    return [permit(name, action=match(xacml.ACTION_ID, name), **parts) for name in actions or tuple(Action)]
 
 
 def sent(parts: Parts, who: Caller, row: Transaction[Any, Any], request: Any) -> Outcome:
@@ -139,7 +144,7 @@ def test_a_consent_that_is_deprecated_or_removed_ends_at_once(parts: Parts, way:
     own = id_of(WHOLE, "D")
     assert shown(parts, STRANGER) != set()
     everything = [one.entry_uuid for submission in submissions(WHOLE) for one in submission.objects]
-    give(parts, WHOLE, policy(permit(), permit("all")))
+    give(parts, WHOLE, policy(permit(), *permits()))
     asked: tuple[Transaction[Any, Any], Any] = (
         (iti57.TRANSACTION, request(status_of(own)))
         if way == "ITI-57"

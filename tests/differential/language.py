@@ -251,14 +251,23 @@ class Evaluation:
     def __init__(self, attributes: Any, library: dict[str, Any], zone: tzinfo) -> None:
         self.attributes, self.library, self.zone = attributes, library, zone
 
-    def policy(self, element: Any, followed: tuple[str, ...] = ()) -> Result:
+    def changes(self) -> bool:
+        """Whether the action is one that only a permit with Actions permits (4.4)."""
+        return any(value in ("update", "delete") for _, value in self.attributes("Action", v.CORE + "action-id"))
+
+    def policy(self, element: Any, followed: tuple[str, ...] = (), *, named: bool = False) -> Result:
+        named = named or has_actions(element)
         applies = self.target(element.find(f"{{{v.XACML}}}Target"))
         if applies == "error":
             return Result(INDETERMINATE, "indeterminate", clean=False)
         if not applies:
             return Result(NOT_APPLICABLE)
         if name(element) == "Policy":
-            results = [(self.rule(rule), rule.get("Effect")) for rule in children(element, "Rule")]
+            results = [
+                (self.rule(rule), rule.get("Effect"))
+                for rule in children(element, "Rule")
+                if rule.get("Effect") == DENY or named or has_actions(rule) or not self.changes()
+            ]
             return _rules(v.RULE_COMBINING[element.get("RuleCombiningAlgId")], results)
         referred = children(element, "PolicySetIdReference", "PolicyIdReference")
         for one in referred:
@@ -269,9 +278,9 @@ class Evaluation:
         for child in children(element, "PolicySet", "Policy", "PolicySetIdReference", "PolicyIdReference"):
             if child in referred:
                 identifier = (child.text or "").strip()
-                found.append(self.policy(self.library[identifier], (*followed, identifier)))
+                found.append(self.policy(self.library[identifier], (*followed, identifier), named=named))
             else:
-                found.append(self.policy(child, followed))
+                found.append(self.policy(child, followed, named=named))
         return _policies(v.POLICY_COMBINING[element.get("PolicyCombiningAlgId")], found)
 
     def rule(self, rule: Any) -> Result:
@@ -358,6 +367,10 @@ class Evaluation:
             return v.BOOLEAN, _single(kind, wanted) in _bag(kind, bag)
         left, right = _exactly(2, arguments)
         return v.BOOLEAN, _compare(function, _single(kind, left), _single(kind, right))
+
+
+def has_actions(element: Any) -> bool:
+    return element.find(f"{{{v.XACML}}}Target/{{{v.XACML}}}Actions") is not None
 
 
 def _exactly(number: int, values: list[Any]) -> list[Any]:

@@ -37,6 +37,7 @@ class Asker:
     purposes: tuple[ID, ...] = ()
     patient: ID | None = None
     """(root, extension)"""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,12 @@ class Domain:
     emergency_roles: frozenset[ID] = frozenset()
     emergency_hidden: frozenset[ID] = frozenset()
     emergency_overrides_patient: bool = False
+    emergency_reason_required: bool = True
     patient_roles: frozenset[ID] = frozenset()
+    representative_roles: frozenset[ID] = frozenset()
+    representatives: dict[ID, tuple[str, ...]] = field(default_factory=dict)
+    patient_sees_documents: bool = False
+    author_sees_documents: bool = False
     npi_root: str = ""
     zone: str = "UTC"
 
@@ -132,13 +138,17 @@ def decide(
         return True, "publishing", ""
     reading = action in v.READING
     is_consent = thing.codes.get("format-code") in v.CONSENT_FORMATS
-    if reading and is_consent and asker.patient is not None and set(asker.roles) & domain.patient_roles:
-        return True, "own-consent", ""
+    if reading and asker.patient is not None and speaks_for(asker, person, domain):
+        if is_consent:
+            return True, "own-consent", ""
+        if domain.patient_sees_documents:
+            return True, "own-record", ""
 
     emergency = (
         reading
         and bool(set(asker.purposes) & domain.emergency_purposes)
         and bool(set(asker.roles) & domain.emergency_roles)
+        and (bool(asker.reason.strip()) or not domain.emergency_reason_required)
         and not set(thing.confidentiality) & domain.emergency_hidden
     )
     refusals, permits = [], []
@@ -160,11 +170,28 @@ def decide(
     for result in organizations:
         if result.verdict == language.PERMIT:
             return True, result.rule, ""
-    if domain.default == "permit":
+    if reading and domain.author_sees_documents and is_author(asker, thing, domain):
+        return True, "own-document", ""
+    if domain.default == "permit" and reading:
         return True, "default", ""
     if emergency:
         return True, "break-glass", ""
     return False, "default", ""
+
+
+def speaks_for(asker: Asker, person: frozenset[ID], domain: Domain) -> bool:
+    if set(asker.roles) & domain.patient_roles:
+        return True
+    listed = any(asker.name_id in domain.representatives.get(one, ()) for one in person)
+    return bool(set(asker.roles) & domain.representative_roles) and listed
+
+
+def is_author(asker: Asker, thing: Thing, domain: Domain) -> bool:
+    known = [(v.IDENTIFIER, one) for one in asker.providers]
+    if domain.npi_root and asker.npi:
+        known.append((v.IDENTIFIER, (domain.npi_root, asker.npi)))
+    authors = _of_thing(v.APPC + "author-person:id", thing, frozenset())
+    return any(one in authors for one in known)
 
 
 # Consents
@@ -273,6 +300,7 @@ def _of_asker(attribute: str, asker: Asker, domain: Domain) -> list[Any]:
         "urn:oasis:names:tc:xacml:2.0:subject:role": lambda: [(v.CODE, one) for one in asker.roles],
         v.XSPA + "purposeofuse": lambda: [(v.CODE, one) for one in asker.purposes],
         "urn:oasis:names:tc:xacml:2.0:resource:resource-id": lambda: [(v.IDENTIFIER, asker.patient)],
+        "urn:xdsi:2026:subject:emergency-reason": lambda: texts(asker.reason),
         "urn:ihe:iti:bppc:2007:docid": list,
         "urn:ihe:iti:xua:2012:acp": list,
     }[attribute]()

@@ -74,6 +74,11 @@ def domain(of: Domain) -> DomainPolicy:
         emergency_hidden=frozenset(_codes(of.emergency_hidden)),
         emergency_overrides_patient=of.emergency_overrides_patient,
         patient_roles=frozenset(_codes(of.patient_roles)),
+        emergency_reason_required=of.emergency_reason_required,
+        representative_roles=frozenset(_codes(of.representative_roles)),
+        representatives={_patient(one): frozenset(names) for one, names in of.representatives.items()},
+        patient_sees_documents=of.patient_sees_documents,
+        author_sees_documents=of.author_sees_documents,
         npi_root=of.npi_root,
         time_zone=of.zone,
     )
@@ -97,6 +102,7 @@ def subject(asker: Asker) -> Subject:
         roles=_codes(asker.roles),
         purposes=_codes(asker.purposes),
         patient=_patient(asker.patient) if asker.patient else None,
+        emergency_reason=asker.reason,
     )
 
 

@@ -50,6 +50,7 @@ SUBJECT = {
     "urn:oasis:names:tc:xacml:2.0:subject:role": {CODE},
     XSPA + "purposeofuse": {CODE},
     "urn:oasis:names:tc:xacml:2.0:resource:resource-id": {IDENTIFIER},
+    "urn:xdsi:2026:subject:emergency-reason": {TEXT},
     "urn:ihe:iti:bppc:2007:docid": {TEXT},
     "urn:ihe:iti:xua:2012:acp": {TEXT},
 }

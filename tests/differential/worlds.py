@@ -91,7 +91,12 @@ class Writer:
             emergency_hidden=frozenset(self.some(CODES, 1)) if chance() < 0.3 else frozenset(),
             emergency_overrides_patient=chance() < 0.5,
             patient_roles=frozenset(ROLES[2:3]) if chance() < 0.5 else frozenset(),
-            npi_root="2.999.7" if chance() < 0.5 else "",
+            emergency_reason_required=chance() < 0.7,
+            representative_roles=frozenset(self.some(ROLES, 2)) if chance() < 0.4 else frozenset(),
+            representatives={one: tuple(self.some(TEXTS, 3)) for one in self.some(PATIENTS, 3)},
+            patient_sees_documents=chance() < 0.5,
+            author_sees_documents=chance() < 0.5,
+            npi_root=self.random.choice(("", "2.999.7", "2.999.5")),
             zone=zone,
         )
         consents = tuple(self.consent(number, person) for number in range(self.random.choice((0, 1, 1, 2, 2, 3))))
@@ -113,6 +118,7 @@ class Writer:
             roles=tuple(self.some(ROLES, 2)),
             purposes=tuple(self.some(PURPOSES, 2)),
             patient=patient,
+            reason=self.random.choice(("", " ", "unconscious", "2.999.5")),
         )
 
     def thing(self, patient: ID | None) -> Thing:

@@ -41,7 +41,7 @@ DOCTOR = Subject(
     purposes=(Code("TREAT", ACT),),
     patient=P1,
 )
-IN_EMERGENCY = replace(DOCTOR, purposes=(Code("ETREAT", ACT),))
+IN_EMERGENCY = replace(DOCTOR, purposes=(Code("ETREAT", ACT),), emergency_reason="unconscious")
 REPORT = Resource(unique_id="1.1", patient=P1, confidentiality_codes=(Code("N", CONF),))
 SECRET = Resource(unique_id="1.2", patient=P1, confidentiality_codes=(Code("V", CONF),))
 DEFAULT = DomainPolicy(id="domain")
@@ -84,6 +84,7 @@ def test_attributes_of_a_subject():
         provider_identifiers=("77^^^&2.999.4&ISO", "nothing"),
         consent_documents=("urn:c",),
         privacy_policies=("urn:p",),
+        emergency_reason="unconscious",
     )
     assert attributes_of(subject) == {
         xacml.SUBJECT_ID: ("dr.jekyll",),
@@ -99,6 +100,7 @@ def test_attributes_of_a_subject():
         xacml.CONSENT_DOCUMENT: ("urn:c",),
         xacml.PRIVACY_POLICY: ("urn:p",),
         xacml.SUBJECT_PATIENT: (InstanceIdentifier("2.999.1.1", "P1"),),
+        xacml.EMERGENCY_REASON: ("unconscious",),
     }
     assert set(attributes_of(subject)) == set(xacml.SUBJECT_TYPES)
 
@@ -377,6 +379,8 @@ def test_emergency_opens_what_nothing_permits(action):
         {"subject": DOCTOR},
         {"subject": replace(IN_EMERGENCY, roles=(Code("CLERK", "2.999.40"),))},
         {"subject": replace(IN_EMERGENCY, purposes=(Code("ETREAT", "2.999"),))},
+        {"subject": replace(IN_EMERGENCY, emergency_reason="")},
+        {"subject": replace(IN_EMERGENCY, emergency_reason=" \t")},
         {"domain": DEFAULT},
         {"domain": replace(GLASS, emergency_purposes=frozenset())},
         {"action": Action.DELETE},
@@ -477,3 +481,95 @@ def test_exclusion_by_way_of_the_library():
     domain = replace(EXCLUDING, referable=library, combine=Combine.NEWEST)
     indirect = consent(policy_set(Reference("urn:wishes")), "2.999.30.5", signed_at=NOW - timedelta(days=9))
     assert decided(PERMITS, indirect, domain=domain) == Decision(False, "urn:exclusion", "excluded", "2.999.30.5")
+
+
+def test_domain_that_asks_for_no_reason():
+    domain = replace(GLASS, emergency_reason_required=False)
+    assert outcome(subject=replace(IN_EMERGENCY, emergency_reason=""), domain=domain) == (True, "break-glass")
+
+
+# Patients, those who act for them, and authors
+
+PATIENT = replace(DOCTOR, user_id="ann.roe", roles=(Code("PAT", "2.999.40"),))
+GUARDIAN = replace(DOCTOR, user_id="jo.roe", roles=(Code("REP", "2.999.40"),))
+OWN_RECORD = DomainPolicy(
+    patient_roles=frozenset({Code("PAT", "2.999.40")}),
+    representative_roles=frozenset({Code("REP", "2.999.40")}),
+    representatives={P1: frozenset({"jo.roe"})},
+    patient_sees_documents=True,
+)
+CLOSED = consent(policy(deny("nobody")))
+
+
+@pytest.mark.parametrize("action", READING)
+@pytest.mark.parametrize("subject", [PATIENT, GUARDIAN])
+def test_own_record(subject, action):
+    assert outcome(CLOSED, subject=subject, domain=OWN_RECORD, action=action) == (True, "own-record")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"domain": replace(OWN_RECORD, patient_sees_documents=False)},
+        {"action": Action.UPDATE},
+        {"action": Action.DELETE},
+        {"subject": replace(GUARDIAN, user_id="somebody")},
+        {"subject": replace(GUARDIAN, patient=None)},
+        {"subject": replace(GUARDIAN, patient=P2), "resource": replace(REPORT, patient=P2)},
+        {"subject": replace(GUARDIAN, roles=(Code("REP", "2.999.41"),))},
+    ],
+)
+def test_not_the_own_record(change):
+    parts = {"subject": GUARDIAN, "domain": OWN_RECORD} | change
+    assert not decided(CLOSED, **parts).permit
+
+
+def test_the_floor_hides_from_the_patient_too():
+    domain = replace(OWN_RECORD, floor=(policy(deny("not yet told", what=confidentiality("V")), name="floor"),))
+    assert outcome(subject=PATIENT, resource=SECRET, domain=domain) == (False, "not yet told")
+
+
+def test_author_reads_his_own_where_no_consent_speaks():
+    domain = DomainPolicy(author_sees_documents=True)
+    author = replace(DOCTOR, provider_identifiers=("77^^^&2.999.4&ISO",))
+    own = replace(REPORT, author_persons=(InstanceIdentifier("2.999.4", "77"),))
+    assert outcome(subject=author, resource=own, domain=domain) == (True, "own-document")
+    assert outcome(subject=author, resource=REPORT, domain=domain) == (False, "default")
+    assert outcome(subject=author, resource=own) == (False, "default")
+    assert outcome(subject=author, resource=own, domain=domain, action=Action.UPDATE) == (False, "default")
+    assert outcome(DENIES, subject=author, resource=own, domain=domain) == (False, "deny")
+
+
+# What changes a record
+
+NAMED = match(xacml.ACTION_ID, Action.UPDATE.action_id)
+
+
+@pytest.mark.parametrize("action", [Action.UPDATE, Action.DELETE])
+def test_a_permit_that_names_no_action_opens_no_change(action):
+    whole = policy(permit(who=HCP), name="everything")
+    generous = DomainPolicy(default=Effect.PERMIT, organizations=(whole,))
+    assert outcome(consent(whole), domain=generous, action=action) == (False, "default")
+    assert outcome(consent(whole), domain=generous, action=Action.QUERY) == (True, "permit")
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        policy(permit(who=HCP, action=NAMED)),
+        policy(permit(who=HCP), action=NAMED),
+        policy_set(policy(permit(who=HCP)), action=NAMED),
+        policy_set(Reference("urn:read"), action=NAMED),
+    ],
+)
+def test_a_permit_that_names_the_change(one):
+    domain = replace(DEFAULT, referable=LIBRARY)
+    assert decided(consent(one), domain=domain, action=Action.UPDATE).permit
+    assert not decided(consent(one), domain=domain, action=Action.DELETE).permit
+
+
+def test_a_deny_needs_no_action():
+    assert outcome(consent(policy(permit(who=HCP, action=NAMED), deny(who=HCP))), action=Action.UPDATE) == (
+        False,
+        "deny",
+    )

@@ -287,6 +287,8 @@ class ConsentFacts:
 
 
 READING = (Action.QUERY, Action.RETRIEVE, Action.RETRIEVE_IMAGING)
+CHANGING = (Action.UPDATE, Action.DELETE)
+"""only a permit that names its actions permits these"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,8 +351,18 @@ class DomainPolicy:
     """confidentiality codes that an emergency does not open"""
     emergency_overrides_patient: bool = False
     """an emergency also sets aside a patient's explicit Deny (never an exclusion, never the floor)"""
+    emergency_reason_required: bool = True
+    """an emergency needs a reason in the assertion"""
     patient_roles: frozenset[Code] = frozenset()
     """roles of a person acting for himself as the patient"""
+    representative_roles: frozenset[Code] = frozenset()
+    """roles of a person acting for a patient, as a guardian does"""
+    representatives: Mapping[PatientId, frozenset[str]] = field(default_factory=dict)
+    """who may act for a patient, by NameID"""
+    patient_sees_documents: bool = False
+    """patients and who acts for them read all documents of theirs, not only their consents"""
+    author_sees_documents: bool = False
+    """an author reads his own documents where no consent speaks against it"""
     npi_root: str = ""
     """OID under which a national provider identifier becomes an instance identifier"""
     time_zone: str = "UTC"

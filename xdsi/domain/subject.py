@@ -38,6 +38,8 @@ class Subject:
     """resource-id: the one patient the assertion is for"""
     consent_documents: tuple[str, ...] = ()
     privacy_policies: tuple[str, ...] = ()
+    emergency_reason: str = ""
+    """why the person asks in an emergency, in his own words"""
     not_before: datetime | None = None
     not_on_or_after: datetime | None = None
     certificate_sha256: str = ""

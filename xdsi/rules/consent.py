@@ -43,6 +43,8 @@ __all__ = ["attributes_of", "attributes_of_resource", "decide", "evaluate"]
 
 OTHER_PATIENT = "other-patient"
 OWN_CONSENT = "own-consent"
+OWN_RECORD = "own-record"
+OWN_DOCUMENT = "own-document"
 PUBLISHING = "publishing"
 BREAK_GLASS = "break-glass"
 DEFAULT = "default"
@@ -97,10 +99,9 @@ def _question(
         request=request,
         action=action,
         domain=domain,
-        own=patient_asked_for(who) is not None and _holds_any(who, xacml.ROLE, domain.patient_roles),
-        emergency=action in READING
-        and _holds_any(who, xacml.PURPOSE_OF_USE, domain.emergency_purposes)
-        and _holds_any(who, xacml.ROLE, domain.emergency_roles),
+        own=action in READING and patient_asked_for(who) is not None and _is_patient(who, person, domain),
+        author=_author_identifiers(who) if domain.author_sees_documents and action in READING else frozenset(),
+        emergency=action in READING and _is_emergency(who, domain),
         floor=_reduce_all(domain.floor, request, domain),
         organizations=_reduce_all(domain.organizations, request, domain),
         consents=[
@@ -124,6 +125,9 @@ class _Question:
     action: Action
     domain: DomainPolicy
     own: bool
+    """the patient asks, or who acts for him"""
+    author: frozenset[Value]
+    """by which identifiers the subject would be the author"""
     emergency: bool
     floor: list[Reduced]
     organizations: list[Reduced]
@@ -138,8 +142,8 @@ class _Question:
             return _decision(refusal)
         if self.action is Action.PUBLISH:
             return Decision(permit=True, policy=domain.id, rule=PUBLISHING)
-        if self.own and self.action in READING and _is_consent(resource):
-            return Decision(permit=True, policy=domain.id, rule=OWN_CONSENT)
+        if self.own and (domain.patient_sees_documents or _is_consent(resource)):
+            return Decision(permit=True, policy=domain.id, rule=OWN_CONSENT if _is_consent(resource) else OWN_RECORD)
         opens = self.emergency and domain.emergency_hidden.isdisjoint(resource.confidentiality_codes)
         patient = self._patient_says(request)
         if patient is not None:
@@ -148,8 +152,11 @@ class _Question:
             return patient.decision
         if organization is not None:
             return _decision(organization)
-        if domain.default is Effect.PERMIT or not opens:
-            return Decision(permit=domain.default is Effect.PERMIT, policy=domain.id, rule=DEFAULT)
+        if not self.author.isdisjoint(resource.author_persons):
+            return Decision(permit=True, policy=domain.id, rule=OWN_DOCUMENT)
+        by_default = domain.default is Effect.PERMIT and self.action in READING
+        if by_default or not opens:
+            return Decision(permit=by_default, policy=domain.id, rule=DEFAULT)
         return Decision(permit=True, policy=domain.id, rule=BREAK_GLASS)
 
     def _domain_says(self, request: Request) -> tuple[Evaluation | None, Evaluation | None]:
@@ -222,6 +229,29 @@ def _identifiers(
 
 def _holds_any(who: Attributes, attribute: str, wanted: frozenset[Code]) -> bool:
     return bool(wanted) and not wanted.isdisjoint(who.get(attribute, ()))
+
+
+def _is_patient(who: Attributes, person: Collection[PatientId], domain: DomainPolicy) -> bool:
+    if _holds_any(who, xacml.ROLE, domain.patient_roles):
+        return True
+    names = {name for patient in person for name in domain.representatives.get(patient, ())}
+    return _holds_any(who, xacml.ROLE, domain.representative_roles) and not names.isdisjoint(
+        who.get(xacml.SUBJECT_ID, ())
+    )
+
+
+def _author_identifiers(who: Attributes) -> frozenset[Value]:
+    values = (*who.get(xacml.PROVIDER_IDENTIFIER, ()), *who.get(xacml.NPI, ()))
+    return frozenset(value for value in values if isinstance(value, InstanceIdentifier))
+
+
+def _is_emergency(who: Attributes, domain: DomainPolicy) -> bool:
+    stated = any(isinstance(one, str) and one.strip() for one in who.get(xacml.EMERGENCY_REASON, ()))
+    return (
+        _holds_any(who, xacml.PURPOSE_OF_USE, domain.emergency_purposes)
+        and _holds_any(who, xacml.ROLE, domain.emergency_roles)
+        and (stated or not domain.emergency_reason_required)
+    )
 
 
 def _is_consent(resource: Resource) -> bool:

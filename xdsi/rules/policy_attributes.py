@@ -47,6 +47,7 @@ def attributes_of(subject: Subject) -> dict[str, tuple[Value, ...]]:
         xacml.NPI: (subject.npi,),
         xacml.CONSENT_DOCUMENT: subject.consent_documents,
         xacml.PRIVACY_POLICY: subject.privacy_policies,
+        xacml.EMERGENCY_REASON: (subject.emergency_reason,),
     }
     found: dict[str, tuple[Value, ...]] = {
         name: present for name, values in texts.items() if (present := tuple(value for value in values if value))

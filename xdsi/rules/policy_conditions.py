@@ -174,7 +174,8 @@ def _value(expression: Expression, request: Request) -> _Result:
         case [[only]] if function in xacml.ONE_AND_ONLY:
             return only
         case [left, list(bag)] if function in xacml.IS_IN:
-            return any(_equal(xacml.IS_IN[function], _single(left), member, request.zone) for member in bag)
+            wanted = _single(left)
+            return any(_equal(xacml.IS_IN[function], wanted, member, request.zone) for member in bag)
         case [left, right] if function in xacml.EQUALITIES:
             return _single(left) == _single(right)
         case [left, right] if function in xacml.COMPARISONS:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TypeAlias
 
-from xdsi.domain.consent import Effect, Match, Policy, Reference, Rule, Target, Value, Verdict
+from xdsi.domain.consent import CHANGING, Effect, Match, Policy, Reference, Rule, Target, Value, Verdict
 from xdsi.rules.policy_attributes import PATIENT_ATTRIBUTES
 from xdsi.rules.policy_conditions import Request, condition_holds, match_holds
 from xdsi.spec import xacml
@@ -19,6 +19,7 @@ from xdsi.spec import xacml
 MAX_REFERENCES = 8
 """how many references deep the library is followed"""
 INDETERMINATE_RULE = "indeterminate"
+_CHANGES = frozenset[Value](action.value for action in CHANGING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,19 @@ def outcome(reduced: Reduced, request: Request) -> Evaluation:
 
 def reduce(policy: Policy, request: Request, library: Library) -> Reduced:
     """`policy` with all worked out that does not depend on the document."""
-    return _policy(policy, request, library, ())
+    return _policy(policy, request, library, (), by_name=False)
 
 
 # Policies
 
 
-def _policy(policy: Policy, request: Request, library: Library, chain: tuple[str, ...]) -> Reduced:
+def _policy(policy: Policy, request: Request, library: Library, chain: tuple[str, ...], *, by_name: bool) -> Reduced:
+    by_name = by_name or bool(policy.target.actions)
     applies, alternatives = _reduce_target(policy.target, request)
     if applies is False:
         return NOT_APPLICABLE
     error = Evaluation(Verdict.INDETERMINATE, policy.id, INDETERMINATE_RULE)
-    body = error if applies is None else _body(policy, request, library, chain)
+    body = error if applies is None else _body(policy, request, library, chain, by_name=by_name)
     if not alternatives or (body is NOT_APPLICABLE and _cannot_fail(alternatives)):
         return body
 
@@ -74,17 +76,17 @@ def _policy(policy: Policy, request: Request, library: Library, chain: tuple[str
     return guarded
 
 
-def _body(policy: Policy, request: Request, library: Library, chain: tuple[str, ...]) -> Reduced:
-    """The combined children of a policy whose target matches."""
+def _body(policy: Policy, request: Request, library: Library, chain: tuple[str, ...], *, by_name: bool) -> Reduced:
+    """The combined children of a policy whose target matches; `by_name` where it or one around it names actions."""
     algorithm = xacml.RULE_ALGORITHMS.get(policy.combining)
     if algorithm is not None:
-        return _combined_rules(_RULES[algorithm], policy, request)
+        return _combined_rules(_RULES[algorithm], policy, request, by_name=by_name)
     algorithm = xacml.POLICY_ALGORITHMS.get(policy.combining)
     resolved = _resolve(policy, library, chain)
     if algorithm is None or resolved is None:
         return Evaluation(Verdict.INDETERMINATE, policy.id, INDETERMINATE_RULE)
     combine = _POLICIES[algorithm]
-    reduced = [_policy(child, request, library, followed) for child, followed in resolved]
+    reduced = [_policy(child, request, library, followed, by_name=by_name) for child, followed in resolved]
     children = [child for child in reduced if child is not NOT_APPLICABLE]
     if all(isinstance(child, Evaluation) for child in children):
         return combine(children, request)
@@ -185,11 +187,15 @@ class _ReducedRule:
 _CombineRules: TypeAlias = Callable[[str, Sequence[_ReducedRule], Request], Evaluation]
 
 
-def _combined_rules(combine: _CombineRules, policy: Policy, request: Request) -> Reduced:
+def _combined_rules(combine: _CombineRules, policy: Policy, request: Request, *, by_name: bool) -> Reduced:
     rules: list[_ReducedRule] = []
+    # A permit that was written for reading must not open a record to changes.
+    named_only = not by_name and not _CHANGES.isdisjoint(request.action[xacml.ACTION_ID])
     for rule in policy.children:
         if not isinstance(rule, Rule):
             return Evaluation(Verdict.INDETERMINATE, policy.id, INDETERMINATE_RULE)
+        if named_only and rule.effect is Effect.PERMIT and not rule.target.actions:
+            continue
         applies, alternatives = _reduce_target(rule.target, request)
         if applies is not False:
             rules.append(_ReducedRule(rule, applies, alternatives))

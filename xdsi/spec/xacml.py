@@ -37,6 +37,8 @@ SUBJECT_PATIENT = _XACML2 + "resource:resource-id"
 """the patient an identity assertion is for (XUA resource-id)"""
 CONSENT_DOCUMENT = "urn:ihe:iti:bppc:2007:docid"
 PRIVACY_POLICY = "urn:ihe:iti:xua:2012:acp"
+EMERGENCY_REASON = "urn:xdsi:2026:subject:emergency-reason"
+"""why the glass is broken, as the person wrote it; no profile has an attribute for it"""
 
 # What: resource attributes
 PATIENT_ID = _SER + "patient-id"
@@ -93,6 +95,7 @@ SUBJECT_TYPES: dict[str, frozenset[str]] = {
     SUBJECT_PATIENT: _IDENTIFIER,
     CONSENT_DOCUMENT: _TEXT,
     PRIVACY_POLICY: _TEXT,
+    EMERGENCY_REASON: _TEXT,
 }
 RESOURCE_TYPES: dict[str, frozenset[str]] = {
     PATIENT_ID: _IDENTIFIER,

@@ -86,6 +86,7 @@ _TABLE: dict[str, _Row] = {
     xacml.CONSENT_DOCUMENT: _Row(_text, "consent_documents"),
     xacml.PRIVACY_POLICY: _Row(_text, "privacy_policies"),
     xacml.SUBJECT_PATIENT: _Row(_patient, "patient", single=True),
+    xacml.EMERGENCY_REASON: _Row(_text, "emergency_reason", single=True),
 }
 
 
