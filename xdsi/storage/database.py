@@ -54,7 +54,8 @@ def open_database(url: str, *, connections: int = 64, statement_seconds: int = 3
                 "connect_timeout": 5,
                 "application_name": "xdsi",
                 "options": f"-c timezone=UTC -c statement_timeout={statement_seconds}s -c lock_timeout=5s"
-                " -c idle_in_transaction_session_timeout=60s",
+                # What joins a patient's rows lies in parts of the same number: join part by part.
+                " -c idle_in_transaction_session_timeout=60s -c enable_partitionwise_join=on",
             },
             **pool,
         )

@@ -12,7 +12,7 @@ from xdsi.wire.ebxml import fragment_dictionary
 
 _FIRST: Final = b"\x01"
 _RAW: Final = -zlib.MAX_WBITS
-_LEVEL: Final = 6
+_LEVEL: Final = 3
 # Copied for each fragment: to read the dictionary takes longer than to pack with it.
 _packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW, zdict=fragment_dictionary.FIRST)
 
