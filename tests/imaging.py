@@ -16,9 +16,12 @@ import pydicom.data
 import pytest
 
 from xdsi.domain.codes import Code
-from xdsi.domain.imaging import Accession, ImagedPatient, Instance, Series, Study
+from xdsi.domain.imaging import Accession, Description, ImagedPatient, Instance, Series, Study
+from xdsi.domain.imaging_profile import ImagingProfile
+from xdsi.rules import mado
+from xdsi.rules import manifest_metadata as metadata
 from xdsi.storage.folder_pacs import FolderPacs
-from xdsi.wire import kos
+from xdsi.wire import kos, mado_fhir
 
 FILES = Path(pydicom.data.__file__).parent / "test_files"
 STUDIES = FILES / "dicomdirtests"
@@ -58,6 +61,42 @@ def study(**changes: Any) -> Study:
     return Study(study_instance_uid="1.2.3", **attributes | changes)
 
 
+KO_CLASS = "1.2.840.10008.5.1.4.1.1.88.59"
+PR_CLASS = "1.2.840.10008.5.1.4.1.1.11.1"
+PDF_CLASS = "1.2.840.10008.5.1.4.1.1.104.1"
+US_MULTIFRAME_CLASS = "1.2.840.10008.5.1.4.1.1.3.1"
+
+
+def mixed_study() -> Study:
+    """A study of several modalities: images, frames, curves, a key-image note, a presentation state and reports."""
+    note = Instance(
+        sop_class_uid=KO_CLASS,
+        sop_instance_uid="1.2.3.5.1",
+        instance_number=1,
+        title=Code("113000", "DCM", "Of Interest"),
+        description="Größe des Befunds",
+    )
+    frames = Instance(
+        sop_class_uid=US_MULTIFRAME_CLASS, sop_instance_uid="1.2.3.2.1", instance_number=7, number_of_frames=120
+    )
+    return study(
+        accessions=(
+            Accession(number="A77", issuer="1.2.40.2", placer_order_number="P1", filler_order_number="F1"),
+            Accession(number="A78", placer_order_number="P2", requested_procedure_description="Sonography"),
+        ),
+        series=(
+            series(1, 3, anatomic_regions=(Code("69536005", "SCT", "Head"), Code("45048000", "SCT", "Neck"))),
+            series(2, modality="US", body_part="LIVER", instances=(frames,), date="20260301", time="101500"),
+            series(3, 2, ECG_CLASS, modality="ECG", body_part="SOMEWHERE"),
+            series(4, 1, SR_CLASS, modality="SR", body_part="", description="Report & more"),
+            series(5, modality="KO", body_part="", instances=(note,)),
+            series(6, 1, PR_CLASS, modality="PR", body_part=""),
+            series(7, 1, PDF_CLASS, modality="DOC", body_part=""),
+            replace(series(8, 1, "1.2.3.4.5", modality="XX", body_part=""), number=None),
+        ),
+    )
+
+
 def large_study(count: int) -> Study:
     """A study of `count` instances with UIDs of 64 characters."""
     stem = "1.2.840.99999.111111111111111111111.2222222222222222222."
@@ -66,6 +105,40 @@ def large_study(count: int) -> Study:
         for n in range(count)
     )
     return study(series=(replace(series(), instances=instances),))
+
+
+PROFILE = ImagingProfile(
+    source_id="2.999.1.4",
+    patient_id_authority="1.2.40.9",
+    accession_authority="1.2.40.10",
+    organization_id="urn:oid:2.999.1.9",
+    organization_name="Hospital A",
+)
+
+
+def described(of: Study, profile: ImagingProfile = PROFILE) -> tuple[Study, Description]:
+    """A study as MADO wants it, and what its manifest says beyond it."""
+    of = metadata.localized(of, profile)
+    return mado.completed(of, profile, created=NOW), mado.description(of, profile)
+
+
+def mado_manifest(of: Study | None = None, profile: ImagingProfile = PROFILE) -> bytes:
+    """A MADO manifest of a study."""
+    completed, description = described(of or study(), profile)
+    return manifest(completed, description=description)
+
+
+def fhir_manifest(of: Study | None = None, profile: ImagingProfile = PROFILE, **changes: Any) -> bytes:
+    """A FHIR manifest of a study."""
+    completed, description = described(of or study(), profile)
+    arguments: dict[str, Any] = {
+        "identifier": "2.25.101",
+        "retrieve_location_uid": "1.2.40.3",
+        "retrieve_url": "https://pacs.example/dicom-web",
+        "organization_id": profile.organization_id,
+        "now": NOW,
+    }
+    return mado_fhir.encode(completed, description, **arguments | changes)
 
 
 def manifest(of: Study | None = None, **changes: Any) -> bytes:

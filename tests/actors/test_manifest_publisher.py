@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from xdsi.domain.outcome import Outcome, Problem, Severity
 from xdsi.domain.submission import Provision
 from xdsi.exchange import Client, Reply, Transaction
 from xdsi.spec import uuids
-from xdsi.wire import kos
+from xdsi.wire import kos, mado_fhir_reader
 from xdsi.wire.ebxml import provision, response
 from xdsi.wire.message import Packaging, Payload
 
@@ -363,3 +364,130 @@ def test_an_attempt_that_cannot_be_made_again_is_not_tried() -> None:
     hospital.publications.keep(replace(pending, created=""))
     assert hospital.publisher.publish(STUDY).result is Result.PUBLISHED
     assert [one.state for one in hospital.publications.attempts.values()] == ["abandoned", "published"]
+
+
+# -- several manifests
+
+
+def publishing(*kinds: str, **changes: Any) -> dict[str, Any]:
+    return {"profile": replace(imaging.PROFILE, manifests=kinds, **changes)}
+
+
+def related(sent: Provision, kind: str) -> set[tuple[str, str]]:
+    return {(one.source, one.target) for one in sent.submission.associations if one.type == kind}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "formats"),
+    [
+        (("mado",), ["1.2.840.10008.5.1.4.1.1.88.59"]),
+        (("mado-fhir",), ["urn:ihe:rad:MADO:fhir-manifest:2026"]),
+        (("mado", "mado-fhir"), ["1.2.840.10008.5.1.4.1.1.88.59", "urn:ihe:rad:MADO:fhir-manifest:2026"]),
+        (("kos", "mado", "mado-fhir"), [*["1.2.840.10008.5.1.4.1.1.88.59"] * 2, "urn:ihe:rad:MADO:fhir-manifest:2026"]),
+    ],
+)
+def test_the_manifests_that_the_settings_ask_for_go_in_one_submission(kinds: Any, formats: list[str]) -> None:
+    hospital = Hospital(settings=publishing(*kinds))
+    done = hospital.publisher.publish(STUDY)
+    assert done.result is Result.PUBLISHED
+    (sent,) = hospital.repository.received
+    entries = sent.submission.document_entries
+    assert [one.format_code.code for one in entries if one.format_code] == formats
+    assert len({one.unique_id for one in entries}) == len(entries)
+    assert related(sent, uuids.HAS_MEMBER) == {
+        (sent.submission.submission_set.entry_uuid, one.entry_uuid) for one in entries
+    }
+    assert {one.reference_ids for one in entries} == {entries[0].reference_ids}
+    assert (done.unique_id, done.entry_uuid) == (entries[0].unique_id, entries[0].entry_uuid)
+    for kind, entry in zip(kinds, entries, strict=True):
+        content = content_of(sent.documents[entry.entry_uuid])
+        reader = mado_fhir_reader.decode if kind == "mado-fhir" else kos.decode
+        assert reader(content).study_instance_uid == "1.2.3"
+        assert entry.mime_type == ("application/fhir+json" if kind == "mado-fhir" else "application/dicom")
+        assert entry.hash == hashlib.sha1(content).hexdigest()
+    assert hospital.publisher.publish(STUDY).result is Result.UNCHANGED
+
+
+def test_the_fhir_manifest_is_a_transformation_and_bears_the_identifier_of_what_it_transforms() -> None:
+    hospital = Hospital(settings=publishing("kos", "mado-fhir", "mado"))
+    hospital.publisher.publish(STUDY)
+    (sent,) = hospital.repository.received
+    _, fhir, mado = sent.submission.document_entries
+    assert related(sent, uuids.XFRM) == {(fhir.entry_uuid, mado.entry_uuid)}
+    assert mado_fhir_reader.decode(content_of(sent.documents[fhir.entry_uuid])).sop_instance_uid == mado.unique_id
+    assert kos.decode(content_of(sent.documents[mado.entry_uuid])).sop_instance_uid == mado.unique_id
+
+
+def test_alone_the_fhir_manifest_bears_its_own_identifier() -> None:
+    hospital = Hospital(settings=publishing("mado-fhir"))
+    done = hospital.publisher.publish(STUDY)
+    assert mado_fhir_reader.decode(done.manifest).sop_instance_uid == done.unique_id
+
+
+def test_manifests_of_one_submission_lie_in_series_of_their_own() -> None:
+    hospital = Hospital(settings=publishing("kos", "mado"))
+    hospital.publisher.publish(STUDY)
+    (sent,) = hospital.repository.received
+    series = {kos.decode(content_of(one)).series_instance_uid for one in sent.documents.values()}
+    assert len(series) == 2
+
+
+def test_each_manifest_replaces_the_former_of_its_kind() -> None:
+    hospital = Hospital(settings=publishing("mado", "mado-fhir"))
+    hospital.publisher.publish(STUDY)
+    hospital.publisher.publish(imaging.study(description="another"))
+    first, second = hospital.repository.received
+    assert related(second, uuids.RPLC) == {
+        (new.entry_uuid, old.entry_uuid)
+        for new, old in zip(second.submission.document_entries, first.submission.document_entries, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "replaced"),
+    [
+        (("kos",), ("mado",), {(0, 0)}),
+        (("kos",), ("mado", "mado-fhir"), {(0, 0)}),
+        (("mado", "mado-fhir"), ("mado",), {(0, 0), (0, 1)}),
+        (("kos", "mado", "mado-fhir"), ("mado-fhir",), {(0, 0), (0, 1), (0, 2)}),
+        (("mado", "mado-fhir"), ("mado-fhir", "mado"), {(0, 1), (1, 0)}),
+    ],
+)
+def test_when_the_settings_change_no_former_manifest_stays(before: Any, after: Any, replaced: Any) -> None:
+    hospital = Hospital(settings=publishing(*before))
+    hospital.publisher.publish(STUDY)
+    hospital.settings = publishing(*after)
+    results = [hospital.publisher.publish(STUDY).result for _ in range(2)]
+    assert results == [Result.REPLACED, Result.UNCHANGED]
+    first, second = (one.submission.document_entries for one in hospital.repository.received)
+    assert related(hospital.repository.received[1], uuids.RPLC) == {
+        (second[new].entry_uuid, first[old].entry_uuid) for new, old in replaced
+    }
+
+
+def test_several_manifests_whose_answer_was_lost_are_sent_again_as_they_were() -> None:
+    hospital = Hospital(settings=publishing("mado", "mado-fhir"))
+    hospital.publisher.publish(imaging.study(description="former"))
+    hospital.repository.error = Unavailable("broke off", uncertain=True)
+    hospital.publisher.publish(STUDY)
+    hospital.repository.error = None
+    hospital.time += timedelta(days=1)
+    assert hospital.publisher.publish(STUDY).result is Result.REPLACED
+    _, lost, again = hospital.repository.received
+    for one in ("HAS_MEMBER", "RPLC", "XFRM"):
+        pairs = [{target for _, target in related(sent, getattr(uuids, one))} for sent in (lost, again)]
+        assert pairs[0] == pairs[1] != set()
+    contents = [[content_of(one) for one in sent.documents.values()] for sent in (lost, again)]
+    assert contents[0] == contents[1]
+
+
+def test_what_a_former_version_published_is_a_key_object_selection() -> None:
+    hospital = Hospital()
+    hospital.publisher.publish(STUDY)
+    (known,) = hospital.publications.attempts.values()
+    hospital.publications.keep(replace(known, documents=()))
+    hospital.settings = publishing("mado-fhir", "kos")
+    hospital.publisher.publish(STUDY)
+    sent = hospital.repository.received[1]
+    kos_entry = sent.submission.document_entries[1]
+    assert related(sent, uuids.RPLC) == {(kos_entry.entry_uuid, known.entry_uuid)}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Engine
 
+from xdsi.actors.manifest_documents import SentDocument
 from xdsi.actors.manifest_publisher import Attempt
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Resource
@@ -46,6 +47,26 @@ def test_what_is_needed_to_send_an_attempt_again_is_kept(publications: SqlPublic
     found = publications.newest("1.2.3", state="sending")
     assert found == kept
     assert [code.display for code in found.confidentiality_codes] == ["restricted", "\u00e9"]
+
+
+def test_the_documents_of_an_attempt_are_kept(publications: SqlPublications) -> None:
+    documents = (
+        SentDocument(kind="mado", unique_id="2.25.1", entry_uuid="urn:uuid:1", replaces=("urn:uuid:8", "urn:uuid:9")),
+        SentDocument(kind="mado-fhir", unique_id="2.25.3", entry_uuid="urn:uuid:3"),
+    )
+    publications.keep(attempt(1, state="published", documents=documents))
+    found = publications.newest("1.2.3")
+    assert found is not None
+    assert found.documents == found.current == documents
+
+
+def test_an_attempt_of_a_former_version_had_one_document(publications: SqlPublications) -> None:
+    publications.keep(attempt(1, state="published", replaces="urn:uuid:8"))
+    found = publications.newest("1.2.3")
+    assert found is not None
+    assert found.current == (
+        SentDocument(kind="kos", unique_id="2.25.1", entry_uuid="urn:uuid:1", replaces=("urn:uuid:8",)),
+    )
 
 
 def test_the_newest_published_manifest_speaks_for_its_study(publications: SqlPublications) -> None:

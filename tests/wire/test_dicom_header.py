@@ -141,3 +141,21 @@ def test_a_report_has_a_title() -> None:
         (instance,) = read_header(file).instances
     assert instance.title is not None
     assert instance.title.display
+
+
+KO_CLASS = "1.2.840.10008.5.1.4.1.1.88.59"
+
+
+@pytest.mark.parametrize(
+    ("sop_class_uid", "concept", "expected"),
+    [
+        (KO_CLASS, "113012", "Größe"),
+        (KO_CLASS, "113011", ""),
+        ("1.2.840.10008.5.1.4.1.1.88.22", "113012", ""),
+    ],
+)
+def test_a_key_object_selection_has_a_description(sop_class_uid: str, concept: str, expected: str) -> None:
+    content = item(ValueType="TEXT", ConceptNameCodeSequence=[code_item(concept, "DCM", "x")], TextValue="Größe")
+    of = header(SOPClassUID=sop_class_uid, ContentSequence=[item(ValueType="IMAGE"), content])
+    (instance,) = of.instances
+    assert instance.description == expected

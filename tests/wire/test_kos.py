@@ -33,6 +33,7 @@ from xdsi.domain.imaging import Accession, ImagedPatient, Instance, Manifest, Re
 from xdsi.rules.manifest import check
 from xdsi.spec import dicom, tags
 from xdsi.wire import kos
+from xdsi.wire.dicom_content import value_type
 
 
 def expected_references(of: Study) -> list[tuple[str, list[Reference]]]:
@@ -132,7 +133,7 @@ def test_several_orders_leave_the_accession_number_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sop_class_uid", "value_type"),
+    ("sop_class_uid", "expected"),
     [
         ("1.2.840.10008.5.1.4.1.1.2", "IMAGE"),
         ("1.2.840.10008.5.1.4.1.1.1.1", "IMAGE"),  # ... Image Storage - For Presentation
@@ -145,8 +146,8 @@ def test_several_orders_leave_the_accession_number_empty() -> None:
         ("1.2.3.4.5", "COMPOSITE"),
     ],
 )
-def test_value_types(sop_class_uid: str, value_type: str) -> None:
-    assert kos.value_type(sop_class_uid) == value_type
+def test_value_types(sop_class_uid: str, expected: str) -> None:
+    assert value_type(sop_class_uid) == expected
 
 
 @pytest.mark.parametrize(

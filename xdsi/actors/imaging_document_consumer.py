@@ -17,12 +17,12 @@ from xdsi.domain.retrieval import DocumentRequest, RetrieveAnswer, RetrieveReque
 from xdsi.domain.stored_query import ReturnType, StoredQuery, Value
 from xdsi.exchange import Called, Channel, Client, call
 from xdsi.rules import stored_query as query_rules
+from xdsi.spec import imaging_codes, mado, uuids
 from xdsi.spec import namespaces as ns
-from xdsi.spec import uuids
 from xdsi.transactions import iti18_registry_stored_query as iti18
 from xdsi.transactions import iti43_retrieve_document_set as iti43
 from xdsi.transactions import rad69_retrieve_imaging_document_set as rad69
-from xdsi.wire import kos
+from xdsi.wire import kos, mado_fhir_reader
 from xdsi.wire.ebxml import query
 from xdsi.wire.message import Packaging
 
@@ -42,6 +42,12 @@ TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.4.91",  # JPEG 2000
 )
 """What a consumer that only stores takes: every syntax that images are usually kept in."""
+
+
+_READERS: Mapping[str, Callable[[bytes], Manifest]] = {
+    imaging_codes.MANIFEST_FORMAT[0]: kos.decode,
+    mado.FHIR_FORMAT[0]: mado_fhir_reader.decode,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,7 @@ class ImagingDocumentConsumer:
             raw = b"".join(called.answer.documents[0].document.open())
         finally:
             called.close()
-        return kos.decode(raw), raw
+        return manifest_reader(entry)(raw), raw
 
     def images(
         self, manifest: Manifest, *, location: str = "", transfer_syntaxes: Sequence[str] = TRANSFER_SYNTAXES
@@ -133,6 +139,14 @@ class ImagingDocumentConsumer:
         if uid not in channels:
             raise LookupError(f"{kind} {uid} is not configured; known: {', '.join(sorted(channels)) or 'none'}")
         return channels[uid]
+
+
+def manifest_reader(entry: DocumentEntry) -> Callable[[bytes], Manifest]:
+    """What reads the manifest that an entry is of; LookupError for an entry of something else."""
+    code = entry.format_code.code if entry.format_code is not None else ""
+    if code not in _READERS:
+        raise LookupError(f"document {entry.unique_id} is no manifest: its formatCode is {code or 'missing'}")
+    return _READERS[code]
 
 
 def locations_of(manifest: Manifest) -> list[str]:

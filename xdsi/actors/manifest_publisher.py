@@ -13,20 +13,19 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from xdsi.actors import manifest_documents as documents
+from xdsi.actors.manifest_documents import Made, SentDocument
 from xdsi.domain.codes import Code
 from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
-from xdsi.domain.identifiers import PatientId, new_entry_uuid, new_oid
+from xdsi.domain.identifiers import PatientId, new_oid
 from xdsi.domain.imaging import Study
-from xdsi.domain.imaging_profile import ImagingProfile
-from xdsi.domain.metadata import DocumentEntry
+from xdsi.domain.imaging_profile import KOS, ImagingProfile
 from xdsi.domain.outcome import Outcome, Problem, Status
 from xdsi.domain.ports import Clock
 from xdsi.domain.submission import Document, Provision
 from xdsi.exchange import Channel, Client, call
 from xdsi.rules import manifest as manifest_rules
-from xdsi.rules import manifest_metadata as metadata
 from xdsi.transactions import iti41_provide_and_register_document_set as iti41
-from xdsi.wire import kos
 from xdsi.wire.message import Packaging
 
 
@@ -55,22 +54,29 @@ class Attempt:
     """when it was made, ISO 8601; empty in records that do not say, whose manifest cannot be made again"""
     confidentiality_codes: tuple[Code, ...] = ()
     """those of its entry, empty for those of the profile"""
+    documents: tuple[SentDocument, ...] = ()
+    """all documents of the submission; the first is the one that `unique_id` and `entry_uuid` name"""
+
+    @property
+    def current(self) -> tuple[SentDocument, ...]:
+        """The documents; records of former versions name one, a Key Object Selection."""
+        only = SentDocument(
+            kind=KOS,
+            unique_id=self.unique_id,
+            entry_uuid=self.entry_uuid,
+            replaces=(self.replaces,) if self.replaces else (),
+        )
+        return self.documents or (only,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ids:
-    """What tells two manifests of the same content apart."""
+    """What tells two submissions of the same content apart."""
 
-    document: str = field(default_factory=new_oid)
+    documents: tuple[SentDocument, ...]
     series: str = field(default_factory=new_oid)
-    entry_uuid: str = field(default_factory=new_entry_uuid)
     submission_set: str = field(default_factory=new_oid)
     created: datetime
-
-
-_NO_IDS = _Ids(
-    document="2.25.0", series="2.25.0", entry_uuid="", submission_set="2.25.0", created=datetime(2000, 1, 1, tzinfo=UTC)
-)
 
 
 class Publications(Protocol):
@@ -140,7 +146,7 @@ class ManifestPublisher:
         pending = self.publications.newest(uid, state="sending")
         latest = pending or former
         codes = confidentiality_codes or (latest.confidentiality_codes if latest is not None else ())
-        content = _digest(*self._made(study, codes, _NO_IDS))
+        content = _digest(self._made(study, codes, self._no_ids()))
         if pending is not None:
             if pending.content == content and pending.created:
                 return self._send(study, pending, retry=True)
@@ -169,42 +175,40 @@ class ManifestPublisher:
             return local
         return self.domain_ids.get(local)
 
-    def _made(self, study: Study, codes: tuple[Code, ...], ids: _Ids) -> tuple[bytes, DocumentEntry]:
-        """The manifest and its entry: the same bytes whenever they are made of the same study under the same ids."""
-        study = metadata.localized(study, self.profile)
-        manifest = kos.encode(
-            study,
-            retrieve_location_uid=self.retrieve_location_uid,
-            retrieve_ae_title=self.retrieve_ae_title,
-            retrieve_url=self.retrieve_url,
-            sop_instance_uid=ids.document,
-            series_instance_uid=ids.series,
-            now=ids.created,
+    def _no_ids(self) -> _Ids:
+        return _Ids(
+            documents=documents.nameless(self.profile.manifests),
+            series="2.25.0",
+            submission_set="2.25.0",
+            created=datetime(2000, 1, 1, tzinfo=UTC),
         )
-        facts = metadata.ManifestFacts(
-            sop_instance_uid=ids.document,
-            created=ids.created,
-            size=len(manifest),
-            sha1=hashlib.sha1(manifest, usedforsecurity=False).hexdigest(),
-        )
+
+    def _made(self, study: Study, codes: tuple[Code, ...], ids: _Ids) -> tuple[Made, ...]:
+        """The documents: the same bytes whenever they are made of the same study under the same ids."""
         local = study.patient.identifier(self.profile.patient_id_authority)
         patient_id = self._domain_id(local) if local is not None else None
         if patient_id is None:
             raise ValueError(f"study {study.study_instance_uid} has no patient of the domain")
-        profile = replace(self.profile, confidentiality_codes=codes) if codes else self.profile
-        return manifest, metadata.document_entry(
-            study, facts, profile, patient_id=patient_id, entry_uuid=ids.entry_uuid
+        return documents.made(
+            study,
+            ids.documents,
+            replace(self.profile, confidentiality_codes=codes) if codes else self.profile,
+            documents.Location(uid=self.retrieve_location_uid, ae_title=self.retrieve_ae_title, url=self.retrieve_url),
+            patient_id=patient_id,
+            series_instance_uid=ids.series,
+            created=ids.created,
         )
 
     def _attempt(self, study: Study, content: str, codes: tuple[Code, ...], *, replaced: Attempt | None) -> Attempt:
-        ids = _Ids(created=self.clock())
-        _, entry = self._made(study, codes, ids)
+        former = replaced.current if replaced else ()
+        ids = _Ids(documents=documents.planned(self.profile.manifests, former), created=self.clock())
+        entry = self._made(study, codes, ids)[0].entry
         return Attempt(
             study_instance_uid=study.study_instance_uid,
             content=content,
             state="sending",
-            unique_id=ids.document,
-            entry_uuid=ids.entry_uuid,
+            unique_id=entry.unique_id,
+            entry_uuid=entry.entry_uuid,
             submission_set=ids.submission_set,
             repository_unique_id=self.repository_unique_id,
             patient=entry.patient_id,
@@ -213,36 +217,39 @@ class ManifestPublisher:
             series=ids.series,
             created=ids.created.isoformat(),
             confidentiality_codes=codes,
+            documents=ids.documents,
         )
 
     def _send(self, study: Study, attempt: Attempt, *, retry: bool = False) -> Published:
         ids = _Ids(
-            document=attempt.unique_id,
+            documents=attempt.current,
             series=attempt.series,
-            entry_uuid=attempt.entry_uuid,
             submission_set=attempt.submission_set,
             created=datetime.fromisoformat(attempt.created),
         )
-        manifest, entry = self._made(study, attempt.confidentiality_codes, ids)
-        submission = metadata.submission(entry, self.profile, unique_id=ids.submission_set, now=ids.created)
-        if attempt.replaces:
-            submission = metadata.replacement(submission, attempt.replaces)
+        sent = self._made(study, attempt.confidentiality_codes, ids)
+        submission = documents.submission(
+            ids.documents,
+            [one.entry for one in sent],
+            self.profile,
+            unique_id=ids.submission_set,
+            now=ids.created,
+        )
         # Kept before it is sent: whatever happens to this process, the study is known to be on its way.
         self.publications.keep(attempt)
-        document = Document(open=lambda: iter((manifest,)), size=len(manifest), sha1=entry.hash)
         published = Published(
             result=Result.REPLACED if attempt.replaces else Result.PUBLISHED,
             study_instance_uid=study.study_instance_uid,
-            unique_id=entry.unique_id,
-            entry_uuid=entry.entry_uuid,
+            unique_id=attempt.unique_id,
+            entry_uuid=attempt.entry_uuid,
             instances=sum(1 for _ in study.instances),
-            manifest=manifest,
+            manifest=sent[0].content,
         )
         try:
             called = call(
                 self.client,
                 iti41.TRANSACTION,
-                Provision(submission, {entry.entry_uuid: document}),
+                Provision(submission, {one.entry.entry_uuid: _document(one) for one in sent}),
                 self.repository,
                 packaging=Packaging.MTOM,
                 number="RAD-68",
@@ -279,7 +286,14 @@ def _registered(outcome: Outcome, attempt: Attempt) -> bool:
     )
 
 
-def _digest(manifest: bytes, entry: DocumentEntry) -> str:
-    """What a manifest and its entry say; a study for which both would be the same needs no new manifest."""
-    authors = tuple(replace(author, id="") for author in entry.authors)
-    return hashlib.sha256(manifest + repr(replace(entry, authors=authors)).encode()).hexdigest()
+def _document(made: Made) -> Document:
+    return Document(open=lambda: iter((made.content,)), size=len(made.content), sha1=made.entry.hash)
+
+
+def _digest(made: tuple[Made, ...]) -> str:
+    """What documents and their entries say; a study for which all would be the same needs no new manifest."""
+    digest = hashlib.sha256()
+    for one in made:
+        authors = tuple(replace(author, id="") for author in one.entry.authors)
+        digest.update(one.content + repr(replace(one.entry, authors=authors)).encode())
+    return digest.hexdigest()

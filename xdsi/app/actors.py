@@ -233,12 +233,16 @@ class ActorParts(PolicyParts):
         source = self.settings.imaging_source
         if not source.repository_url:
             raise ConfigurationError("imaging_source.repository_url is needed to publish")
+        if not source.manifests or len(set(source.manifests)) != len(source.manifests):
+            raise ConfigurationError("imaging_source.manifests must name at least one kind, and each once")
         profile = ImagingProfile(
             source_id=source.source_id,
             patient_id_authority=source.patient_id_authority,
             accession_authority=source.accession_authority,
             organization_id=source.organization_id,
             organization_name=source.organization_name,
+            manifests=source.manifests,
+            mado_codes=source.mado_codes,
         )
         return ManifestPublisher(
             client=self.client,

@@ -16,9 +16,10 @@ from xdsi.domain.errors import XdsiError
 from xdsi.domain.identifiers import is_entry_uuid, is_oid
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.submission import Document
-from xdsi.spec import uuids
+from xdsi.spec import imaging_codes, mado, uuids
 
-KOS_FORMAT = "1.2.840.10008.5.1.4.1.1.88.59"
+_MANIFESTS = {imaging_codes.MANIFEST_FORMAT[0]: "manifest.kos.dcm", mado.FHIR_FORMAT[0]: "manifest.fhir.json"}
+"""formatCode -> the file that the manifest is written to"""
 
 
 def add(commands: Any) -> None:
@@ -82,13 +83,14 @@ def _find(consumer: ImagingDocumentConsumer, wanted: str) -> Found:
 def _fetch(
     consumer: ImagingDocumentConsumer, entry: DocumentEntry, out: Path, terminal: Terminal
 ) -> Iterable[dict[str, Any]]:
-    if entry.format_code is None or entry.format_code.code != KOS_FORMAT:
+    name = _MANIFESTS.get(entry.format_code.code if entry.format_code else "")
+    if name is None:
         yield from _fetch_document(consumer, entry, out)
         return
     manifest, raw = consumer.manifest(entry)
     folder = out / _name(manifest.study_instance_uid)
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "manifest.kos.dcm"
+    file = folder / name
     file.write_bytes(raw)
     yield {"file": str(file), "document": entry.unique_id, "bytes": len(raw)}
     for location in locations_of(manifest):

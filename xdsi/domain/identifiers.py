@@ -34,6 +34,11 @@ def new_oid() -> str:
     return f"2.25.{uuid.uuid4().int}"
 
 
+def derived_oid(uid: str, name: str) -> str:
+    """The OID under 2.25 that `name` has beside a UID: always the same, and nobody else's."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{uid}/{name}').int}"
+
+
 class Oid(str):
     """An OID that was checked when it was made, so that a constant with a typing error fails on import."""
 

@@ -5,8 +5,8 @@ DICOM PS3.3 A.1.2 (patient, study, series, instance) and C.17.6 (Key Object Docu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from xdsi.domain.codes import Code
@@ -62,6 +62,8 @@ class Instance:
     """document title of a Key Object Selection or a report"""
     verified: bool = False
     """a report that somebody answers for (Verification Flag)"""
+    description: str = ""
+    """Key Object Description of a Key Object Selection"""
     size: int = 0
     locator: str = ""
 
@@ -109,6 +111,18 @@ class Study:
     def instances(self) -> Iterator[Instance]:
         """All instances, series by series."""
         return (instance for series in self.series for instance in series.instances)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a MADO manifest says beyond the study itself (IHE RAD MADO, TID 1600): where in the body it was made."""
+
+    regions: tuple[Code, ...]
+    """of the study, from the value set IHE-MADO1"""
+    series_regions: Mapping[str, Code | str] = field(default_factory=dict)
+    """Series Instance UID -> Target Region, as text where the images have no code"""
+    trial_codes: bool = False
+    """write the codes of the trial use version instead of those of DICOM"""
 
 
 def merge(parts: Iterable[Study]) -> Study:

@@ -9,6 +9,11 @@ from datetime import UTC, tzinfo
 from xdsi.domain.codes import Code
 from xdsi.spec import dicom, imaging_codes
 
+KOS = "kos"
+MADO = "mado"
+FHIR = "mado-fhir"
+MANIFESTS = (KOS, MADO, FHIR)
+
 _CLASS_CODE = Code(*imaging_codes.CLASS_CODE)
 _TYPE_CODE = Code(*imaging_codes.TYPE_CODE)
 _CONFIDENTIALITY_CODE = Code(*imaging_codes.CONFIDENTIALITY_CODE)
@@ -45,6 +50,10 @@ class ImagingProfile:
     practice_setting_code: Code = _PRACTICE_SETTING_CODE
     content_type_code: Code = _CONTENT_TYPE_CODE
     language_code: str = imaging_codes.LANGUAGE_CODE
+    manifests: tuple[str, ...] = (KOS,)
+    """kinds of manifests to publish of a study: kos, mado, mado-fhir; the first is the one that decisions rest on"""
+    mado_codes: str = "final"
+    """codes that MADO added: final (DICOM CP-2595) or trial (99IHE)"""
     coding_schemes: Mapping[str, str] = field(default_factory=dict)
     """Coding Scheme Designator -> OID of schemes that DICOM does not list"""
 

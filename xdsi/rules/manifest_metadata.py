@@ -5,7 +5,7 @@ RAD TF-3 table 4.68.4.1.2.3-1 (DocumentEntry), RAD TF-2 4.68.4.1.2.1 (a changed 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -20,16 +20,22 @@ from xdsi.rules import manifest_values as values
 from xdsi.spec import imaging_codes, uuids
 
 _TITLE_LENGTH = 127
+_FORMAT_CODE = Code(*imaging_codes.MANIFEST_FORMAT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFacts:
-    """What metadata says of the manifest's own bytes; `created` is aware, the Instance Creation Date and Time."""
+    """What metadata says of the manifest's own bytes; `created` is aware, the Instance Creation Date and Time.
+
+    `sop_instance_uid` becomes uniqueId, which is that of the Bundle where the manifest is one.
+    """
 
     sop_instance_uid: str
     created: datetime
     size: int
     sha1: str
+    mime_type: str = imaging_codes.MANIFEST_MIME_TYPE
+    format_code: Code = _FORMAT_CODE
 
 
 def localized(study: Study, profile: ImagingProfile) -> Study:
@@ -53,7 +59,7 @@ def document_entry(
     accessions = (values.accession_reference(one, profile.accession_authority) for one in study.accessions)
     return DocumentEntry(
         entry_uuid=entry_uuid,
-        mime_type=imaging_codes.MANIFEST_MIME_TYPE,
+        mime_type=facts.mime_type,
         unique_id=facts.sop_instance_uid,
         patient_id=patient_id.cx,
         authors=tuple(_authors(study, profile)),
@@ -61,7 +67,7 @@ def document_entry(
         confidentiality_codes=profile.confidentiality_codes,
         creation_time=facts.created.astimezone(UTC).strftime("%Y%m%d%H%M%S"),
         event_codes=values.event_codes(study.series, profile),
-        format_code=Code(*imaging_codes.MANIFEST_FORMAT),
+        format_code=facts.format_code,
         hash=facts.sha1,
         healthcare_facility_type_code=profile.healthcare_facility_type_code,
         language_code=profile.language_code,
@@ -77,9 +83,18 @@ def document_entry(
 
 
 def submission(
-    entry: DocumentEntry, profile: ImagingProfile, *, unique_id: str, now: datetime, entry_uuid: str = ""
+    entry: DocumentEntry,
+    profile: ImagingProfile,
+    *,
+    unique_id: str,
+    now: datetime,
+    entry_uuid: str = "",
+    others: Sequence[DocumentEntry] = (),
 ) -> Submission:
-    """The submission of one manifest; `unique_id` is the SubmissionSet's, kept by the publisher for a retry."""
+    """The submission of a manifest, and of others that tell of the same study.
+
+    `unique_id` is the SubmissionSet's, kept by the publisher for a retry.
+    """
     submission_set = SubmissionSet(
         entry_uuid=entry_uuid or new_entry_uuid(),
         unique_id=unique_id,
@@ -90,23 +105,35 @@ def submission(
         content_type_code=profile.content_type_code,
         title=entry.title,
     )
-    member = Association(
-        entry_uuid=new_entry_uuid(),
-        type=uuids.HAS_MEMBER,
-        source=submission_set.entry_uuid,
-        target=entry.entry_uuid,
-        submission_set_status=("Original",),
+    members = tuple(
+        Association(
+            entry_uuid=new_entry_uuid(),
+            type=uuids.HAS_MEMBER,
+            source=submission_set.entry_uuid,
+            target=one.entry_uuid,
+            submission_set_status=("Original",),
+        )
+        for one in (entry, *others)
     )
-    return Submission((submission_set,), (entry,), (), (member,))
+    return Submission((submission_set,), (entry, *others), (), members)
 
 
-def replacement(submission: Submission, replaced_entry_uuid: str) -> Submission:
-    """The same submission, its one document replacing a registered one."""
-    (entry,) = submission.document_entries
-    replaces = Association(
-        entry_uuid=new_entry_uuid(), type=uuids.RPLC, source=entry.entry_uuid, target=replaced_entry_uuid
-    )
-    return replace(submission, associations=(*submission.associations, replaces))
+def replacement(submission: Submission, replaced_entry_uuid: str, *, by: str = "") -> Submission:
+    """The same submission, its document `by` (without one its only document) replacing a registered one."""
+    if not by:
+        (entry,) = submission.document_entries
+        by = entry.entry_uuid
+    return _related(submission, uuids.RPLC, by, replaced_entry_uuid)
+
+
+def transformation(submission: Submission, entry_uuid: str, *, of: str) -> Submission:
+    """The same submission, a document of it being another form of a second one."""
+    return _related(submission, uuids.XFRM, entry_uuid, of)
+
+
+def _related(submission: Submission, kind: str, source: str, target: str) -> Submission:
+    related = Association(entry_uuid=new_entry_uuid(), type=kind, source=source, target=target)
+    return replace(submission, associations=(*submission.associations, related))
 
 
 def _authors(study: Study, profile: ImagingProfile) -> Iterator[Author]:

@@ -82,9 +82,14 @@ def _regions(series: Series, profile: ImagingProfile) -> Iterator[Code]:
         if scheme := profile.coding_scheme(region.scheme):
             yield Code(region.code, scheme, region.display or region.code)
     if not series.anatomic_regions:
-        known = imaging_codes.BODY_PARTS.get(_SIGNS.sub("", series.body_part.upper()))
+        known = body_part(series.body_part)
         if known is not None:
             yield Code(known[0], imaging_codes.SNOMED_CT, known[1])
+
+
+def body_part(examined: str) -> tuple[str, str] | None:
+    """SNOMED CT code and meaning of a Body Part Examined; None for one that is not listed."""
+    return imaging_codes.BODY_PARTS.get(_SIGNS.sub("", examined.upper()))
 
 
 def _by_code(code: Code) -> str:

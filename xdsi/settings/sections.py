@@ -100,8 +100,17 @@ class ImagingSource:
     """The Imaging Document Source of a hospital."""
 
     retrieve_location_uid: str = _key("OID by which manifests name this source", "2.999.1.3", check="oid")
-    retrieve_ae_title: str = _key("AE title named in manifests", "XDSI")
+    retrieve_ae_title: str = _key("AE title named in manifests; several separated by a backslash", "XDSI")
     retrieve_url: str = _key("WADO-RS base URL named in manifests; empty: none", "", check="url")
+    manifests: tuple[str, ...] = _key(
+        "manifests to publish of a study, in one submission: the classic Key Object Selection (kos), that of MADO with"
+        " descriptions (mado), MADO in FHIR (mado-fhir); consent is decided on the first",
+        ("kos",),
+        choices=("kos", "mado", "mado-fhir"),
+    )
+    mado_codes: str = _key(
+        "codes that MADO added to DICOM: final, or those of its trial version", "final", choices=("final", "trial")
+    )
     pacs: str = _key(
         "where the images are: folder:/path, orthanc:URL, dicomweb:URL, or dimse:AET@host:port; empty: nowhere", ""
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from xdsi.actors.manifest_documents import SentDocument
 from xdsi.actors.manifest_publisher import Attempt
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Resource
@@ -45,6 +46,7 @@ class SqlPublications:
         values["confidentiality_codes"] = json.dumps(
             [(one.code, one.scheme, one.display) for one in attempt.confidentiality_codes]
         )
+        values["documents"] = json.dumps([asdict(one) for one in attempt.documents])
         values["at"] = datetime.now(UTC).isoformat(timespec="seconds")
         with writing(self._engine) as connection:
             known = connection.execute(
@@ -76,4 +78,7 @@ class SqlPublications:
 def _attempt(row: sa.Row[Any]) -> Attempt:
     values = {name: row._mapping[name] for name in _FIELDS}
     codes = tuple(Code(*parts) for parts in json.loads(values["confidentiality_codes"]))
-    return Attempt(**values | {"confidentiality_codes": codes})
+    documents = tuple(
+        SentDocument(**one | {"replaces": tuple(one["replaces"])}) for one in json.loads(values["documents"])
+    )
+    return Attempt(**values | {"confidentiality_codes": codes, "documents": documents})

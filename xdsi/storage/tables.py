@@ -309,11 +309,12 @@ publication = Table(
     Column("series", Exact, nullable=False, server_default=""),
     Column("created", Exact, nullable=False, server_default=""),
     Column("confidentiality_codes", Exact, nullable=False, server_default="[]"),
+    Column("documents", Exact, nullable=False, server_default="[]"),
     Index("ix_publication_study", "study_instance_uid", "number"),
 )
 """Manifests that this hospital sent: `state` is `sending`, `published`, `refused` or `abandoned`; `content` is a digest
 of what the manifest says, so that a study that did not change is not published again. With `series` and `created` a
-manifest whose answer was lost is made again, to the byte. `confidentiality_codes` is JSON."""
+manifest whose answer was lost is made again, to the byte. `confidentiality_codes` and `documents` are JSON."""
 
 # --- traces ----------------------------------------------------------------------------------------------------------
 

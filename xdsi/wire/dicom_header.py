@@ -12,7 +12,7 @@ from typing import BinaryIO
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import is_oid
 from xdsi.domain.imaging import Accession, ImagedPatient, Instance, Series, Study, merge_accessions
-from xdsi.spec import tags
+from xdsi.spec import dicom, mado, tags
 from xdsi.wire.dicom_reader import read
 from xdsi.wire.dicom_text import CharacterSet, DataSet
 
@@ -34,6 +34,12 @@ WANTED = frozenset(
         tags.UNIVERSAL_ENTITY_ID, tags.UNIVERSAL_ENTITY_ID_TYPE,
     }
 )  # fmt: skip
+_CONTENT = frozenset(
+    {
+        tags.CONTENT_SEQUENCE, tags.CONCEPT_NAME_CODE_SEQUENCE, tags.CODE_VALUE, tags.CODING_SCHEME_DESIGNATOR,
+        tags.CODE_MEANING, tags.TEXT_VALUE,
+    }
+)  # fmt: skip
 _HD = re.compile(r".*&([0-2][0-9.]+)&ISO")
 
 
@@ -44,6 +50,9 @@ def read_header(file: BinaryIO) -> Study:
     study it is.
     """
     part10 = read(file, WANTED)
+    if part10.dataset.code(tags.SOP_CLASS_UID) == dicom.KEY_OBJECT_SELECTION:
+        # The content of reports can be large, and only that of key objects is needed.
+        part10.dataset[tags.CONTENT_SEQUENCE] = read(file, _CONTENT).dataset.items_of(tags.CONTENT_SEQUENCE)
     return part_of(part10.dataset, transfer_syntax_uid=part10.transfer_syntax, size=file.seek(0, 2))
 
 
@@ -65,6 +74,7 @@ def instance_of(dataset: DataSet, charset: CharacterSet, *, transfer_syntax_uid:
         instance_number=dataset.number(tags.INSTANCE_NUMBER),
         number_of_frames=max(1, dataset.number(tags.NUMBER_OF_FRAMES) or 1),
         title=code(dataset.item(tags.CONCEPT_NAME_CODE_SEQUENCE), charset),
+        description=_key_object_description(dataset, charset),
         verified=dataset.code(tags.VERIFICATION_FLAG) == "VERIFIED",
         size=size,
     )
@@ -105,6 +115,15 @@ def study_of(dataset: DataSet, charset: CharacterSet) -> Study:
         or charset.text(dataset, tags.INSTITUTIONAL_DEPARTMENT_NAME),
         procedure_codes=tuple(procedure for procedure in procedures if procedure),
     )
+
+
+def _key_object_description(dataset: DataSet, charset: CharacterSet) -> str:
+    """The first Key Object Description (113012, DCM) of a Key Object Selection (TID 2010)."""
+    for content in dataset.items_of(tags.CONTENT_SEQUENCE):
+        concept = code(content.item(tags.CONCEPT_NAME_CODE_SEQUENCE), charset)
+        if concept is not None and (concept.code, concept.scheme) == mado.KEY_OBJECT_DESCRIPTION[:2]:
+            return charset.text(content, tags.TEXT_VALUE)
+    return ""
 
 
 def patient(dataset: DataSet, charset: CharacterSet) -> ImagedPatient:

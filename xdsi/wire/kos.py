@@ -7,16 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from functools import lru_cache
 from io import BytesIO
 
 from pydicom.uid import UID
 
 from xdsi.domain.dicom_time import plain_date, plain_time, zone
 from xdsi.domain.errors import MalformedMessage
-from xdsi.domain.imaging import Accession, Instance, Manifest, Reference, ReferencedSeries, ReferencedStudy, Study
+from xdsi.domain.imaging import (
+    Accession,
+    Description,
+    ImagedPatient,
+    Manifest,
+    Reference,
+    ReferencedSeries,
+    ReferencedStudy,
+    Study,
+)
 from xdsi.spec import dicom, tags
-from xdsi.wire import dicom_header
+from xdsi.wire import dicom_header, mado
+from xdsi.wire.dicom_content import code, contains, reference
 from xdsi.wire.dicom_reader import Limits, read
 from xdsi.wire.dicom_text import CharacterSet, DataSet
 from xdsi.wire.dicom_writer import item, part10, sequence, text
@@ -55,12 +64,13 @@ def encode(
     now: datetime,
     retrieve_ae_title: str = "",
     retrieve_url: str = "",
+    description: Description | None = None,
 ) -> bytes:
-    """A manifest (113030, DCM) of every instance of the study, as a file.
+    """A manifest (113030, DCM) of every instance of the study, as a file; with `description` a MADO manifest.
 
     Patient and study attributes are those of the images; `now` is written in the study's time zone where that is
-    known. Raises ValueError for a study without instances, because such a manifest cannot exist, and for a `now` that
-    is not aware.
+    known. `retrieve_ae_title` may name several, separated by backslashes. Raises ValueError for a study without
+    instances, because such a manifest cannot exist, and for a `now` that is not aware.
     """
     if now.tzinfo is None:
         raise ValueError("the time of a manifest has to be aware of its zone")
@@ -69,7 +79,10 @@ def encode(
     today, hour = local.strftime("%Y%m%d"), local.strftime("%H%M%S")
     order = study.accessions[0] if len(study.accessions) == 1 else None
     patient = study.patient
-    evidence, tree = _references(study, retrieve_location_uid, retrieve_ae_title, retrieve_url)
+    title = dicom.MANIFEST if description is None else mado.title(description)
+    evidence, content = _references(study, retrieve_location_uid, retrieve_ae_title, retrieve_url)
+    if description is not None:
+        content.append(mado.library(study, description))
     elements = (
         text(tags.SPECIFIC_CHARACTER_SET, "CS", "ISO_IR 192"),
         text(tags.INSTANCE_CREATION_DATE, "DA", today),
@@ -88,10 +101,10 @@ def encode(
         text(tags.REFERRING_PHYSICIAN_NAME, "PN", study.referring_physician),
         _known(tags.TIMEZONE_OFFSET_FROM_UTC, "SH", study.timezone_offset if where else ""),
         _known(tags.STUDY_DESCRIPTION, "LO", study.description[:64]),
-        sequence(tags.PROCEDURE_CODE_SEQUENCE, (_code(c.code, c.scheme, c.display) for c in study.procedure_codes))
+        sequence(tags.PROCEDURE_CODE_SEQUENCE, (code(c.code, c.scheme, c.display) for c in study.procedure_codes))
         if study.procedure_codes
         else b"",
-        text(tags.SERIES_DESCRIPTION, "LO", "Manifest"),
+        text(tags.SERIES_DESCRIPTION, "LO", title[2]),
         sequence(tags.REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE),
         text(tags.PATIENT_NAME, "PN", patient.name),
         text(tags.PATIENT_ID, "LO", patient.id),
@@ -99,13 +112,14 @@ def encode(
         _issuer(tags.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, patient.issuer),
         text(tags.PATIENT_BIRTH_DATE, "DA", plain_date(patient.birth_date)),
         text(tags.PATIENT_SEX, "CS", patient.sex if patient.sex in ("F", "M", "O") else ""),
+        b"" if description is None else sequence(tags.OTHER_PATIENT_IDS_SEQUENCE, [_other_id(patient)]),
         text(tags.STUDY_INSTANCE_UID, "UI", study.study_instance_uid),
         text(tags.SERIES_INSTANCE_UID, "UI", series_instance_uid),
         text(tags.STUDY_ID, "SH", study.study_id),
         text(tags.SERIES_NUMBER, "IS", _SERIES_NUMBER),
         text(tags.INSTANCE_NUMBER, "IS", "1"),
         text(tags.VALUE_TYPE, "CS", "CONTAINER"),
-        sequence(tags.CONCEPT_NAME_CODE_SEQUENCE, [_code(*dicom.MANIFEST)]),
+        sequence(tags.CONCEPT_NAME_CODE_SEQUENCE, [code(*title)]),
         text(tags.CONTINUITY_OF_CONTENT, "CS", "SEPARATE"),
         sequence(tags.REFERENCED_REQUEST_SEQUENCE, (_request(study, one) for one in study.accessions))
         if study.accessions
@@ -115,17 +129,17 @@ def encode(
             tags.CONTENT_TEMPLATE_SEQUENCE,
             [item(text(tags.MAPPING_RESOURCE, "CS", "DCMR"), text(tags.TEMPLATE_IDENTIFIER, "CS", "2010"))],
         ),
-        tree,
+        sequence(tags.CONTENT_SEQUENCE, content),
     )
     return part10(dicom.KEY_OBJECT_SELECTION, sop_instance_uid, b"".join(elements))
 
 
-def _references(study: Study, location_uid: str, ae_title: str, url: str) -> tuple[bytes, bytes]:
-    """The evidence sequence and the content sequence: every instance once in each, in the same order."""
+def _references(study: Study, location_uid: str, ae_title: str, url: str) -> tuple[bytes, list[bytes]]:
+    """The evidence sequence and the items of the content: every instance once in each, in the same order."""
     series_items: list[bytes] = []
     content: list[bytes] = []
     for series in study.series:
-        references = [_reference(instance) for instance in series.instances]
+        references = [reference(instance) for instance in series.instances]
         if not references:
             continue
         series_items.append(
@@ -138,8 +152,8 @@ def _references(study: Study, location_uid: str, ae_title: str, url: str) -> tup
             )
         )
         content += (
-            item(sequence(tags.REFERENCED_SOP_SEQUENCE, [reference]), _relation(instance.sop_class_uid))
-            for instance, reference in zip(series.instances, references, strict=True)
+            item(sequence(tags.REFERENCED_SOP_SEQUENCE, [one]), contains(instance.sop_class_uid))
+            for instance, one in zip(series.instances, references, strict=True)
         )
     if not content:
         raise ValueError(f"study {study.study_instance_uid} has no instance to refer to")
@@ -148,28 +162,7 @@ def _references(study: Study, location_uid: str, ae_title: str, url: str) -> tup
         text(tags.STUDY_INSTANCE_UID, "UI", study.study_instance_uid),
     )
     evidence = sequence(tags.CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, [study_item])
-    return evidence, sequence(tags.CONTENT_SEQUENCE, content)
-
-
-def _reference(instance: Instance) -> bytes:
-    return item(_class(instance.sop_class_uid), text(tags.REFERENCED_SOP_INSTANCE_UID, "UI", instance.sop_instance_uid))
-
-
-@lru_cache(maxsize=256)
-def _class(uid: str) -> bytes:
-    return text(tags.REFERENCED_SOP_CLASS_UID, "UI", uid)
-
-
-@lru_cache(maxsize=256)
-def _relation(sop_class_uid: str) -> bytes:
-    return text(tags.RELATIONSHIP_TYPE, "CS", "CONTAINS") + text(tags.VALUE_TYPE, "CS", value_type(sop_class_uid))
-
-
-def value_type(sop_class_uid: str) -> str:
-    """IMAGE, WAVEFORM or COMPOSITE, by the last word of the SOP class's name before ` Storage`."""
-    head, storage, _ = UID(sop_class_uid).name.rpartition(" Storage")
-    word = head.rpartition(" ")[2] if storage else ""
-    return {"Image": "IMAGE", "Waveform": "WAVEFORM"}.get(word, "COMPOSITE")
+    return evidence, content
 
 
 def _request(study: Study, accession: Accession) -> bytes:
@@ -186,11 +179,12 @@ def _request(study: Study, accession: Accession) -> bytes:
     )
 
 
-def _code(value: str, scheme: str, meaning: str) -> bytes:
+def _other_id(patient: ImagedPatient) -> bytes:
     return item(
-        text(tags.CODE_VALUE, "SH", value),
-        text(tags.CODING_SCHEME_DESIGNATOR, "SH", scheme),
-        text(tags.CODE_MEANING, "LO", (meaning or value)[:64]),
+        text(tags.PATIENT_ID, "LO", patient.id),
+        _known(tags.ISSUER_OF_PATIENT_ID, "LO", patient.issuer_name),
+        text(tags.TYPE_OF_PATIENT_ID, "CS", "TEXT"),
+        _issuer(tags.ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, patient.issuer),
     )
 
 
@@ -297,6 +291,6 @@ def _tree(dataset: DataSet) -> Iterator[str]:
     waiting = dataset.items_of(tags.CONTENT_SEQUENCE)[::-1]
     while waiting:
         content = waiting.pop()
-        for reference in content.items_of(tags.REFERENCED_SOP_SEQUENCE):
-            yield reference.uid(tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID of the content tree")
+        for named in content.items_of(tags.REFERENCED_SOP_SEQUENCE):
+            yield named.uid(tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID of the content tree")
         waiting += content.items_of(tags.CONTENT_SEQUENCE)[::-1]
