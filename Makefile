@@ -34,6 +34,7 @@ bench: .venv
 # What takes hours of a processor, and is not part of `make check`.
 long: .venv
 	$(BIN)/python -m tests.differential
+	$(BIN)/python -m tests.faults.storm
 
 serve: .venv
 	$(BIN)/xdsi serve

@@ -227,8 +227,18 @@ def _respond(
     except Unavailable as error:
         log.warning("trace %s: %s", trace.id, error)
         trace.note("unavailable", detail=str(error))
-        problems = (Problem(transaction.unavailable_code, "not available at the moment"),)
-    return _refuse(actor, transaction, asked[0] if asked else None, facts, problems, trace), None
+        problems = _unavailable(transaction)
+    asked_for = asked[0] if asked else None
+    try:
+        return _refuse(actor, transaction, asked_for, facts, problems, trace), None
+    except Unavailable as error:
+        # That nothing can be done now says nothing that would have to be on record before it leaves.
+        log.error("trace %s: a refusal could not be audited: %s", trace.id, error)
+        return transaction.refuse(asked_for, tuple(_marked(one, trace) for one in _unavailable(transaction))), None
+
+
+def _unavailable(transaction: Transaction[Any, Any]) -> tuple[Problem, ...]:
+    return (Problem(transaction.unavailable_code, "not available at the moment"),)
 
 
 def _handle(

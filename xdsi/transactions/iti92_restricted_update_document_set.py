@@ -69,5 +69,4 @@ TRANSACTION = Transaction(
     action=Action.UPDATE,
     writes=True,
     malformed_code="XDSMetadataUpdateError",
-    unavailable_code="XDSMetadataUpdateError",
 )
