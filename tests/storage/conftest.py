@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from tests.seaweedfs import SeaweedFS
 from xdsi.storage.database import open_database, upgrade
 from xdsi.storage.tables import metadata
 
@@ -161,3 +162,15 @@ def another_engine(database_url: str) -> Iterator[Callable[[], Engine]]:
     yield another
     for one in engines:
         one.dispose()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """An S3 service with an empty bucket; its credentials are in the environment, as users of S3 have them."""
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"))
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server
+    server.stop()

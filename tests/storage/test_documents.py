@@ -7,10 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,8 +18,9 @@ from sqlalchemy.engine import Engine
 from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.submission import Document
 from xdsi.storage import blobs, documents
+from xdsi.storage.blobs import FolderBlobs
 from xdsi.storage.database import open_database, writing
-from xdsi.storage.documents import WITHHELD, FileDocumentStore
+from xdsi.storage.documents import SqlDocumentStore
 from xdsi.storage.spool import SpoolFolder
 from xdsi.storage.tables import document as rows
 
@@ -46,21 +45,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(engine: Engine, folder: Path, clock: Clock) -> FileDocumentStore:
-    return FileDocumentStore(engine, folder, clock=clock)
+def store(engine: Engine, folder: Path, clock: Clock) -> SqlDocumentStore:
+    return SqlDocumentStore(engine, FolderBlobs(folder, clock=clock))
 
 
 @pytest.fixture
-def sqlite_store(sqlite_engine: Engine, folder: Path, clock: Clock) -> FileDocumentStore:
+def sqlite_store(sqlite_engine: Engine, folder: Path, clock: Clock) -> SqlDocumentStore:
     """Where the engine does not matter."""
-    return FileDocumentStore(sqlite_engine, folder, clock=clock)
+    return SqlDocumentStore(sqlite_engine, FolderBlobs(folder, clock=clock))
 
 
 def document(data: bytes) -> Document:
     return Document(lambda: iter([data[:10], data[10:]]), len(data), hashlib.sha1(data).hexdigest())
 
 
-def publish(store: FileDocumentStore, unique_id: str, data: bytes) -> str:
+def publish(store: SqlDocumentStore, unique_id: str, data: bytes) -> str:
     sha256 = store.stage(document(data))
     store.publish(unique_id, "text/plain", sha256, len(data), hashlib.sha1(data).hexdigest())
     return sha256
@@ -75,13 +74,13 @@ def files(folder: Path, kind: str) -> list[str]:
     return sorted(path.name for path in (folder / kind).rglob("*") if path.is_file())
 
 
-def read(store: FileDocumentStore, unique_id: str) -> bytes:
+def read(store: SqlDocumentStore, unique_id: str) -> bytes:
     found = store.find(unique_id)
     assert found is not None
     return b"".join(found.document.open())
 
 
-def test_a_published_document_is_what_was_staged(store: FileDocumentStore) -> None:
+def test_a_published_document_is_what_was_staged(store: SqlDocumentStore) -> None:
     sha256 = store.stage(document(b"hello world!"))
     assert sha256 == hashlib.sha256(b"hello world!").hexdigest()
     assert store.find("2.999.1") is None, "not retrievable before it is published"
@@ -94,14 +93,7 @@ def test_a_published_document_is_what_was_staged(store: FileDocumentStore) -> No
     assert b"".join(found.document.open()) == b"".join(found.document.open()) == b"hello world!"
 
 
-@pytest.mark.parametrize("size", [0, 1, WITHHELD - 1, WITHHELD, WITHHELD + 1, 3 * 1024 * 1024 + 7])
-def test_documents_of_every_size_come_back(sqlite_store: FileDocumentStore, size: int) -> None:
-    data = os.urandom(size)
-    publish(sqlite_store, "2.999.1", data)
-    assert read(sqlite_store, "2.999.1") == data
-
-
-def test_the_same_bytes_are_stored_once_under_many_names(store: FileDocumentStore, folder: Path) -> None:
+def test_the_same_bytes_are_stored_once_under_many_names(store: SqlDocumentStore, folder: Path) -> None:
     for number in range(3):
         publish(store, f"2.999.{number}", b"the same")
     publish(store, "2.999.0", b"the same")
@@ -110,40 +102,26 @@ def test_the_same_bytes_are_stored_once_under_many_names(store: FileDocumentStor
     assert [found.unique_id for found in store.all()] == ["2.999.0", "2.999.1", "2.999.2"]
 
 
-def test_other_bytes_under_a_published_name_are_refused(store: FileDocumentStore) -> None:
+def test_other_bytes_under_a_published_name_are_refused(store: SqlDocumentStore) -> None:
     publish(store, "2.999.1", b"first")
     with pytest.raises(ValueError, match="other bytes"):
         publish(store, "2.999.1", b"second")
     assert read(store, "2.999.1") == b"first"
 
 
-def test_bytes_that_were_not_staged_cannot_be_published(sqlite_store: FileDocumentStore) -> None:
-    with pytest.raises(LookupError):
-        sqlite_store.publish("2.999.1", "text/plain", "a" * 64, 5, "")
-    sha256 = sqlite_store.stage(document(b"hello"))
-    with pytest.raises(LookupError):
-        sqlite_store.publish("2.999.1", "text/plain", sha256, 6, "")
-
-
-@pytest.mark.parametrize("sha256", ["../../etc/passwd", "A" * 64, "", "a" * 63])
-def test_only_hashes_name_files(sqlite_store: FileDocumentStore, sha256: str) -> None:
-    with pytest.raises(ValueError, match="SHA-256"):
-        sqlite_store.publish("2.999.1", "text/plain", sha256, 5, "")
-
-
-def test_a_unique_id_is_never_part_of_a_path(sqlite_store: FileDocumentStore, folder: Path) -> None:
+def test_a_unique_id_is_never_part_of_a_path(sqlite_store: SqlDocumentStore, folder: Path) -> None:
     publish(sqlite_store, "../../../etc/passwd\n%2e%2e", b"x")
     assert read(sqlite_store, "../../../etc/passwd\n%2e%2e") == b"x"
     assert files(folder, "blobs") == [hashlib.sha256(b"x").hexdigest()]
 
 
-def test_files_are_private(sqlite_store: FileDocumentStore, folder: Path) -> None:
+def test_files_are_private(sqlite_store: SqlDocumentStore, folder: Path) -> None:
     publish(sqlite_store, "2.999.1", b"x")
     assert blob(folder, b"x").stat().st_mode & 0o777 == 0o600
     assert all(path.stat().st_mode & 0o777 == 0o700 for path in folder.rglob("*") if path.is_dir())
 
 
-def test_a_document_that_changes_while_it_is_staged_is_refused(sqlite_store: FileDocumentStore, folder: Path) -> None:
+def test_a_document_that_changes_while_it_is_staged_is_refused(sqlite_store: SqlDocumentStore, folder: Path) -> None:
     good = document(b"hello")
     for changed in (
         Document(good.open, 6, good.sha1),
@@ -157,7 +135,7 @@ def test_a_document_that_changes_while_it_is_staged_is_refused(sqlite_store: Fil
 # --- the spool
 
 
-def test_a_spooled_file_is_taken_over_not_copied(sqlite_store: FileDocumentStore, folder: Path, tmp_path: Path) -> None:
+def test_a_spooled_file_is_taken_over_not_copied(sqlite_store: SqlDocumentStore, folder: Path, tmp_path: Path) -> None:
     with SpoolFolder(tmp_path / "spool", in_memory=0).open() as spool:
         part = spool.part()
         part.write(b"spooled")
@@ -171,7 +149,7 @@ def test_a_spooled_file_is_taken_over_not_copied(sqlite_store: FileDocumentStore
     assert read(sqlite_store, "2.999.1") == b"spooled"
 
 
-def test_a_small_part_in_memory_is_written(sqlite_store: FileDocumentStore, tmp_path: Path) -> None:
+def test_a_small_part_in_memory_is_written(sqlite_store: SqlDocumentStore, tmp_path: Path) -> None:
     with SpoolFolder(tmp_path / "spool").open() as spool:
         part = spool.part()
         part.write(b"small")
@@ -184,7 +162,7 @@ def test_a_small_part_in_memory_is_written(sqlite_store: FileDocumentStore, tmp_
 
 
 def test_what_was_withdrawn_is_not_found_and_collected_later(
-    store: FileDocumentStore, folder: Path, clock: Clock
+    store: SqlDocumentStore, folder: Path, clock: Clock
 ) -> None:
     publish(store, "2.999.1", b"refused")
     store.withdraw("2.999.1")
@@ -198,7 +176,7 @@ def test_what_was_withdrawn_is_not_found_and_collected_later(
     assert read(store, "2.999.1") == b"accepted"
 
 
-def test_bytes_that_another_name_uses_stay(store: FileDocumentStore, folder: Path, clock: Clock) -> None:
+def test_bytes_that_another_name_uses_stay(store: SqlDocumentStore, folder: Path, clock: Clock) -> None:
     publish(store, "2.999.1", b"shared")
     publish(store, "2.999.2", b"shared")
     store.withdraw("2.999.1")
@@ -209,7 +187,7 @@ def test_bytes_that_another_name_uses_stay(store: FileDocumentStore, folder: Pat
 
 
 def test_collect_takes_what_was_staged_long_ago_and_never_published(
-    sqlite_store: FileDocumentStore, folder: Path, clock: Clock
+    sqlite_store: SqlDocumentStore, folder: Path, clock: Clock
 ) -> None:
     orphan = sqlite_store.stage(document(b"orphan"))
     (folder / "incoming" / "left").write_bytes(b"half")
@@ -225,7 +203,7 @@ def test_collect_takes_what_was_staged_long_ago_and_never_published(
     assert read(sqlite_store, "2.999.2") == b"fresh"
 
 
-def test_staging_again_renews_the_grace(sqlite_store: FileDocumentStore, clock: Clock) -> None:
+def test_staging_again_renews_the_grace(sqlite_store: SqlDocumentStore, clock: Clock) -> None:
     sqlite_store.stage(document(b"twice"))
     clock.now += blobs.GRACE_SECONDS + 1
     sqlite_store.stage(document(b"twice"))
@@ -242,7 +220,7 @@ def rot(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_a_rotten_document_is_not_delivered_and_goes_into_quarantine(store: FileDocumentStore, folder: Path) -> None:
+def test_a_rotten_document_is_not_delivered_and_goes_into_quarantine(store: SqlDocumentStore, folder: Path) -> None:
     publish(store, "2.999.1", b"precious")
     publish(store, "2.999.2", b"precious")
     rot(blob(folder, b"precious"))
@@ -258,43 +236,7 @@ def test_a_rotten_document_is_not_delivered_and_goes_into_quarantine(store: File
             b"".join(again.document.open())
 
 
-def test_the_end_of_a_large_rotten_document_is_withheld(sqlite_store: FileDocumentStore, folder: Path) -> None:
-    data = os.urandom(3 * WITHHELD)
-    publish(sqlite_store, "2.999.1", data)
-    rot(blob(folder, data))
-    found = sqlite_store.find("2.999.1")
-    assert found is not None
-    received = bytearray()
-    with pytest.raises(IntegrityLost):
-        received.extend(b"".join(_collecting(received, found.document.open())))
-    assert bytes(received) == data[: 2 * WITHHELD]
-    assert len(files(folder, "quarantine")) == 1
-
-
-def _collecting(into: bytearray, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        into.extend(chunk)
-        yield b""
-
-
-@pytest.mark.parametrize("change", ["shorter", "longer", "gone"])
-def test_a_file_of_another_length_is_rotten(sqlite_store: FileDocumentStore, folder: Path, change: str) -> None:
-    data = os.urandom(2 * WITHHELD)
-    publish(sqlite_store, "2.999.1", data)
-    path = blob(folder, data)
-    if change == "gone":
-        path.unlink()
-    else:
-        path.write_bytes(data[:-1] if change == "shorter" else data + b"x")
-    found = sqlite_store.find("2.999.1")
-    assert found is not None
-    with pytest.raises(IntegrityLost):
-        for _ in found.document.open():
-            pass
-    assert not found.verify()
-
-
-def test_the_same_bytes_submitted_anew_mend_a_rotten_document(sqlite_store: FileDocumentStore, folder: Path) -> None:
+def test_the_same_bytes_submitted_anew_mend_a_rotten_document(sqlite_store: SqlDocumentStore, folder: Path) -> None:
     publish(sqlite_store, "2.999.1", b"precious")
     rot(blob(folder, b"precious"))
     found = sqlite_store.find("2.999.1")
@@ -308,20 +250,13 @@ def test_the_same_bytes_submitted_anew_mend_a_rotten_document(sqlite_store: File
         assert b"".join(again.document.open()) == b"precious"
 
 
-def test_a_copy_that_rotted_unseen_is_mended_too(sqlite_store: FileDocumentStore, folder: Path) -> None:
-    publish(sqlite_store, "2.999.1", b"precious")
-    rot(blob(folder, b"precious"))
-    publish(sqlite_store, "2.999.2", b"precious")
-    assert read(sqlite_store, "2.999.1") == b"precious"
-
-
 def test_large_documents_are_hashed_first_only_when_their_file_changed(
-    sqlite_store: FileDocumentStore, folder: Path, sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
+    sqlite_store: SqlDocumentStore, folder: Path, sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(documents, "ALWAYS_VERIFIED", 4)
     hashed = []
-    chunks_of = documents.chunks_of
-    monkeypatch.setattr(documents, "chunks_of", lambda path: hashed.append(path) or chunks_of(path))
+    chunks_of = blobs.chunks_of
+    monkeypatch.setattr(blobs, "chunks_of", lambda path, start: hashed.append(path) or chunks_of(path, start))
 
     def verify(unique_id: str, *, always: bool = False) -> bool:
         found = sqlite_store.find(unique_id)
@@ -347,17 +282,17 @@ def test_large_documents_are_hashed_first_only_when_their_file_changed(
 
 
 def test_a_document_that_cannot_be_read_is_not_put_into_quarantine(
-    sqlite_store: FileDocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_store: SqlDocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(sqlite_store, "2.999.1", b"precious")
 
-    def refuse(path: Path) -> Iterator[bytes]:
+    def refuse(path: Path, start: int) -> Iterator[bytes]:
         raise OSError(5, "Input/output error")
 
     found = sqlite_store.find("2.999.1")
     assert found is not None
     with monkeypatch.context() as patch:
-        patch.setattr(documents, "chunks_of", refuse)
+        patch.setattr(blobs, "chunks_of", refuse)
         assert not found.verify()
     assert files(folder, "quarantine") == []
     assert found.verify()
@@ -367,17 +302,17 @@ def test_a_document_that_cannot_be_read_is_not_put_into_quarantine(
 
 
 def test_bytes_and_names_are_flushed_before_they_are_acknowledged(
-    sqlite_store: FileDocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_store: SqlDocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    flush, replace, confirm = blobs.flush, Path.replace, blobs.Blobs.confirm
+    flush, replace, confirm = blobs.flush, Path.replace, blobs.FolderBlobs.confirm
 
     def note(what: str, path: Path) -> None:
         events.append(f"{what} {path.relative_to(folder).parts[0]}")
 
     monkeypatch.setattr(blobs, "flush", lambda path: (note("flush", path), flush(path)))
     monkeypatch.setattr(Path, "replace", lambda self, to: (note("replace", to), replace(self, to))[1])
-    monkeypatch.setattr(blobs.Blobs, "confirm", lambda self, sha: (events.append("confirm"), confirm(self, sha)))
+    monkeypatch.setattr(blobs.FolderBlobs, "confirm", lambda self, sha: (events.append("confirm"), confirm(self, sha)))
     sha256 = sqlite_store.stage(document(b"durable"))
     # The bytes, the mark that finds them after a crash, their name, the name on the disk.
     assert events == ["flush incoming", "flush journal", "replace blobs", "flush blobs"]
@@ -386,13 +321,13 @@ def test_bytes_and_names_are_flushed_before_they_are_acknowledged(
 
 
 def test_a_nearly_full_disk_is_unavailable(sqlite_engine: Engine, folder: Path) -> None:
-    store = FileDocumentStore(sqlite_engine, folder, reserve=1 << 60)
+    store = SqlDocumentStore(sqlite_engine, FolderBlobs(folder, reserve=1 << 60))
     with pytest.raises(Unavailable, match="would be left"):
         store.stage(document(b"x"))
     assert files(folder, "incoming") == []
 
 
-def test_a_disk_that_refuses_is_unavailable(sqlite_store: FileDocumentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_refuses_is_unavailable(sqlite_store: SqlDocumentStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -401,38 +336,15 @@ def test_a_disk_that_refuses_is_unavailable(sqlite_store: FileDocumentStore, mon
         sqlite_store.stage(document(b"x"))
 
 
-def test_many_threads_stage_publish_and_withdraw_the_same_bytes(sqlite_store: FileDocumentStore, clock: Clock) -> None:
-    stop = threading.Event()
-
-    def collect() -> None:
-        while not stop.is_set():
-            sqlite_store.collect()
-
-    def work(number: int) -> None:
-        for turn in range(10):
-            publish(sqlite_store, f"2.999.{number}", b"the same")
-            assert read(sqlite_store, f"2.999.{number}") == b"the same"
-            if turn < 9:
-                sqlite_store.withdraw(f"2.999.{number}")
-
-    with ThreadPoolExecutor(5) as pool:
-        collector = pool.submit(collect)
-        list(pool.map(work, range(4)))
-        stop.set()
-        collector.result()
-    clock.now += blobs.GRACE_SECONDS + 1
-    assert sqlite_store.collect() == []
-    assert [read(sqlite_store, f"2.999.{number}") for number in range(4)] == [b"the same"] * 4
-
-
 WRITER = """
 import sys
 from itertools import count
 from pathlib import Path
 from xdsi.domain.submission import Document
 from xdsi.storage.database import open_database, writing
-from xdsi.storage.documents import FileDocumentStore
-store = FileDocumentStore(open_database(sys.argv[1]), Path(sys.argv[2]))
+from xdsi.storage.blobs import FolderBlobs
+from xdsi.storage.documents import SqlDocumentStore
+store = SqlDocumentStore(open_database(sys.argv[1]), FolderBlobs(Path(sys.argv[2])))
 for number in count():
     data = b"%d " % number * 5000
     sha256 = store.stage(Document(lambda: iter([data]), len(data)))
@@ -444,7 +356,7 @@ for number in count():
 
 
 def test_a_killed_process_loses_nothing_it_acknowledged(
-    sqlite_store: FileDocumentStore, sqlite_engine: Engine, folder: Path, clock: Clock
+    sqlite_store: SqlDocumentStore, sqlite_engine: Engine, folder: Path, clock: Clock
 ) -> None:
     command = [sys.executable, "-c", WRITER, sqlite_engine.url.render_as_string(), str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -461,7 +373,7 @@ def test_a_killed_process_loses_nothing_it_acknowledged(
     published = [int(number) for kind, number in (line for line in lines if len(line) == 2) if kind == "published"]
     assert len(published) >= 9
     engine = open_database(sqlite_engine.url.render_as_string())
-    store = FileDocumentStore(engine, folder, clock=clock)
+    store = SqlDocumentStore(engine, FolderBlobs(folder, clock=clock))
     clock.now = time.time() + blobs.GRACE_SECONDS + 60
     removed = store.collect()
     for number in published:
@@ -477,7 +389,7 @@ def test_a_killed_process_loses_nothing_it_acknowledged(
 
 
 def test_verifying_inside_a_unit_of_work_does_not_wait_for_itself(
-    store: FileDocumentStore, engine: Engine, folder: Path
+    store: SqlDocumentStore, engine: Engine, folder: Path
 ) -> None:
     publish(store, "2.999.1", b"precious")
     publish(store, "2.999.2", b"rotten")

@@ -53,6 +53,7 @@ def all_events() -> list[AuditEvent]:
         alerts.stopped(SITE, NOW),
         alerts.recording_stopped(SITE, NOW, "disk full"),
         alerts.recording_started(SITE, NOW),
+        alerts.document_lost(SITE, NOW, "2.999.7.1", "its hash is another"),
         alerts.configuration_changed(SITE, NOW, "policy", "default deny", subject=SUBJECT),
         alerts.node_refused(SITE, NOW, Peer(address="192.0.2.66"), "no certificate"),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xdsi.actors import document_repository
 from xdsi.app.checking import check
 from xdsi.app.services import Application, Parts
 from xdsi.app.storage import base_url, tls_files, utc_now
@@ -42,7 +43,7 @@ def build(settings: Settings) -> Application:
     endpoints = [
         SoapEndpoint(
             actor,
-            make_spool=parts.make_spool,
+            make_spool=parts.make_document_spool if actor.role is document_repository.ROLE else parts.make_spool,
             peer_of=parts.peer_of,
             limits=soap_limits(settings.limits),
             record=record if folder is not None else None,

@@ -67,7 +67,7 @@ def _unreadable(settings: Settings) -> Iterator[str]:
 
     parts_read = (
         "access", "code_sets", "consent_trust", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
-        "peer_of", "tokens",
+        "peer_of", "store_location", "tokens",
     )  # fmt: skip
     for read in (tls_context, parts.require_consent, images, consumer, *map(named, parts_read)):
         try:

@@ -20,6 +20,7 @@ from xdsi.domain.ports import Decisions, Spool
 from xdsi.exchange import Access, Client
 from xdsi.rules.identity import IdentityDomain
 from xdsi.storage.replays import SqlReplayMemory
+from xdsi.storage.s3_blobs import S3Blobs
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import client_context
@@ -104,6 +105,10 @@ class PolicyParts(StorageParts):
     def make_spool(self) -> Spool:
         """A spool for one request."""
         return self.spools.open()
+
+    def make_document_spool(self) -> Spool:
+        """A spool for one request whose parts become documents of the repository."""
+        return self.spools.open(self.blobs.follow if isinstance(self.blobs, S3Blobs) else None)
 
     @cached_property
     def domain_policy(self) -> DomainPolicy:

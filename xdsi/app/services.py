@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
@@ -18,6 +19,7 @@ from flask import Flask
 from xdsi.actors import identity_manager
 from xdsi.app.actors import ActorParts
 from xdsi.app.storage import utc_now
+from xdsi.domain.audit import AuditEvent
 from xdsi.domain.errors import ConfigurationError, Refused, Unavailable
 from xdsi.domain.subject import Peer
 from xdsi.rules import audit_alerts
@@ -53,7 +55,9 @@ class Parts(ActorParts):
 
     def close(self) -> None:
         """End what was made, in good order."""
-        for name in ("traces", "trail", "spools"):
+        if "alerts" in self.__dict__:
+            self.alerts.shutdown()
+        for name in ("traces", "trail", "spools", "blobs"):
             if name in self.__dict__:
                 getattr(self, name).close()
         if "engine" in self.__dict__:
@@ -140,6 +144,24 @@ class Parts(ActorParts):
         except Unavailable as error:
             log.error("a refused node could not be audited: %s", error)
 
+    def document_lost(self, unique_id: str, reason: str) -> None:
+        """Count and audit a stored document that is not what was acknowledged."""
+        super().document_lost(unique_id, reason)
+        alert = audit_alerts.document_lost(self.site, utc_now(), unique_id, reason)
+        # Whoever noticed may be inside a unit of work, for whose end the record would wait, and he for the record.
+        self.alerts.submit(self._audit, alert)
+
+    @cached_property
+    def alerts(self) -> ThreadPoolExecutor:
+        """Audits beside the exchange that noticed something."""
+        return ThreadPoolExecutor(1, thread_name_prefix="alerts")
+
+    def _audit(self, event: AuditEvent) -> None:
+        try:
+            self.trail.append((event,), trace="")
+        except Unavailable as error:
+            log.error("an alert could not be audited: %s", error)
+
     @cached_property
     def pages(self) -> Flask:
         """The web pages."""
@@ -165,6 +187,15 @@ class Parts(ActorParts):
                 return str(error)
             return ""
 
+        def documents() -> str:
+            try:
+                self.blobs.find("0" * 64)
+            except Unavailable as error:
+                return str(error)
+            return ""
+
+        if "repository" in self.settings.server.actors:
+            return {"database": database, "documents": documents}
         return {"database": database}
 
 

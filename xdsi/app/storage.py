@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xdsi import settings as configuration
+from xdsi.app import document_store
 from xdsi.app.pacs import folder_of, open_pacs
 from xdsi.app.reading import read_file
 from xdsi.domain.errors import ConfigurationError
@@ -18,12 +19,13 @@ from xdsi.domain.subject import Node, Peer
 from xdsi.settings import Settings
 from xdsi.storage.audit_trail import DatabaseAuditTrail
 from xdsi.storage.database import open_database, upgrade
-from xdsi.storage.documents import FileDocumentStore
+from xdsi.storage.documents import SqlDocumentStore
 from xdsi.storage.first_answers import SqlFirstAnswers
 from xdsi.storage.holds import SqlHolds
 from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.publications import SqlPublications
 from xdsi.storage.registry import SqlRegistry
+from xdsi.storage.s3_bucket import S3Location
 from xdsi.storage.spool import SpoolFolder
 from xdsi.storage.traces import SqlTraceLog
 from xdsi.transport.peers import nodes_by_fingerprint, peer_of_request
@@ -145,13 +147,24 @@ class StorageParts:
         return SqlRegistry(self.engine, trail=self.trail, home=self.settings.domain.home_community_id)
 
     @cached_property
-    def documents(self) -> FileDocumentStore:
+    def documents(self) -> SqlDocumentStore:
         """The repository's storage."""
-        store = self.settings.repository.store
-        if store and not store.startswith("file://"):
-            raise ConfigurationError(f"repository.store is {store!r}; valid: file:///path")
-        folder = Path(store.removeprefix("file://")) if store else self.data / "documents"
-        return FileDocumentStore(self.engine, folder)
+        return SqlDocumentStore(self.engine, self.blobs, lost=self.document_lost)
+
+    @cached_property
+    def store_location(self) -> document_store.FolderLocation | S3Location:
+        """Where documents lie."""
+        repository = self.settings.repository
+        return document_store.location(repository.store, repository, self.data)
+
+    @cached_property
+    def blobs(self) -> document_store.Store:
+        """The bytes of documents."""
+        return document_store.opened(self.store_location, self.engine)
+
+    def document_lost(self, unique_id: str, reason: str) -> None:
+        """A stored document is not what was acknowledged."""
+        self.metrics.count("xdsi_documents_lost_total")
 
     @cached_property
     def holds(self) -> SqlHolds:

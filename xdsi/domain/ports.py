@@ -140,6 +140,46 @@ class Registry(Protocol):
         """A unit of work; leaving it normally commits durably, an exception rolls back."""
 
 
+class Blob(Protocol):
+    """Bytes in a store, as they are now."""
+
+    @property
+    def state(self) -> str:
+        """What changes when anybody touches them (size, times, inode or version), as text."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes `open` gives when they are whole."""
+
+    def open(self, start: int = 0) -> Iterator[bytes]:
+        """Them from an offset on, in chunks; Unavailable when they cannot be read now, IntegrityLost when rotten."""
+
+    def set_aside(self) -> bool:
+        """Keep them where nobody is served from; False where they are no longer what they were."""
+
+
+class BlobStore(Protocol):
+    """Bytes found by the SHA-256 of what was put: durable once put, in doubt until somebody confirms them.
+
+    Every call raises Unavailable when the store cannot be reached.
+    """
+
+    def put(self, document: Document) -> str:
+        """Make bytes durable under their SHA-256 and return it; a fresh copy takes the place of one that is there."""
+
+    def find(self, sha256: str) -> Blob | None:
+        """The bytes with this hash, or None."""
+
+    def confirm(self, sha256: str) -> None:
+        """Somebody's now: no longer in doubt."""
+
+    def doubt(self, sha256: str) -> None:
+        """Perhaps nobody's any more; durable on return."""
+
+    def collect(self, is_used: Callable[[str], bool], *, grace: float) -> Sequence[str]:
+        """Remove what has been in doubt for `grace` seconds and is not used; returns the hashes removed."""
+
+
 class DocumentStore(Protocol):
     """Where a repository keeps bytes (content-addressed, durable)."""
 

@@ -98,6 +98,19 @@ def configuration_changed(
     )
 
 
+def document_lost(site: AuditSite, time: datetime, unique_id: str, reason: str) -> AuditEvent:
+    """A document of the repository is no longer what was acknowledged."""
+    document = ParticipantObject(
+        id=unique_id,
+        id_type=parts.code(table.REPORT_NUMBER),
+        type_code="2",
+        role="3",
+        details=(ObjectDetail.of(table.ALERT_DESCRIPTION, reason),),
+    )
+    own = parts.process(site, parts.code(table.APPLICATION), requestor=True)
+    return system_event(table.DOCUMENT_LOST, site, time, participants=[own], objects=[document], description=reason)
+
+
 def node_refused(site: AuditSite, time: datetime, peer: Peer, reason: str, *, endpoint: str = "") -> AuditEvent:
     """A peer failed to authenticate (ITI TF-2 3.19.6.3), such as in the TLS handshake."""
     caller = ActiveParticipant(

@@ -88,7 +88,14 @@ class Repository:
     """The Document Repository."""
 
     unique_id: str = _key("repositoryUniqueId, an OID", "2.999.1.2", check="oid")
-    store: str = _key("where documents lie: file:///path; empty: in data_dir", "")
+    store: str = _key("where documents lie: file:///path or s3://bucket/prefix; empty: in data_dir", "")
+    s3_endpoint: str = _key("URL of the S3 service; empty: that of AWS for the region", "", check="url")
+    s3_region: str = _key("region of the bucket; empty: as the environment says", "")
+    s3_encryption: str = _key(
+        "server-side encryption asked of S3; empty: as the bucket has it", "", choices=("", "AES256", "aws:kms")
+    )
+    s3_kms_key: str = _key("key of aws:kms; empty: the account's default", "")
+    s3_timeout_seconds: float = _key("how long an answer of S3 is waited for", 20.0, check="seconds")
     registry_url: str = _key("ITI-42 endpoint; empty: the registry of this process", "", check="url")
     retention_days: int = _key("documents younger than this are not removed (ITI-86); 0: no such rule", 0, check="days")
     check_manifests: bool = _key("refuse a KOS whose patient is not the entry's sourcePatientId", True)

@@ -44,6 +44,8 @@ OBJECT_SECURITY = Term("110135", DCM, "Object Security Attributes Changed")
 SECURITY_CONFIGURATION = Term("110129", DCM, "Security Configuration")
 RECORDING_STOPPED = Term("110133", DCM, "Audit Recording Stopped")
 RECORDING_STARTED = Term("110134", DCM, "Audit Recording Started")
+# DICOM has no code for it.
+DOCUMENT_INTEGRITY = Term("document-integrity", "urn:xdsi:audit", "Document Integrity Lost")
 AUTHENTICATION_DECISION = Term("110143", DCM, "Authentication Decision")
 AUTHORIZATION_DECISION = Term("110144", DCM, "Authorization Decision")
 
@@ -239,6 +241,7 @@ BREAK_GLASS = SystemEvent(SECURITY_ALERT, EMERGENCY_OVERRIDE, "E", 0)
 HOLD_CHANGED = SystemEvent(SECURITY_ALERT, OBJECT_SECURITY, "E", 0)
 CONFIGURATION_CHANGED = SystemEvent(SECURITY_ALERT, SECURITY_CONFIGURATION, "E", 0)
 AUDIT_STOPPED = SystemEvent(SECURITY_ALERT, RECORDING_STOPPED, "E", 8)
+DOCUMENT_LOST = SystemEvent(SECURITY_ALERT, DOCUMENT_INTEGRITY, "E", 8)
 AUDIT_STARTED = SystemEvent(SECURITY_ALERT, RECORDING_STARTED, "E", 0)
 
 # ITI TF-2 3.53.5, 3.62.5: ParticipantObjectIDTypeCode by kind of object; an Association has its own type URN

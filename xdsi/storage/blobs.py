@@ -1,4 +1,6 @@
-"""Files named by the SHA-256 of their bytes, durable once put: the floor the document store stands on.
+"""Files named by the SHA-256 of their bytes, durable once put: the store of documents on a file system.
+
+Implements the ports BlobStore and Blob.
 
 incoming/    being written
 blobs/       ab/cd/abcd...
@@ -12,15 +14,16 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
 from typing import Final
 
 from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.submission import Document
-from xdsi.storage.files import create, disk, flush, locked, make_folder, write_all
+from xdsi.storage.files import chunks_of, create, disk, flush, locked, make_folder, write_all
 from xdsi.storage.spool import SpooledDocument
 
 GRACE_SECONDS: Final = 3600.0
@@ -28,7 +31,26 @@ GRACE_SECONDS: Final = 3600.0
 _WHAT: Final = "document store"
 
 
-class Blobs:
+@dataclass(frozen=True, slots=True)
+class FileBlob:
+    """One file as it was found."""
+
+    store: FolderBlobs
+    path: Path
+    size: int
+    state: str
+
+    def open(self, start: int = 0) -> Iterator[bytes]:
+        """Its bytes from an offset on."""
+        with disk(_WHAT):
+            yield from chunks_of(self.path, start)
+
+    def set_aside(self) -> bool:
+        """Move it to the quarantine; not the fresh copy that somebody may have put there meanwhile."""
+        return self.store.set_aside(self)
+
+
+class FolderBlobs:
     """The files under a folder; `reserve` bytes of its disk are left free."""
 
     def __init__(
@@ -103,23 +125,33 @@ class Blobs:
                     leftover.unlink(missing_ok=True)
         return removed
 
-    def state(self, sha256: str) -> str:
-        """Size, times and inode of the file as text, which change when anybody touches it; empty without a file."""
+    def find(self, sha256: str) -> FileBlob | None:
+        """The file with this hash, or None."""
+        path = self.path(sha256)
         with disk(_WHAT):
             try:
-                found = self.path(sha256).stat()
+                found = path.stat()
             except FileNotFoundError:
-                return ""
-        return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
+                return None
+        state = f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
+        return FileBlob(self, path, found.st_size, state)
 
-    def set_aside(self, sha256: str) -> None:
-        """Move the file to the quarantine, where nobody serves it from."""
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def set_aside(self, blob: FileBlob) -> bool:
+        """Move a file to the quarantine, where nobody serves it from, unless it is no longer the one that was found."""
+        sha256 = blob.path.name
+        now = self.find(sha256)
+        if now is None or now.state != blob.state:
+            return False
         with disk(_WHAT):
             try:
-                self.path(sha256).rename(self._quarantine / f"{sha256}.{int(self._clock())}")
+                blob.path.rename(self._quarantine / f"{sha256}.{int(self._clock())}")
             except FileNotFoundError:
-                return
+                return False
             flush(self._quarantine)
+        return True
 
     def _place(self, file: Path, sha256: str) -> Path:
         path = self.path(sha256)

@@ -1,4 +1,4 @@
-"""The repository's documents on a file system: durable before they are acknowledged, verified when they leave.
+"""The repository's documents: durable before they are acknowledged, verified when they leave.
 
 Implements the ports DocumentStore and StoredDocument. ITI TF-2 3.41.4.1.3 (retrievable before registered), 3.43.4.2
 (the bytes that were submitted).
@@ -11,16 +11,15 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy.engine import Engine
 
 from xdsi.domain.errors import IntegrityLost, Unavailable
+from xdsi.domain.ports import Blob, BlobStore
 from xdsi.domain.submission import Document
-from xdsi.storage.blobs import GRACE_SECONDS, Blobs
+from xdsi.storage.blobs import GRACE_SECONDS
 from xdsi.storage.document_index import DocumentIndex, Indexed
-from xdsi.storage.files import CHUNK, chunks_of
 from xdsi.storage.unit_of_work import NestedUnitOfWork
 
 log = logging.getLogger("xdsi.documents")
@@ -31,20 +30,24 @@ ALWAYS_VERIFIED: Final = 8 * 1024 * 1024
 """Documents up to this size are hashed as a whole before each delivery begins."""
 
 
-class FileDocumentStore:
-    """Documents under a folder, with their index in a database; `reserve` bytes of the disk are left free."""
+Loss = Callable[[str, str], None]
+"""is told the uniqueId of a document that is not what was stored, and what is wrong with it"""
+
+
+def _nobody(unique_id: str, reason: str) -> None:
+    """Nobody is told."""
+
+
+class SqlDocumentStore:
+    """Documents in a store of bytes, with their index in a database; `lost` is told of each that is rotten."""
 
     def __init__(
-        self,
-        engine: Engine,
-        folder: Path,
-        *,
-        reserve: int = 64 * 1024 * 1024,
-        clock: Callable[[], float] = time.time,
+        self, engine: Engine, blobs: BlobStore, *, lost: Loss = _nobody, clock: Callable[[], float] = time.time
     ) -> None:
         self._clock = clock
         self._index = DocumentIndex(engine)
-        self._blobs = Blobs(folder, reserve=reserve, clock=clock)
+        self._blobs = blobs
+        self._lost = lost
 
     def stage(self, document: Document) -> str:
         """Make bytes durable under their SHA-256 and return it; not yet retrievable by a uniqueId."""
@@ -56,12 +59,12 @@ class FileDocumentStore:
         Raises ValueError when other bytes are already published under the uniqueId, LookupError for bytes that were
         not staged.
         """
-        state = self._blobs.state(sha256)
-        if not state.startswith(f"{size}:"):
+        blob = self._blobs.find(sha256)
+        if blob is None or blob.size != size:
             raise LookupError(f"no {size} bytes with the SHA-256 {sha256} were staged")
         now = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
         self._index.add(
-            Indexed(unique_id, sha256, sha1, size, mime_type, verified=state, quarantined=False, stored=now)
+            Indexed(unique_id, sha256, sha1, size, mime_type, verified=blob.state, quarantined=False, stored=now)
         )
         self._blobs.confirm(sha256)
 
@@ -87,31 +90,35 @@ class FileDocumentStore:
                 self._blobs.doubt(entry.sha256)
         self._index.erase(unique_ids, also)
 
-    def find(self, unique_id: str) -> StoredFile | None:
+    def find(self, unique_id: str) -> IndexedDocument | None:
         """The published document, or None."""
         entry = self._index.find(unique_id)
-        return StoredFile(entry, self._blobs, self._index) if entry is not None else None
+        return self._stored(entry) if entry is not None else None
 
-    def all(self) -> Iterator[StoredFile]:
+    def all(self) -> Iterator[IndexedDocument]:
         """Every published document, in the order of uniqueIds."""
         for entry in self._index.all():
-            yield StoredFile(entry, self._blobs, self._index)
+            yield self._stored(entry)
 
-    def collect(self, *, grace: float = GRACE_SECONDS) -> list[str]:
+    def collect(self, *, grace: float = GRACE_SECONDS) -> Sequence[str]:
         """Remove what was staged more than `grace` seconds ago and never published; returns the hashes removed.
 
         Meant for the start of a process: what a killed one left behind goes then.
         """
         return self._blobs.collect(self._index.uses, grace=grace)
 
+    def _stored(self, entry: Indexed) -> IndexedDocument:
+        return IndexedDocument(entry, self._blobs, self._index, self._lost)
 
-class StoredFile:
+
+class IndexedDocument:
     """A document in the store."""
 
-    def __init__(self, entry: Indexed, blobs: Blobs, index: DocumentIndex) -> None:
+    def __init__(self, entry: Indexed, blobs: BlobStore, index: DocumentIndex, lost: Loss) -> None:
         self._entry = entry
         self._blobs = blobs
         self._index = index
+        self._lost = lost
 
     @property
     def unique_id(self) -> str:
@@ -139,60 +146,75 @@ class StoredFile:
         What is rotten goes into quarantine.
         """
         entry = self._entry
-        state = self._blobs.state(entry.sha256)
-        if entry.quarantined or not state:
+        blob = self._blobs.find(entry.sha256)
+        if entry.quarantined or blob is None:
             return False
-        if not always and entry.size > ALWAYS_VERIFIED and state == entry.verified:
+        if not always and entry.size > ALWAYS_VERIFIED and blob.state == entry.verified:
             return True
         found = hashlib.sha256()
         try:
-            for chunk in chunks_of(self._blobs.path(entry.sha256)):
+            for chunk in blob.open():
                 found.update(chunk)
-        except OSError as error:
+        except Unavailable as error:
             # What cannot be read is not rotten: the disk may come back.
             log.error("document %s cannot be read: %s", entry.unique_id, error)
             return False
-        if found.hexdigest() != entry.sha256:
-            self._condemn(state)
+        except IntegrityLost as error:
+            self._condemn(blob, str(error))
             return False
-        if state != entry.verified:
-            self._note(state)
+        if found.hexdigest() != entry.sha256:
+            self._condemn(blob, "its hash is not the one it was stored with")
+            return False
+        if blob.state != entry.verified:
+            self._note(blob.state)
         return True
 
     def _stream(self) -> Iterator[bytes]:
         entry = self._entry
-        state = self._blobs.state(entry.sha256)
+        blob = self._blobs.find(entry.sha256)
+        if blob is None:
+            raise self._missing()
         found = hashlib.sha256()
+        left = max(0, entry.size - WITHHELD)
+        end = bytearray()
         try:
-            with self._blobs.path(entry.sha256).open("rb", buffering=0) as file:
-                left = max(0, entry.size - WITHHELD)
-                while left and (chunk := file.read(min(left, CHUNK))):
-                    left -= len(chunk)
-                    found.update(chunk)
-                    yield chunk
-                end = bytearray()
-                # A little more than is due, so that a file that grew does not pass.
-                while len(end) <= WITHHELD and (chunk := file.read(WITHHELD + 1 - len(end))):
-                    end += chunk
-        except OSError as error:
+            for chunk in blob.open():
+                if left:
+                    part = chunk[:left] if len(chunk) > left else chunk
+                    left -= len(part)
+                    found.update(part)
+                    yield part
+                    if len(part) == len(chunk):
+                        continue
+                    chunk = chunk[len(part) :]
+                end += chunk
+                # A file that grew is found by the first bytes too many.
+                if len(end) > WITHHELD:
+                    break
+        except Unavailable as error:
             raise IntegrityLost(f"document {entry.unique_id} cannot be read: {error}") from error
+        except IntegrityLost as error:
+            self._condemn(blob, str(error))
+            raise
         found.update(end)
         if found.hexdigest() != entry.sha256:
-            self._condemn(state)
+            self._condemn(blob, "its hash is not the one it was stored with")
             raise IntegrityLost(f"document {entry.unique_id} no longer has the hash it was stored with")
         if end:
             yield bytes(end)
 
-    def _condemn(self, state: str) -> None:
+    def _missing(self) -> IntegrityLost:
+        return IntegrityLost(f"the bytes of document {self.unique_id} are not in the store")
+
+    def _condemn(self, blob: Blob, reason: str) -> None:
         log.error("document %s failed its integrity check: SHA-256 is not %s", self.unique_id, self._entry.sha256)
         try:
-            # Not the fresh copy that somebody may have put there meanwhile.
-            if self._blobs.state(self._entry.sha256) == state:
-                self._blobs.set_aside(self._entry.sha256)
+            if blob.set_aside():
                 self._index.set_quarantined(self._entry.sha256)
         except (Unavailable, NestedUnitOfWork) as error:
             # Without its file it is not served either.
             log.error("document %s could not be put into quarantine: %s", self.unique_id, error)
+        self._lost(self.unique_id, reason)
 
     def _note(self, state: str) -> None:
         try:

@@ -35,9 +35,11 @@ def write_all(file: BinaryIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def chunks_of(path: Path) -> Iterator[bytes]:
-    """The bytes of a file."""
+def chunks_of(path: Path, start: int = 0) -> Iterator[bytes]:
+    """The bytes of a file from an offset on."""
     with path.open("rb", buffering=0) as file:
+        if start:
+            file.seek(start)
         while chunk := file.read(CHUNK):
             yield chunk
 

@@ -11,17 +11,30 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.submission import Document
 from xdsi.storage.files import chunks_of, create, disk, locked, write_all
 
 IN_MEMORY: Final = 64 * 1024
+
+
+class Follower(Protocol):
+    """Takes the bytes of a part from its file while they arrive."""
+
+    def grew(self, size: int) -> None:
+        """The file has so many bytes."""
+
+    def abort(self) -> None:
+        """The file goes; what nobody asked for is forgotten."""
+
+
+Follow = Callable[[Path], Follower]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +47,18 @@ class SpooledDocument(Document):
 class Part:
     """One incoming part; implements the port SpoolPart."""
 
-    def __init__(self, folder: Path, *, limit: int | None, in_memory: int) -> None:
+    def __init__(self, folder: Path, *, limit: int | None, in_memory: int, follow: Follow | None = None) -> None:
         self._folder = folder
         self._limit = limit
         self._in_memory = in_memory
+        self._follow = follow
         self._pieces: list[bytes] = []
         self._file: BinaryIO | None = None
         self._sha1 = hashlib.sha1(usedforsecurity=False)
         self._sha256 = hashlib.sha256()
         self._own = False
+        self.follower: Follower | None = None
+        """who takes the bytes from the file while they arrive"""
         self.path: Path | None = None
         """the file with the bytes, None while they are in memory"""
         self.size = 0
@@ -64,7 +80,11 @@ class Part:
                 self._own = True
                 write_all(self._file, b"".join(self._pieces))
                 self._pieces.clear()
+                if self._follow is not None:
+                    self.follower = self._follow(self.path)
             write_all(self._file, data)
+        if self.follower is not None:
+            self.follower.grew(self.size)
 
     def finish(self) -> Document:
         """No more bytes: where they lie, with size and hashes."""
@@ -84,6 +104,8 @@ class Part:
     def close(self) -> None:
         """Remove the bytes unless somebody took them over."""
         self._pieces.clear()
+        if self.follower is not None:
+            self.follower.abort()
         if self._file is not None:
             self._file.close()
         if self._own and self.path is not None:
@@ -99,15 +121,16 @@ class Part:
 class RequestSpool:
     """The parts of one request; implements the port Spool."""
 
-    def __init__(self, folder: Path, *, limit: int | None, in_memory: int) -> None:
+    def __init__(self, folder: Path, *, limit: int | None, in_memory: int, follow: Follow | None = None) -> None:
         self._folder = folder
         self._limit = limit
         self._in_memory = in_memory
+        self._follow = follow
         self._parts: list[Part] = []
 
     def part(self) -> Part:
         """Begin a part."""
-        part = Part(self._folder, limit=self._limit, in_memory=self._in_memory)
+        part = Part(self._folder, limit=self._limit, in_memory=self._in_memory, follow=self._follow)
         self._parts.append(part)
         return part
 
@@ -140,9 +163,9 @@ class SpoolFolder:
             self._folder = folder / name
             self._folder.mkdir(mode=0o700)
 
-    def open(self) -> RequestSpool:
-        """A spool for one request."""
-        return RequestSpool(self._folder, limit=self._limit, in_memory=self._in_memory)
+    def open(self, follow: Follow | None = None) -> RequestSpool:
+        """A spool for one request; `follow` is told of each part that becomes a file."""
+        return RequestSpool(self._folder, limit=self._limit, in_memory=self._in_memory, follow=follow)
 
     def close(self) -> None:
         """Remove the folder of this process."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -287,6 +288,18 @@ hold = Table(
     _text("until"),
 )
 """Legal holds: `kind` is `document` (target is a uniqueId) or `patient` (a CX, with its key); times ISO 8601, UTC."""
+
+copy_in_doubt = Table(
+    "copy_in_doubt",
+    metadata,
+    Column("copy", String(64), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("since", Double, nullable=False),
+    Column("superseded", Boolean, nullable=False),
+    Index("ix_copy_in_doubt_since", "since"),
+)
+"""Copies of documents in a store without a journal of its own that are not confirmed, or that fresh ones superseded;
+`sha256` is empty while a copy arrives, `since` in seconds of the Unix epoch."""
 
 # --- hospital --------------------------------------------------------------------------------------------------------
 
