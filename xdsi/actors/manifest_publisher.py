@@ -20,11 +20,13 @@ from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
 from xdsi.domain.identifiers import PatientId, new_oid
 from xdsi.domain.imaging import Study
 from xdsi.domain.imaging_profile import KOS, ImagingProfile
+from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Outcome, Problem, Status
 from xdsi.domain.ports import Clock
 from xdsi.domain.submission import Document, Provision
 from xdsi.exchange import Channel, Client, call
 from xdsi.rules import manifest as manifest_rules
+from xdsi.rules import manifest_metadata as metadata
 from xdsi.transactions import iti41_provide_and_register_document_set as iti41
 from xdsi.wire.message import Packaging
 
@@ -93,6 +95,7 @@ class Result(StrEnum):
     """What came of publishing a study."""
 
     PUBLISHED = "published"
+    ANNOUNCED = "announced"
     REPLACED = "replaced"
     UNCHANGED = "unchanged"
     REFUSED = "refused"
@@ -132,14 +135,42 @@ class ManifestPublisher:
     retrieve_url: str
     clock: Clock
 
-    def publish(self, study: Study, *, confidentiality_codes: tuple[Code, ...] = (), again: bool = False) -> Published:
+    def check(self, study: Study) -> tuple[Problem, ...]:
+        """What keeps a manifest of the study from being made."""
+        authority = self.profile.patient_id_authority
+        return (*manifest_rules.check_study(study, patient_id_authority=authority), *self._unmapped(study))
+
+    def make(self, study: Study) -> Made:
+        """A manifest of the study as it now is, of the first kind, published nowhere."""
+        plan = documents.planned(self.profile.manifests, ())
+        return self._made(study, (), _Ids(documents=plan, created=self.clock()))[0]
+
+    def entry_of(self, study: Study) -> DocumentEntry:
+        """What the entry of such a manifest would say, whichever it is."""
+        return self._made(study, (), self._no_ids())[0].entry
+
+    def made_before(self, study: Study) -> bytes:
+        """The newest published manifest of an unchanged study, to the byte."""
+        attempt = self.publications.newest(study.study_instance_uid)
+        if attempt is None:
+            raise LookupError(f"no manifest of {study.study_instance_uid} was published")
+        return self._made(study, attempt.confidentiality_codes, _ids_of(attempt))[0].content
+
+    def publish(
+        self,
+        study: Study,
+        *,
+        confidentiality_codes: tuple[Code, ...] = (),
+        again: bool = False,
+        snapshot_of: str = "",
+    ) -> Published:
         """Publish a study unless its newest manifest says the same already; `again` publishes in any case.
 
-        Without `confidentiality_codes` those of its newest manifest stay, at first those of the profile.
+        Without `confidentiality_codes` those of its newest manifest stay, at first those of the profile. `snapshot_of`
+        is the entryUUID of the On-Demand entry that it is a snapshot of.
         """
         uid = study.study_instance_uid
-        authority = self.profile.patient_id_authority
-        problems = (*manifest_rules.check_study(study, patient_id_authority=authority), *self._unmapped(study))
+        problems = self.check(study)
         if not Outcome.of(problems).accepted:
             return Published(result=Result.REFUSED, study_instance_uid=uid, problems=problems)
         former = self.publications.newest(uid)
@@ -149,7 +180,7 @@ class ManifestPublisher:
         content = _digest(self._made(study, codes, self._no_ids()))
         if pending is not None:
             if pending.content == content and pending.created:
-                return self._send(study, pending, retry=True)
+                return self._send(study, pending, retry=True, snapshot_of=snapshot_of)
             self.publications.keep(replace(pending, state="abandoned"))
         elif former is not None and former.content == content and not again:
             return Published(
@@ -158,7 +189,7 @@ class ManifestPublisher:
                 unique_id=former.unique_id,
                 entry_uuid=former.entry_uuid,
             )
-        return self._send(study, self._attempt(study, content, codes, replaced=former))
+        return self._send(study, self._attempt(study, content, codes, replaced=former), snapshot_of=snapshot_of)
 
     def _unmapped(self, study: Study) -> Iterator[Problem]:
         local = study.patient.identifier(self.profile.patient_id_authority)
@@ -220,13 +251,8 @@ class ManifestPublisher:
             documents=ids.documents,
         )
 
-    def _send(self, study: Study, attempt: Attempt, *, retry: bool = False) -> Published:
-        ids = _Ids(
-            documents=attempt.current,
-            series=attempt.series,
-            submission_set=attempt.submission_set,
-            created=datetime.fromisoformat(attempt.created),
-        )
+    def _send(self, study: Study, attempt: Attempt, *, retry: bool = False, snapshot_of: str = "") -> Published:
+        ids = _ids_of(attempt)
         sent = self._made(study, attempt.confidentiality_codes, ids)
         submission = documents.submission(
             ids.documents,
@@ -235,6 +261,8 @@ class ManifestPublisher:
             unique_id=ids.submission_set,
             now=ids.created,
         )
+        if snapshot_of:
+            submission = metadata.snapshot(submission, snapshot_of)
         # Kept before it is sent: whatever happens to this process, the study is known to be on its way.
         self.publications.keep(attempt)
         published = Published(
@@ -263,7 +291,7 @@ class ManifestPublisher:
             return replace(published, result=Result.REFUSED, problems=(Problem("Fault", str(error)),))
         called.close()
         outcome = called.answer
-        if retry and _registered(outcome, attempt):
+        if retry and registered_before(outcome, attempt):
             outcome = Outcome.of(problem for problem in outcome.problems if problem not in outcome.errors)
         published = replace(published, trace=called.reply.trace, problems=outcome.problems)
         if outcome.status is Status.SUCCESS:
@@ -274,7 +302,16 @@ class ManifestPublisher:
         return replace(published, result=Result.REFUSED)
 
 
-def _registered(outcome: Outcome, attempt: Attempt) -> bool:
+def _ids_of(attempt: Attempt) -> _Ids:
+    return _Ids(
+        documents=attempt.current,
+        series=attempt.series,
+        submission_set=attempt.submission_set,
+        created=datetime.fromisoformat(attempt.created),
+    )
+
+
+def registered_before(outcome: Outcome, attempt: Attempt) -> bool:
     """Whether a registry says that it has the submission already.
 
     All of it then, for it is registered as a whole: other errors follow from that, such as that what it replaces is

@@ -10,11 +10,12 @@ from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
 from xdsi.domain.outcome import Outcome
 from xdsi.domain.ports import Spool
 from xdsi.domain.subject import Caller, Node, Peer
-from xdsi.domain.submission import Submission
+from xdsi.domain.submission import Document, Submission
 from xdsi.exchange import Actor, Channel, Client, Reply, Trace, Transaction, admit, call, run
 from xdsi.transactions import iti42_register_document_set as iti42
 from xdsi.wire import soap
 from xdsi.wire.message import Message, Packaging, Payload
+from xdsi.wire.mtom import Attachment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +62,28 @@ class InProcess:
         )
         trace = Trace()
         caller = admit(self.actor, row, request, Peer(address="127.0.0.1", node=self.node), trace)
-        message = Message(request.body)
-        answer = run(self.actor, row, message, caller, packaging=Packaging.SIMPLE, trace=trace)
-        reply = soap.read_reply(b"".join(soap.write_envelope(row.reply, answer.body)), limit=_LIMIT, huge=True)
+        spool = self.make_spool()
+        try:
+            message = Message(request.body, {one.content_id: _taken(one, spool) for one in payload.attachments})
+            answer = self._run(row, message, caller, packaging, trace)
+        finally:
+            spool.close()
+        reply = soap.read_reply(b"".join(soap.write_envelope(row.reply, answer)), limit=_LIMIT, huge=True)
         return Reply(Message(reply.body), self.make_spool(), trace.id)
+
+    def _run(
+        self, row: Transaction[Any, Any], message: Message, caller: Caller, packaging: Packaging, trace: Trace
+    ) -> bytes:
+        answer = run(self.actor, row, message, caller, packaging=packaging, trace=trace)
+        return b"".join(answer.body)
+
+
+def _taken(attachment: Attachment, spool: Spool) -> Document:
+    """An attachment as it would have arrived."""
+    part = spool.part()
+    for chunk in attachment.open():
+        part.write(chunk)
+    return part.finish()
 
 
 _LIMIT = 256 * 1024 * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ from xdsi.actors.authorization_verifier import PermitAll
 from xdsi.actors.consent_source import ConsentSource
 from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
 from xdsi.actors.manifest_publisher import ManifestPublisher
+from xdsi.actors.on_demand_manifests import OnDemandManifests
 from xdsi.actors.registry_client import InProcess, RegistersBy42
 from xdsi.app.policy import PolicyParts
 from xdsi.app.storage import read_file, utc_now
@@ -31,7 +33,7 @@ from xdsi.domain.imaging_profile import ImagingProfile
 from xdsi.domain.ports import Decisions
 from xdsi.domain.registration import RegisterPorts
 from xdsi.domain.subject import Node
-from xdsi.exchange import Actor, Role, no_unit_of_work
+from xdsi.exchange import Actor, Channel, Reply, Role, Transaction, no_unit_of_work
 from xdsi.rules.image_access import ImagingPorts, WadoPorts
 from xdsi.rules.stored_query_answer import QueryPorts
 from xdsi.storage.pictures import SubprocessPictures
@@ -46,6 +48,7 @@ from xdsi.transport.rest import RestService
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import TlsFiles, client_context
 from xdsi.wire import wado_rs
+from xdsi.wire.message import Packaging, Payload
 
 
 class ActorParts(PolicyParts):
@@ -104,15 +107,7 @@ class ActorParts(PolicyParts):
     def repository_actor(self) -> Actor:
         """The Document Repository."""
         repository = self.settings.repository
-        if repository.registry_url:
-            registers = RegistersBy42(client=self.client, channel=self.channel(repository.registry_url))
-        elif "registry" in self.settings.server.actors:
-            own = Node(name=self.site.source_id, permits=frozenset({"ITI-42"}))
-            url = self.site.endpoint(document_registry.ROLE.path)
-            channel = InProcess(actor=self.registry_actor, node=own, make_spool=self.make_spool, url=url)
-            registers = RegistersBy42(client=self.client, channel=channel)
-        else:
-            raise ConfigurationError("a repository without a registry beside it needs repository.registry_url")
+        registers = RegistersBy42(client=self.client, channel=self.registry_channel("ITI-42"))
         ports = {
             "ITI-41": ProvidePorts(
                 repository_unique_id=repository.unique_id,
@@ -124,6 +119,7 @@ class ActorParts(PolicyParts):
                 repository_unique_id=repository.unique_id,
                 documents=self.documents,
                 max_documents=self.settings.limits.documents,
+                on_demand=self.on_demand if self.announces_on_demand else None,
             ),
             "ITI-86": RemovePorts(
                 repository_unique_id=repository.unique_id,
@@ -135,6 +131,39 @@ class ActorParts(PolicyParts):
             ),
         }
         return self.actor(document_repository.ROLE, ports, decisions=self.decisions(repository.decision_url))
+
+    def registry_channel(self, number: str) -> Channel:
+        """The repository's way to its registry, for one transaction."""
+        url = self.settings.repository.registry_url
+        if url:
+            return self.channel(url)
+        if "registry" not in self.settings.server.actors:
+            raise ConfigurationError("a repository without a registry beside it needs repository.registry_url")
+        return self.in_process(self.registry_actor, number)
+
+    def in_process(self, actor: Actor, number: str) -> InProcess:
+        """A way to an actor of this process, for one transaction."""
+        own = Node(name=self.site.source_id, permits=frozenset({number}))
+        url = self.site.endpoint(actor.role.path)
+        return InProcess(actor=actor, node=own, make_spool=self.make_spool, url=url)
+
+    @property
+    def announces_on_demand(self) -> bool:
+        """Whether studies are announced instead of published."""
+        return self.settings.imaging_source.announce == "on-demand"
+
+    @cached_property
+    def on_demand(self) -> OnDemandManifests:
+        """Announces this hospital's studies, and makes their manifests."""
+        return OnDemandManifests(
+            publisher=self.publisher,
+            registry=self.registry_channel("ITI-61"),
+            repository_unique_id=self.settings.repository.unique_id,
+            announcements=self.publications,
+            studies=lambda: self.pacs,
+            save_snapshots=self.settings.imaging_source.save_snapshots,
+            _making=threading.Lock(),
+        )
 
     @cached_property
     def image_decisions(self) -> Decisions:
@@ -231,7 +260,7 @@ class ActorParts(PolicyParts):
     def publisher(self) -> ManifestPublisher:
         """Publishes this hospital's studies."""
         source = self.settings.imaging_source
-        if not source.repository_url:
+        if not source.repository_url and not self.announces_on_demand:
             raise ConfigurationError("imaging_source.repository_url is needed to publish")
         if not source.manifests or len(set(source.manifests)) != len(source.manifests):
             raise ConfigurationError("imaging_source.manifests must name at least one kind, and each once")
@@ -246,8 +275,10 @@ class ActorParts(PolicyParts):
         )
         return ManifestPublisher(
             client=self.client,
-            repository=self.channel(source.repository_url),
-            repository_unique_id=source.repository_unique_id,
+            repository=self.channel(source.repository_url) if source.repository_url else OwnRepository(self),
+            repository_unique_id=(
+                source.repository_unique_id if source.repository_url else self.settings.repository.unique_id
+            ),
             publications=self.publications,
             profile=profile,
             domain_ids=self.patient_ids,
@@ -305,6 +336,25 @@ class ActorParts(PolicyParts):
             return self.channel(url)
         files = TlsFiles(certificate=Path(consumer.certificate), key=Path(consumer.key), peer_ca=Path(consumer.ca))
         return SoapClient(url, make_spool=self.make_spool, tls=client_context(files))
+
+
+class OwnRepository:
+    """The way to the repository of this process, made when it is first used: the source is among its parts."""
+
+    def __init__(self, parts: ActorParts) -> None:
+        self._parts = parts
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self._parts.site.endpoint(document_repository.ROLE.path)
+
+    def send(
+        self, transaction: Transaction[Any, Any], payload: Payload, packaging: Packaging, security: bytes = b""
+    ) -> Reply:
+        """Send one request and return its answer."""
+        channel = self._parts.in_process(self._parts.repository_actor, "ITI-41")
+        return channel.send(transaction, payload, packaging, security)
 
 
 def _patient_ids(file: str) -> dict[PatientId, PatientId]:

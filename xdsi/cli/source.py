@@ -16,7 +16,7 @@ from xdsi.domain.outcome import Problem
 
 def add(commands: Any) -> None:
     """Declare the commands."""
-    publish = commands.add_parser("publish", help="publish the manifests of studies (RAD-68)")
+    publish = commands.add_parser("publish", help="publish manifests of studies (RAD-68), or announce them (ITI-61)")
     publish.add_argument("studies", nargs="*", metavar="STUDY", help="Study Instance UIDs; none: all that changed")
     publish.add_argument(
         "--confidentiality", type=code, action="append", default=[], metavar="CODE^NAME^OID",
@@ -30,6 +30,8 @@ def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Termina
     """Publish studies of this hospital."""
     with app.Parts(load()) as parts:
         publisher, pacs = parts.publisher, parts.pacs
+        if parts.announces_on_demand and given.confidentiality:
+            return Result(ok=False, message="--confidentiality is for manifests, not for what is made on demand")
         uids = given.studies or sorted({state.study_instance_uid for state in pacs.states()})
         studies = {uid: pacs.reread(uid) for uid in given.studies}
         unknown = [uid for uid, study in studies.items() if study is None]
@@ -39,7 +41,9 @@ def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Termina
         codes = tuple(replace(one, display=one.display or one.code) for one in given.confidentiality)
         with terminal.progress() as progress:
             results = [
-                publisher.publish(study, confidentiality_codes=codes, again=given.again)
+                parts.on_demand.announce(study, again=given.again)
+                if parts.announces_on_demand
+                else publisher.publish(study, confidentiality_codes=codes, again=given.again)
                 for uid in progress.track(uids, description="publishing")
                 if (study := pacs.study(uid)) is not None
             ]
@@ -66,7 +70,12 @@ def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Termina
     )
     for one in skipped:
         terminal.say(f"skipped {one['skipped']}: {one['reason']}")
-    done = {PublishedResult.PUBLISHED, PublishedResult.REPLACED, PublishedResult.UNCHANGED}
+    done = {
+        PublishedResult.PUBLISHED,
+        PublishedResult.ANNOUNCED,
+        PublishedResult.REPLACED,
+        PublishedResult.UNCHANGED,
+    }
     failed = [one for one in results if one.result not in done]
     message = "; ".join(
         f"{one.study_instance_uid}: {one.result}" + "".join(f", {p.code}: {p.context}" for p in one.problems)

@@ -16,6 +16,7 @@ from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.pacs import Changes, StudyState
+from xdsi.domain.retrieval import MadeDocument
 from xdsi.domain.stored_query import Evidence, FoundObject, StoredQuery
 from xdsi.domain.subject import Caller
 from xdsi.domain.submission import Document, Submission
@@ -203,6 +204,16 @@ class DocumentStore(Protocol):
 
     def find(self, unique_id: str) -> StoredDocument | None:
         """The published document, or None."""
+
+
+class OnDemandDocuments(Protocol):
+    """Makes documents at the moment they are asked for (On-Demand DocumentEntries)."""
+
+    def knows(self, unique_id: str) -> bool:
+        """Whether something can be made under this uniqueId."""
+
+    def make(self, unique_id: str) -> MadeDocument:
+        """Make it; raises Unavailable when that cannot be done."""
 
 
 class StoredDocument(Protocol):

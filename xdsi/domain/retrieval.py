@@ -41,3 +41,13 @@ class RetrieveAnswer:
 
     outcome: Outcome
     documents: tuple[RetrievedDocument, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class MadeDocument:
+    """A document that was made when it was asked for; `repository_unique_id` says where it is kept, if it is."""
+
+    unique_id: str
+    repository_unique_id: str
+    mime_type: str
+    document: Document

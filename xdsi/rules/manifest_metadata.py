@@ -136,6 +136,12 @@ def _related(submission: Submission, kind: str, source: str, target: str) -> Sub
     return replace(submission, associations=(*submission.associations, related))
 
 
+def snapshot(submission: Submission, on_demand_entry_uuid: str) -> Submission:
+    """The same submission, its first document being what an On-Demand entry gave at that moment (ITI TF-3 4.2.2.2)."""
+    first = submission.document_entries[0].entry_uuid
+    return _related(submission, uuids.IS_SNAPSHOT_OF, first, on_demand_entry_uuid)
+
+
 def _authors(study: Study, profile: ImagingProfile) -> Iterator[Author]:
     """One author per performing physician, else the institution alone.
 

@@ -127,6 +127,13 @@ class ImagingSource:
     organization_id: str = _key("urn:oid: of the hospital", "urn:oid:2.999.1.9", check="oid-urn")
     organization_name: str = _key("name of the hospital", "Hospital")
     source_id: str = _key("SubmissionSet.sourceId, an OID", "2.999.1.4", check="oid")
+    announce: str = _key(
+        "what `publish` tells the domain of a study: its manifest, or an On-Demand entry whose manifest the repository "
+        "of this process makes when it is asked for",
+        "manifest",
+        choices=("manifest", "on-demand"),
+    )
+    save_snapshots: bool = _key("publish each manifest made on demand, as a snapshot, before it is given out", True)
     patient_id_authority: str = _key("OID of the hospital's own patient numbers", "2.999.1.5", check="oid")
     patient_ids: str = _key("TOML file: local identifier (CX) = the domain's identifier (CX); empty: none", "")
     accession_authority: str = _key("OID of the hospital's accession numbers", "2.999.1.6", check="oid")

@@ -61,9 +61,18 @@ class SqlPublications:
             rows = connection.execute(sa.select(publication).order_by(publication.c.number)).all()
         return [_attempt(row) for row in rows]
 
+    def announced(self, unique_id: str) -> Attempt | None:
+        """The announcement of a manifest with this uniqueId, also one that another has replaced."""
+        query = sa.select(publication).where(
+            publication.c.unique_id == unique_id, publication.c.state.in_(("announced", "superseded"))
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _attempt(row)
+
     def manifest_of(self, study_instance_uid: str) -> Resource | None:
-        """The newest published manifest of a study as a resource to decide on, or None when it was never published."""
-        entry = self.newest(study_instance_uid)
+        """The newest published manifest of a study as a resource to decide on, else the announcement of one."""
+        entry = self.newest(study_instance_uid) or self.newest(study_instance_uid, state="announced")
         if entry is None:
             return None
         return Resource(

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 from xdsi.domain.audit import DocumentFacts, ExchangeFacts
 from xdsi.domain.consent import Action, Resource
+from xdsi.domain.errors import Unavailable
 from xdsi.domain.outcome import Outcome, Problem
-from xdsi.domain.ports import DocumentStore, RegistrySession, StoredDocument
+from xdsi.domain.ports import DocumentStore, OnDemandDocuments, RegistrySession, StoredDocument
 from xdsi.domain.retrieval import DocumentRequest, RetrieveAnswer, RetrievedDocument, RetrieveRequest
-from xdsi.exchange import Call, Codec, Located, Transaction
+from xdsi.exchange import Call, Codec, Located, Trace, Transaction
 from xdsi.wire.ebxml import retrieve
 
 MAX_DOCUMENTS = 2000
@@ -26,12 +27,15 @@ class RetrievePorts:
     repository_unique_id: str
     documents: DocumentStore
     max_documents: int = MAX_DOCUMENTS
+    on_demand: OnDemandDocuments | None = None
+    """makes what is not stored, where there is such a source"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     request: DocumentRequest
     stored: StoredDocument | None
+    on_demand: bool = False
 
 
 def locate(request: RetrieveRequest, ports: RetrievePorts, session: RegistrySession) -> Located:
@@ -41,8 +45,10 @@ def locate(request: RetrieveRequest, ports: RetrievePorts, session: RegistrySess
     for item in request.documents[: ports.max_documents]:
         here = item.repository_unique_id == ports.repository_unique_id
         stored = ports.documents.find(item.document_unique_id) if here else None
-        found.append(_Found(item, stored))
-        if stored is not None:
+        makeable = here and stored is None and ports.on_demand is not None
+        on_demand = makeable and ports.on_demand is not None and ports.on_demand.knows(item.document_unique_id)
+        found.append(_Found(item, stored, on_demand))
+        if stored is not None or on_demand:
             resources.append(
                 Resource(unique_id=item.document_unique_id, repository_unique_id=item.repository_unique_id)
             )
@@ -61,8 +67,14 @@ def handle(call: Call[RetrieveRequest]) -> RetrieveAnswer:
     for found in call.located.state:
         item: DocumentRequest = found.request
         stored: StoredDocument | None = found.stored
-        if stored is None or not next(permitted).permit:
+        if (stored is None and not found.on_demand) or not next(permitted).permit:
             problems.append(_unknown(item, ports.repository_unique_id))
+        elif stored is None:
+            made = _made(item, ports, call.trace)
+            if isinstance(made, Problem):
+                problems.append(made)
+            else:
+                documents.append(made)
         elif not stored.verify():
             call.trace.note("integrity", document=item.document_unique_id)
             problems.append(
@@ -76,6 +88,29 @@ def handle(call: Call[RetrieveRequest]) -> RetrieveAnswer:
         else:
             documents.append(RetrievedDocument(item, stored.mime_type, stored.document))
     return RetrieveAnswer(Outcome.of(problems, delivered=len(documents)), tuple(documents))
+
+
+def _made(item: DocumentRequest, ports: RetrievePorts, trace: Trace) -> RetrievedDocument | Problem:
+    """A document made now, under an identifier of its own (3.43.4.2.2)."""
+    assert ports.on_demand is not None
+    try:
+        made = ports.on_demand.make(item.document_unique_id)
+    except Unavailable as error:
+        trace.note("on-demand", document=item.document_unique_id, error=str(error))
+        return Problem(
+            "XDSRepositoryError",
+            f"document {item.document_unique_id} cannot be made at the moment",
+            location=item.document_unique_id,
+            rule="RETRIEVE.on-demand",
+        )
+    trace.note("on-demand", document=item.document_unique_id, made=made.unique_id)
+    return RetrievedDocument(
+        item,
+        made.mime_type,
+        made.document,
+        new_repository_unique_id=made.repository_unique_id,
+        new_document_unique_id=made.unique_id,
+    )
 
 
 def _unknown(item: DocumentRequest, repository_unique_id: str) -> Problem:
