@@ -688,7 +688,7 @@ NODES_ONLY = {"ITI-8", "ITI-41", "ITI-42", "ITI-44", "ITI-61", "ITI-79", "RAD-68
 def test_the_actors_are_those_that_are_known() -> None:
     known = {
         "Authorization Decisions Manager", "Document Registry", "Document Repository", "Imaging Document Source",
-        "Imaging Document Source, WADO-RS", "Patient Identity Manager",
+        "Imaging Document Source, WADO-RS", "Imaging Document Source, WADO-URI", "Patient Identity Manager",
     }  # fmt: skip
     assert {role.name for role in ROLES} == known, "a new actor: its rows are looked at below"
 

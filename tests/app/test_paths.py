@@ -63,7 +63,14 @@ def test_every_endpoint_goes_through_the_exchange(built: tuple[Application, list
 def test_below_the_paths_of_actors_nothing_else_answers(built: tuple[Application, list[object]], method: str) -> None:
     """Without a credential every resource of REST is 401, whatever it is, and no other method reads."""
     made, _ = built
-    for path in ("/dicom-web", "/dicom-web/studies/1.2", "/dicom-web/x", "/dicom-web/studies/1.2/metadata"):
+    for path in (
+        "/dicom-web",
+        "/dicom-web/studies/1.2",
+        "/dicom-web/x",
+        "/dicom-web/studies/1.2/metadata",
+        "/wado",
+        "/wado/x",
+    ):
         environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "", "REMOTE_ADDR": "192.0.2.7"}
         assert _statuses(made, environ) == [
             "401 Unauthorized" if method in ("GET", "HEAD") else "405 Method Not Allowed"

@@ -196,3 +196,38 @@ def test_only_get_is_served(trusted: Trusted) -> None:
         timeout=60,
     )
     assert (head.status_code, head.content) == (200, b"")
+
+
+# -- by the parameters of a URL (RAD-55)
+
+
+def wado(study_uid: str, **parameters: str) -> str:
+    _, _, study, _, series, _, instance = instance_path(study_uid).split("/")
+    named = {"requestType": "WADO", "studyUID": study, "seriesUID": series, "objectUID": instance} | parameters
+    return "/wado?" + "&".join(f"{name}={value}" for name, value in named.items())
+
+
+def test_an_instance_by_its_url(trusted: Trusted) -> None:
+    answer = trusted.get(wado(CT, contentType="application/dicom"))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/dicom")
+    assert answer.content == kept(CT)[instance_path(CT).rpartition("/")[2]]
+    trace = answer.headers["Xdsi-Trace"]
+    wait_until(lambda: bool(trusted.audited(trace)))
+    assert trusted.audited(trace) == [("RAD-55", 0)]
+    assert trusted.get(wado(CT, contentType="application/dicom"), trusted.saml()).content == answer.content
+    picture = trusted.get(wado(CT, rows="16", columns="16"))
+    assert (picture.status_code, picture.headers["Content-Type"]) == (200, "image/jpeg")
+    assert picture.content.startswith(b"\xff\xd8")
+
+
+def test_a_url_opens_no_more_than_other_ways(trusted: Trusted) -> None:
+    refused = [
+        trusted.get(wado(MR)),
+        trusted.get(wado(CT), f"Bearer {token(PORTER)}"),
+        trusted.get(wado(CT, objectUID="")),
+        trusted.get(wado(CT, seriesUID="1.2")),
+    ]
+    assert {answer.status_code for answer in refused} == {404}
+    assert len({answer.text.partition("[")[0] for answer in refused}) == 1
+    assert trusted.get(wado(CT), "").status_code == 401
+    assert trusted.get("/wado").status_code == 400

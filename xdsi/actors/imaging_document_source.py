@@ -4,6 +4,7 @@ By SOAP and by REST, each at a path of its own.
 """
 
 from xdsi.exchange import Role
+from xdsi.transactions import rad55_wado_retrieve as rad55
 from xdsi.transactions import rad69_retrieve_imaging_document_set as rad69
 from xdsi.transactions import rad107_wado_rs_retrieve as rad107
 
@@ -15,3 +16,4 @@ ROLE = Role(
 )
 
 WADO_RS = Role(name="Imaging Document Source, WADO-RS", path="/dicom-web", transactions=(rad107.TRANSACTION,))
+WADO_URI = Role(name="Imaging Document Source, WADO-URI", path="/wado", transactions=(rad55.TRANSACTION,))

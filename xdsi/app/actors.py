@@ -39,6 +39,7 @@ from xdsi.rules.stored_query_answer import QueryPorts
 from xdsi.storage.pictures import SubprocessPictures
 from xdsi.storage.transcoding import SubprocessTranscoder
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
+from xdsi.transactions import rad55_wado_retrieve as rad55
 from xdsi.transactions import rad107_wado_rs_retrieve as rad107
 from xdsi.transactions.iti41_provide_and_register_document_set import ProvidePorts
 from xdsi.transactions.iti43_retrieve_document_set import RetrievePorts
@@ -47,7 +48,7 @@ from xdsi.transactions.iti86_remove_documents import RemovePorts
 from xdsi.transport.rest import RestService
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import TlsFiles, client_context
-from xdsi.wire import wado_rs
+from xdsi.wire import wado_rs, wado_uri
 from xdsi.wire.message import Packaging, Payload
 
 
@@ -202,6 +203,10 @@ class ActorParts(PolicyParts):
             yield (
                 self.actor(imaging_document_source.WADO_RS, {"RAD-107": ports}, decisions=decisions),
                 RestService(transaction=rad107.TRANSACTION, read=wado_rs.read_request, write=wado_rs.write_answer),
+            )
+            yield (
+                self.actor(imaging_document_source.WADO_URI, {"RAD-55": ports}, decisions=decisions),
+                RestService(transaction=rad55.TRANSACTION, read=wado_uri.read_request, write=wado_uri.write_answer),
             )
 
     @cached_property

@@ -148,7 +148,7 @@ def write_answer(answer: WadoAnswer, request: WadoRequest | None, http: HttpRequ
         return HttpAnswer(
             status=answer.status,
             content_type=_content_type(part),
-            body=_exactly(part),
+            body=exactly(part),
             length=size,
             headers=(*headers, ("Content-Location", _location(part, http.url, request))),
         )
@@ -196,12 +196,12 @@ def _head(part: WadoPart, boundary: str, location: str) -> bytes:
 def _multipart(parts: Iterable[WadoPart], heads: Iterable[bytes], end: bytes) -> Iterator[bytes]:
     for part, head in zip(parts, heads, strict=True):
         yield head
-        yield from _exactly(part)
+        yield from exactly(part)
         yield b"\r\n"
     yield end
 
 
-def _exactly(part: WadoPart) -> Iterator[bytes]:
+def exactly(part: WadoPart) -> Iterator[bytes]:
     """The bytes of a part; one that turns out to be of another size breaks the answer off."""
     size = 0
     for chunk in part.document.open():
