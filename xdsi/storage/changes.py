@@ -32,7 +32,12 @@ _DEPRECATE: Final = (
     .returning(t.document_entry.c.patient_key, t.document_entry.c.id)
 )
 _PROGRAM_LIMIT_EXCEEDED: Final = "54000"
-_TOUCH: Final = update(t.folder).where(at_places(t.folder)).values(last_update_time=bindparam("now"))
+# A submission that began earlier may be stored later; the time of a Folder's latest change never goes back.
+_TOUCH: Final = (
+    update(t.folder)
+    .where(at_places(t.folder), t.folder.c.last_update_time < bindparam("now"))
+    .values(last_update_time=bindparam("now"))
+)
 _SUPERSEDE: Final = {
     letter: update(table)
     .where(and_(at_places(table), table.c.logical_id == bindparam("lid"), table.c.version < bindparam("newer")))
