@@ -172,7 +172,7 @@ def test_answers_have_what_an_update_needs(parts: Parts, patient: str) -> None:
 
 
 def test_sub_elements_of_two_submissions_may_have_the_same_ids(parts: Parts, patient: str) -> None:
-    """3.42.4.1.3.3.5: ids of Classifications and ExternalIdentifiers are symbolic or assigned; they are nobody's key."""
+    """3.42.4.1.3.3.5: ids of Classifications and ExternalIdentifiers are symbolic or assigned; nobody's key."""
     first, second = entry(patient), entry(patient)
     for one in (first, second):
         (body,) = iti42.TRANSACTION.request.encode(submitted(one), Packaging.SIMPLE).body
