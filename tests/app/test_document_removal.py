@@ -186,7 +186,7 @@ def test_a_document_stays_until_its_retention_is_over(tmp_path: Path, template: 
     shutil.copytree(template, tmp_path / "data")
     with Parts(settings(tmp_path / "data", retention_days=1)) as parts:
         submission = provided(parts, WHOLE)
-        give(parts, WHOLE, policy(permit("all")))
+        give(parts, WHOLE, policy(permit("delete", action=match(xacml.ACTION_ID, "delete"))))
         outcome = removed(parts, submission.document_entries[0].unique_id)
     assert [problem.code for problem in outcome.problems] == ["XDSRemoveDocumentsError"]
     assert "kept for 1 days" in outcome.problems[0].context
