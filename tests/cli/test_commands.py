@@ -392,10 +392,60 @@ def test_a_consent_is_granted_listed_and_revoked(full_server: Server, folder: Pa
     assert [item["entry"] for item in done("consent", "list", patient, config=hub)] == [revoked["entry"]]
 
 
+def test_a_consent_that_accepts_a_policy_of_the_domain(full_server: Server, folder: Path) -> None:
+    """BPPC: the hub reads and verifies it; it grants what the library has under that id, and here that is nothing."""
+    patient = "CONSENT^^^&2.999.1.1&ISO"
+    own = full_server.data / "pki"
+    signing = ("--key", own / "patient-CONSENT.key", "--cert", own / "patient-CONSENT.pem")
+    hub, hospital, consumer = (folder / f"{name}.toml" for name in ("hub", "hospital-a", "consumer"))
+    done("patient", "add", patient, config=hub)
+    (granted,) = done(
+        "consent", "grant", patient, "--accept", "2.999.1.7.1", "--name", "Roe^Ann", "--until", "2999-01-01", *signing,
+        config=hospital,
+    )  # fmt: skip
+    listed = {item["entry"]: item for item in done("consent", "list", patient, config=hub)}
+    assert (listed[granted["entry"]]["status"], listed[granted["entry"]]["active"]) == ("valid", True)
+    assert done("find", patient, config=consumer) == []
+    done("consent", "revoke", patient, granted["entry"], *signing, config=hospital)
+
+
+POLICY = """
+id = "2.999.1.7.1"
+[[rule]]
+name = "doctors"
+effect = "permit"
+role = "HCP^^2.999.40"
+"""
+CASES = """
+[[case]]
+name = "a doctor"
+expect = "permit"
+acknowledges = ["2.999.1.7.1"]
+subject = { role = "HCP^^2.999.40" }
+document = { patient = "P1^^^&2.999.1.1&ISO" }
+"""
+
+
+def test_policies_are_tested(tmp_path: Path) -> None:
+    policies = tmp_path / "policies"
+    (policies / "library").mkdir(parents=True)
+    config = tmp_path / "hub.toml"
+    config.write_text(f"[consent]\npolicies = '{policies}'\n")
+    (policies / "library" / "1.toml").write_text(POLICY)
+    assert "no test in" in failed("policy", "test", config=config)
+    (policies / "1.test.toml").write_text(CASES)
+    (item,) = done("policy", "test", config=config)
+    assert (item["case"], item["ok"], item["decided"]) == ("a doctor", True, "permit doctors")
+    (policies / "library" / "1.toml").write_text(POLICY.replace("HCP", "NURSE"))
+    assert "1 case, 1 failed" in failed("policy", "test", config=config)
+    (policies / "library" / "1.toml").write_text(POLICY.replace("effect", "efect"))
+    assert "efect" in failed("config", "check", config=config)
+
+
 def test_a_consent_says_something(folder: Path) -> None:
     files = ("--key", folder / "k", "--cert", folder / "c")
     complaint = failed("consent", "grant", DOE, *files, config=folder / "hospital-a.toml")
-    assert "at least one --permit or --deny" in complaint
+    assert "at least one --permit, --deny or --accept" in complaint
 
 
 @pytest.mark.parametrize(

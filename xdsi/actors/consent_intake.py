@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 
 from xdsi.domain.consent import Consent, Policy, SignatureStatus
 from xdsi.domain.errors import IntegrityLost, MalformedMessage
@@ -41,6 +42,8 @@ class SignedConsentIntake:
     trust: signature_document.ConsentTrust
     clock: Clock
     reject_invalid: bool
+    zone: tzinfo = UTC
+    """where days in a consent's window begin and end"""
 
     def examine(self, submission: Submission, session: RegistrySession) -> tuple[Sequence[Problem], Sequence[Consent]]:
         """The consents that this submission brings or signs, verified; problems where one is refused or ended."""
@@ -130,7 +133,7 @@ class SignedConsentIntake:
             reason = f"the document is not in this hub's repository, or larger than {LIMIT} bytes"
             return replace(consent, status=SignatureStatus.FAILED, reason=reason)
         try:
-            policy, facts = decode_consent(raw, entry.format_code.code if entry.format_code else "")
+            policy, facts = decode_consent(raw, entry.format_code.code if entry.format_code else "", zone=self.zone)
         except MalformedMessage as error:
             return replace(consent, status=SignatureStatus.FAILED, reason=f"unreadable: {error}")
         consent = replace(consent, policy=policy, valid_from=facts.valid_from, valid_until=facts.valid_until)

@@ -1,6 +1,6 @@
-"""Publishes a patient's signed consent: the APPC document and its detached signature in one submission (ITI-41).
+"""Publishes a patient's signed consent: the document and its detached signature in one submission (ITI-41).
 
-APPC supplement 5.6; ITI TF-3 5.5 (DSG: signature metadata, association `signs`).
+APPC supplement 5.6; ITI TF-3 5.1 (BPPC); ITI TF-3 5.5 (DSG: signature metadata, association `signs`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from xdsi.domain.ports import Clock
 from xdsi.domain.submission import Document, Provision, Submission
 from xdsi.exchange import Channel, Client, call
 from xdsi.spec import uuids
-from xdsi.spec.xacml import APPC_FORMAT, FORMAT_SCHEME
+from xdsi.spec.xacml import APPC_FORMAT, BPPC_FORMAT, FORMAT_SCHEME
 from xdsi.transactions import iti41_provide_and_register_document_set as iti41
 from xdsi.wire import signature_document
+from xdsi.wire.bppc import encode_bppc
 from xdsi.wire.consent import encode_appc
 from xdsi.wire.message import Packaging
 
@@ -33,6 +34,8 @@ _PURPOSE_CONSENT = Code("1.2.840.10065.1.12.1.7", "1.2.840.10065.1.12", "Consent
 _NORMAL = Code("N", "2.16.840.1.113883.5.25", "normal")
 _FACILITY = Code("22232009", "2.16.840.1.113883.6.96", "Hospital")
 _PRACTICE = Code("394802001", "2.16.840.1.113883.6.96", "General medicine")
+_APPC = Code(APPC_FORMAT, FORMAT_SCHEME, "Advanced Patient Privacy Consents")
+_BPPC = Code(BPPC_FORMAT, FORMAT_SCHEME, "Basic Patient Privacy Consents")
 _DSG_DETACHED = "urn:ihe:iti:dsg:detached:2014"
 
 
@@ -44,6 +47,9 @@ class SignedConsent:
     unique_id: str
     document: bytes
     signature: bytes
+    format_code: Code = _APPC
+    policies: tuple[Code, ...] = ()
+    """the domain's policies that it refers to, as eventCodeList repeats them"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,20 +72,65 @@ def make(
     now: datetime,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
+    accepts: Sequence[Code] = (),
 ) -> SignedConsent:
-    """Write a consent and sign its bytes."""
+    """Write a consent (APPC) and sign its bytes; `accepts` are policies of the domain that it refers to."""
     unique_id = f"urn:uuid:{uuid.uuid4()}"
     document = encode_appc(
         patient=patient,
         policy_set_id=unique_id,
         description=description,
         statements=statements,
+        references=[policy.code for policy in accepts],
         valid_from=valid_from,
         valid_until=valid_until,
     )
+    signature = _signature(unique_id, document, key_pem, cert_pem, now)
+    return SignedConsent(
+        patient=patient, unique_id=unique_id, document=document, signature=signature, policies=tuple(accepts)
+    )
+
+
+def acknowledge(
+    patient: PatientId,
+    policies: Sequence[Code],
+    *,
+    patient_name: tuple[str, str],
+    custodian: tuple[str, str],
+    key_pem: bytes,
+    cert_pem: bytes,
+    now: datetime,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> SignedConsent:
+    """Write a consent that accepts policies of the domain and says nothing else (BPPC), and sign its bytes.
+
+    `patient_name` is family and given name, `custodian` OID and name of the organisation that recorded it.
+    """
+    unique_id = new_oid()
+    document = encode_bppc(
+        document_id=unique_id,
+        patient=patient,
+        patient_name=patient_name,
+        policies=policies,
+        custodian=custodian,
+        now=now,
+        valid_from=valid_from or now,
+        valid_until=valid_until,
+    )
+    return SignedConsent(
+        patient=patient,
+        unique_id=unique_id,
+        document=document,
+        signature=_signature(unique_id, document, key_pem, cert_pem, now),
+        format_code=_BPPC,
+        policies=tuple(policies),
+    )
+
+
+def _signature(unique_id: str, document: bytes, key_pem: bytes, cert_pem: bytes, now: datetime) -> bytes:
     digest = hashlib.sha256(document).digest()
-    signature = signature_document.sign({unique_id: digest}, key_pem=key_pem, cert_pem=cert_pem, now=now)
-    return SignedConsent(patient=patient, unique_id=unique_id, document=document, signature=signature)
+    return signature_document.sign({unique_id: digest}, key_pem=key_pem, cert_pem=cert_pem, now=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +170,10 @@ class ConsentSource:
             unique_id=consent.unique_id,
             now=now,
             title=title,
-            format_code=Code(APPC_FORMAT, FORMAT_SCHEME, "Advanced Patient Privacy Consents"),
+            format_code=consent.format_code,
             type_code=_CONSENT,
             language="en",
+            event_codes=consent.policies,
         )
         signature = self._entry(
             consent.patient,

@@ -10,15 +10,17 @@ from functools import cached_property
 
 from xdsi.actors.authorization_verifier import HubDecisions, PermitAll
 from xdsi.actors.consent_intake import SignedConsentIntake
+from xdsi.app.policies import domain_policy
 from xdsi.app.storage import StorageParts, base_url, read_file, utc_now
 from xdsi.domain.audit import AuditSite
 from xdsi.domain.codes import CodeSets
-from xdsi.domain.consent import Combine, DomainPolicy, Effect
+from xdsi.domain.consent import DomainPolicy
 from xdsi.domain.errors import ConfigurationError, MalformedMessage
 from xdsi.domain.identity import ANY_AUTHORITY
 from xdsi.domain.ports import Decisions, Spool
 from xdsi.exchange import Access, Client
 from xdsi.rules.identity import IdentityDomain
+from xdsi.rules.policy_conditions import zone_of
 from xdsi.storage.replays import SqlReplayMemory
 from xdsi.storage.s3_blobs import S3Blobs
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
@@ -113,12 +115,7 @@ class PolicyParts(StorageParts):
     @cached_property
     def domain_policy(self) -> DomainPolicy:
         """What the domain decides where the patient does not."""
-        consent = self.settings.consent
-        return DomainPolicy(
-            id=self.settings.domain.home_community_id,
-            default=Effect.PERMIT if consent.default == "permit" else Effect.DENY,
-            combine=Combine(consent.combine),
-        )
+        return domain_policy(self.settings)
 
     @cached_property
     def policy_decisions(self) -> iti79.PolicyDecisions:
@@ -176,6 +173,7 @@ class PolicyParts(StorageParts):
             trust=self.consent_trust,
             clock=utc_now,
             reject_invalid=self.settings.consent.reject_invalid,
+            zone=zone_of(self.domain_policy.time_zone),
         )
 
     @cached_property

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xdsi import __version__, settings
-from xdsi.cli import consents, demonstrate, imaging, keep, operate, patients, repository, serve, source
+from xdsi.cli import consents, demonstrate, imaging, keep, operate, patients, policies, repository, serve, source
 from xdsi.cli.command import Result, Terminal
 from xdsi.domain.errors import ConfigurationError, XdsiError
 
-_COMMANDS = (demonstrate, serve, keep, patients, consents, source, imaging, repository, operate)
+_COMMANDS = (demonstrate, serve, keep, patients, consents, policies, source, imaging, repository, operate)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,8 @@ from xdsi.cli.keep import code, patient
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Effect, Statement
 from xdsi.domain.identifiers import InstanceIdentifier
-
-_CODED = {
-    "role": "roles",
-    "purpose": "purposes",
-    "class": "class_codes",
-    "type": "type_codes",
-    "confidentiality": "confidentiality_codes",
-    "modality": "modalities",
-}
-_PLAIN = {
-    "organization": "organizations",
-    "person": "persons",
-    "study": "studies",
-    "document": "documents",
-}
+from xdsi.settings import Settings
+from xdsi.wire.policy_file import CODED, PLAIN
 
 
 def add(commands: Any) -> None:
@@ -48,6 +36,11 @@ def add(commands: Any) -> None:
     grant.add_argument(
         "--deny", action="append", type=_deny, default=[], metavar="WHAT", help="likewise; a deny always wins"
     )
+    accept = "id of a policy in the domain's library; without --permit and --deny the consent is a BPPC document"
+    grant.add_argument("--accept", action="append", default=[], metavar="POLICY", help=accept)
+    grant.add_argument("--name", default="", metavar="FAMILY^GIVEN", help="the patient's name, for a BPPC document")
+    grant.add_argument("--from", dest="start", type=_moment, metavar="TIME", help="valid from, in ISO 8601; else now")
+    grant.add_argument("--until", type=_moment, metavar="TIME", help="valid until; else until it is revoked")
     _signing(grant)
     grant.add_argument("--replaces", default="", metavar="ENTRY", help="entryUUID of the consent that this one ends")
     grant.set_defaults(run=run_grant)
@@ -76,14 +69,14 @@ def statement(effect: Effect, text: str) -> Statement:
         key, separator, value = part.partition("=")
         if not separator:
             raise argparse.ArgumentTypeError(f"{part!r} is not KEY=VALUE")
-        if key in _CODED:
-            coded.setdefault(_CODED[key], []).append(code(value))
-        elif key in _PLAIN:
-            plain.setdefault(_PLAIN[key], []).append(value)
+        if key in CODED:
+            coded.setdefault(CODED[key], []).append(code(value))
+        elif key in PLAIN:
+            plain.setdefault(PLAIN[key], []).append(value)
         elif key == "institution":
             institutions.append(InstanceIdentifier(value.removeprefix("urn:oid:")))
         else:
-            known = ", ".join((*_CODED, *_PLAIN, "institution"))
+            known = ", ".join((*CODED, *PLAIN, "institution"))
             raise argparse.ArgumentTypeError(f"unknown key {key!r}; known: {known}")
     fields: dict[str, Any] = {name: tuple(codes) for name, codes in coded.items()}
     fields |= {name: tuple(texts) for name, texts in plain.items()}
@@ -98,32 +91,73 @@ def _deny(text: str) -> Statement:
     return statement(Effect.DENY, text)
 
 
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return moment if moment.tzinfo is not None else moment.astimezone()
+
+
 def run_grant(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Publish a consent."""
     statements = [*given.permit, *given.deny]
-    if not statements:
-        return Result(ok=False, message="a consent needs at least one --permit or --deny")
-    return _publish(given, load, statements, title="Consent", replaces=given.replaces)
+    if not statements and not given.accept:
+        return Result(ok=False, message="a consent needs at least one --permit, --deny or --accept")
+    settings, now = load(), datetime.now(UTC)
+    scheme = settings.domain.home_community_id.removeprefix("urn:oid:")
+    policies = [Code(one.removeprefix("urn:oid:"), scheme, f"Policy {one}") for one in given.accept]
+    if statements:
+        consent = _appc(given, statements, "Consent", now, accepts=policies)
+    else:
+        family, _, given_name = given.name.partition("^")
+        source = settings.imaging_source
+        consent = consent_source.acknowledge(
+            given.patient,
+            policies,
+            patient_name=(family, given_name),
+            custodian=(source.organization_id.removeprefix("urn:oid:"), source.organization_name),
+            key_pem=given.key.read_bytes(),
+            cert_pem=given.cert.read_bytes(),
+            now=now,
+            valid_from=given.start,
+            valid_until=given.until,
+        )
+    return _publish(given, settings, consent, title="Consent", replaces=given.replaces)
 
 
 def run_revoke(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Replace a consent by a signed refusal."""
-    return _publish(given, load, [Statement(effect=Effect.DENY)], title="Revocation of consent", replaces=given.entry)
+    title = "Revocation of consent"
+    consent = _appc(given, [Statement(effect=Effect.DENY)], title, datetime.now(UTC))
+    return _publish(given, load(), consent, title=title, replaces=given.entry)
 
 
-def _publish(
-    given: argparse.Namespace, load: LoadSettings, statements: list[Statement], *, title: str, replaces: str
-) -> Result:
-    now = datetime.now(UTC)
-    consent = consent_source.make(
+def _appc(
+    given: argparse.Namespace,
+    statements: list[Statement],
+    title: str,
+    now: datetime,
+    *,
+    accepts: Sequence[Code] = (),
+) -> consent_source.SignedConsent:
+    return consent_source.make(
         given.patient,
         statements,
         description=f"{title} of {given.patient.cx}, signed {now.date().isoformat()}",
         key_pem=given.key.read_bytes(),
         cert_pem=given.cert.read_bytes(),
         now=now,
+        valid_from=getattr(given, "start", None),
+        valid_until=getattr(given, "until", None),
+        accepts=accepts,
     )
-    with app.Parts(load()) as parts:
+
+
+def _publish(
+    given: argparse.Namespace, settings: Settings, consent: consent_source.SignedConsent, *, title: str, replaces: str
+) -> Result:
+    with app.Parts(settings) as parts:
         published = parts.consent_source(given.url).publish(consent, title=title, replaces=replaces)
     errors = published.outcome.errors
     item = {"entry": published.entry_uuid, "document": published.unique_id, "trace": published.trace}

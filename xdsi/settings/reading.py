@@ -157,6 +157,7 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "days": ("0 or more", lambda v: v >= 0),
     "seconds": ("0 or more", lambda v: v >= 0),
     "url": ("https://host:port/path", lambda v: re.fullmatch(r"https?://[^/\s]+(/\S*)?", v) is not None),
+    "code": ("CODE^^OID", lambda v: re.fullmatch(r"[^^]+\^[^^]*\^[^^]+", v) is not None),
     "syslog": ("tls://host:6514", lambda v: re.fullmatch(r"tls://[^/\s]+", v) is not None),
 }
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xdsi.spec import xacml
+
 
 def _key(doc: str, default: Any = dataclasses.MISSING, *, choices: tuple[str, ...] = (), check: str = "") -> Any:
     metadata = {"doc": doc, "choices": choices, "check": check}
@@ -226,6 +228,30 @@ class Consent:
     signer_ca: str = _key("authorities of the certificates that patients sign with (PEM)", "")
     seals: tuple[str, ...] = _key("certificates (PEM) that may sign on a patient's behalf", ())
     reject_invalid: bool = _key("refuse a consent whose signature fails", True)
+    policies: str = _key("folder of the domain's policies: floor/, organizations/, library/; empty: none", "")
+    exclusions: tuple[str, ...] = _key("ids of library policies that exclude: their refusal is final", ())
+    time_zone: str = _key("where days begin and end: an IANA name such as Europe/Brussels", "UTC")
+    npi_root: str = _key("OID under which a national provider identifier is an identifier", "", check="oid")
+    emergency_roles: tuple[str, ...] = _key(
+        "roles (CODE^^OID) that may break the glass; none: nobody", (), check="code"
+    )
+    emergency_purposes: tuple[str, ...] = _key(
+        "purposes of use (CODE^^OID) of an emergency",
+        tuple(f"{code}^^{scheme}" for code, scheme in sorted(xacml.EMERGENCY_PURPOSES)),
+        check="code",
+    )
+    emergency_hidden: tuple[str, ...] = _key(
+        "confidentiality codes (CODE^^OID) that an emergency does not open", (), check="code"
+    )
+    emergency_overrides_patient: bool = _key("an emergency also lifts a patient's explicit refusal", False)
+    emergency_reason_required: bool = _key("an emergency needs a reason in the assertion", True)
+    patient_roles: tuple[str, ...] = _key("roles (CODE^^OID) of a patient acting for himself", (), check="code")
+    representative_roles: tuple[str, ...] = _key(
+        "roles (CODE^^OID) of who acts for a patient, as a guardian does", (), check="code"
+    )
+    representatives: str = _key("TOML file: patient (CX) = list of the NameIDs that act for him; empty: none", "")
+    patient_sees_documents: bool = _key("patients and who acts for them read the whole record", False)
+    author_sees_documents: bool = _key("authors read their own documents where no consent speaks against it", False)
     decision_certificate: str = _key("certificate (PEM) that signs ITI-79 answers; empty: the TLS certificate", "")
     decision_trust: tuple[str, ...] = _key("certificates (PEM) whose ITI-79 answers are believed", ())
 

@@ -164,7 +164,7 @@ def encode_appc(
         policy.set("RuleCombiningAlgId", xacml.RULE_DENY_OVERRIDES)
         _add(policy, "Target")
         for number, statement in enumerate(statements, start=1):
-            _write_statement(policy, f"{statement.effect.lower()}-{number}", statement)
+            write_statement(policy, f"{statement.effect.lower()}-{number}", statement)
     for reference in references:
         _add(root, "PolicySetIdReference").text = reference
     if sum(1 for _ in root.iter()) > MAX_ELEMENTS:
@@ -172,7 +172,8 @@ def encode_appc(
     return b"<?xml version='1.0' encoding='UTF-8'?>\n" + xml.serialize(root)
 
 
-def _write_statement(policy: etree._Element, identifier: str, statement: Statement) -> None:
+def write_statement(policy: etree._Element, identifier: str, statement: Statement) -> None:
+    """Add a rule to a Policy; ValueError where the statement multiplies to more than a document may hold."""
     rule = _add(policy, "Rule")
     rule.set("RuleId", identifier)
     rule.set("Effect", statement.effect)
