@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -129,3 +130,57 @@ def copied(files: Iterable[Path], folder: Path) -> Path:
     for number, file in enumerate(files):
         shutil.copy(file, folder / f"{number}.dcm")
     return folder
+
+
+@dataclass
+class DcmQrScp:
+    """A running dcmqrscp of DCMTK, called ARCHIVE, that moves to XDSI at a port of ours."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    move_port: int
+    folder: Path
+
+    def store(self, *files: Path) -> None:
+        """Keep files; it cannot be made to forget one."""
+        names = []
+        for file in files:
+            target = self.folder / "db" / f"{len(list((self.folder / 'db').iterdir()))}-{file.name}"
+            shutil.copy(file, target)
+            names.append(str(target))
+        subprocess.run([program("dcmqridx"), str(self.folder / "db"), *names], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def dcmqrscp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DcmQrScp]:
+    """One dcmqrscp for the whole run."""
+    name = program("dcmqrscp")
+    folder = tmp_path_factory.mktemp("dcmqrscp")
+    (folder / "db").mkdir()
+    port, move_port = free_port(), free_port()
+    (folder / "dcmqrscp.cfg").write_text(
+        f"""NetworkTCPPort = {port}
+MaxPDUSize = 65536
+MaxAssociations = 32
+HostTable BEGIN
+ours = (XDSI, 127.0.0.1, {move_port})
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+ARCHIVE {folder}/db RW (200, 1024mb) ANY
+AETable END
+"""
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([name, "-c", folder / "dcmqrscp.cfg"], stdout=log, stderr=log, cwd=folder)
+    archive = DcmQrScp(process, port, move_port, folder)
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listens, PATIENCE)
+    yield archive
+    process.terminate()
+    process.wait(PATIENCE)

@@ -270,7 +270,7 @@ def test_everything_that_is_wrong_is_told_at_once(capsys: pytest.CaptureFixture[
     _, answer = checked(capsys, "--config", str(file))
     assert answer["message"].splitlines() == [
         "settings: tls.certificate needs tls.key and tls.client_ca",
-        "settings: imaging_source.pacs is ''; valid: folder:/path, orthanc:URL, dicomweb:URL",
+        "settings: imaging_source.pacs is ''; valid: folder:/path, orthanc:URL, dicomweb:URL, dimse:AET@host:port",
         "settings: consent.signer_ca: /no/such.pem cannot be read: No such file or directory",
     ]
 

@@ -11,11 +11,13 @@ from xdsi.domain.ports import Pacs
 from xdsi.settings import Settings
 from xdsi.storage.fresh_folder import FreshFolder
 from xdsi.transport.http_client import HttpAccess
+from xdsi.transport.pacs.associations import DimseAccess, DimseAddress, is_ae_title
 from xdsi.transport.pacs.dicomweb import DicomWebPacs
+from xdsi.transport.pacs.dimse import DimsePacs
 from xdsi.transport.pacs.orthanc import OrthancPacs
-from xdsi.transport.tls import archive_context
+from xdsi.transport.tls import TlsFiles, archive_context, server_context
 
-VALID = "valid: folder:/path, orthanc:URL, dicomweb:URL"
+VALID = "valid: folder:/path, orthanc:URL, dicomweb:URL, dimse:AET@host:port"
 
 
 def open_pacs(settings: Settings, data: Path) -> Pacs:
@@ -25,6 +27,8 @@ def open_pacs(settings: Settings, data: Path) -> Pacs:
         return FreshFolder(folder_of(settings))
     folder = data / "from-pacs"
     remember = settings.pacs.remember_seconds
+    if kind == "dimse":
+        return DimsePacs(_address(place), dimse_access(settings), folder, remember_seconds=remember)
     if kind == "orthanc":
         return OrthancPacs(place, http_access(settings), folder, remember_seconds=remember)
     return DicomWebPacs(place, http_access(settings), folder, remember_seconds=remember)
@@ -32,9 +36,12 @@ def open_pacs(settings: Settings, data: Path) -> Pacs:
 
 def check_pacs(settings: Settings) -> None:
     """Raise ConfigurationError where what the settings say of the archive cannot be used; nobody is asked."""
-    kind, _ = _named(settings)
+    kind, place = _named(settings)
     if kind == "folder":
         folder_of(settings)
+    elif kind == "dimse":
+        _address(place)
+        dimse_access(settings)
     else:
         http_access(settings)
 
@@ -54,7 +61,7 @@ def _named(settings: Settings) -> tuple[str, str]:
     said = settings.imaging_source.pacs
     kind, _, place = said.partition(":")
     is_url = place.startswith(("http://", "https://"))
-    if (kind == "folder" and place) or (kind in ("orthanc", "dicomweb") and is_url):
+    if (kind in ("folder", "dimse") and place) or (kind in ("orthanc", "dicomweb") and is_url):
         return kind, place
     raise ConfigurationError(f"imaging_source.pacs is {said!r}; {VALID}")
 
@@ -72,6 +79,38 @@ def http_access(settings: Settings) -> HttpAccess:
         connect_seconds=pacs.connect_seconds,
         read_seconds=pacs.read_seconds,
         retries=pacs.retries,
+    )
+
+
+def _address(place: str) -> DimseAddress:
+    try:
+        return DimseAddress.parse(place)
+    except ValueError as error:
+        raise ConfigurationError(f"imaging_source.pacs: {error}") from error
+
+
+def dimse_access(settings: Settings) -> DimseAccess:
+    """Our side of the associations."""
+    pacs = settings.pacs
+    if not is_ae_title(pacs.ae_title):
+        raise ConfigurationError(f"pacs.ae_title is {pacs.ae_title!r}; valid: 1 to 16 characters")
+    if pacs.retrieve == "move" and not pacs.storage_port:
+        raise ConfigurationError("pacs.retrieve is move: it needs pacs.storage_port, which the archive sends to")
+    storage_tls = None
+    if pacs.tls and pacs.retrieve == "move":
+        if not (pacs.certificate and pacs.key and pacs.ca):
+            raise ConfigurationError("pacs.tls with C-MOVE needs pacs.certificate, pacs.key and pacs.ca")
+        files = TlsFiles(certificate=Path(pacs.certificate), key=Path(pacs.key), peer_ca=Path(pacs.ca))
+        storage_tls = server_context(files)
+    return DimseAccess(
+        ae_title=pacs.ae_title,
+        retrieve=pacs.retrieve,
+        storage_address=pacs.storage_address,
+        storage_port=pacs.storage_port,
+        tls=_tls(settings) if pacs.tls else None,
+        storage_tls=storage_tls,
+        connect_seconds=pacs.connect_seconds,
+        read_seconds=pacs.read_seconds,
     )
 
 

@@ -157,7 +157,12 @@ class Pacs:
     key: str = _key("its private key", "")
     connect_seconds: float = _key("how long to wait for a connection", 5.0, check="seconds")
     read_seconds: float = _key("how long to wait for the next bytes of an answer", 60.0, check="seconds")
-    retries: int = _key("how often a question is asked again", 3)
+    retries: int = _key("how often a question is asked again (HTTP)", 3)
+    tls: bool = _key("speak TLS with a dimse: archive; https says so for the others", False)
+    ae_title: str = _key("our AE title towards a dimse: archive, and for what it sends to us", "XDSI")
+    retrieve: str = _key("how images are fetched from a dimse: archive", "get", choices=("get", "move"))
+    storage_address: str = _key("address on which images arrive that were asked for by C-MOVE", "127.0.0.1")
+    storage_port: int = _key("port on which they arrive; the archive has to know it for our AE title", 0, check="port")
     remember_seconds: float = _key("how long what the archive said of a study is used again", 5.0, check="seconds")
 
 

@@ -40,6 +40,11 @@ _CONTENT = frozenset(
         tags.CODE_MEANING, tags.TEXT_VALUE,
     }
 )  # fmt: skip
+INDEXED = WANTED | {
+    tags.NUMBER_OF_STUDY_RELATED_SERIES, tags.NUMBER_OF_STUDY_RELATED_INSTANCES,
+    tags.NUMBER_OF_SERIES_RELATED_INSTANCES, tags.MODALITIES_IN_STUDY, tags.CONTENT_SEQUENCE, tags.TEXT_VALUE,
+}  # fmt: skip
+"""what archives tell besides when they are asked what they have"""
 _HD = re.compile(r".*&([0-2][0-9.]+)&ISO")
 
 

@@ -11,20 +11,13 @@ from typing import Any
 
 from xdsi.domain.errors import MalformedMessage
 from xdsi.spec import tags
-from xdsi.wire.dicom_header import WANTED
+from xdsi.wire.dicom_header import INDEXED
 from xdsi.wire.dicom_text import DataSet
 
 _DEPTH = 16
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _ORTHANC_TAG = re.compile(r"[0-9A-Fa-f]{4},[0-9A-Fa-f]{4}")
 _PERSON = ("Alphabetic", "Ideographic", "Phonetic")
-_COUNTS = frozenset(
-    {
-        tags.NUMBER_OF_STUDY_RELATED_SERIES, tags.NUMBER_OF_STUDY_RELATED_INSTANCES,
-        tags.NUMBER_OF_SERIES_RELATED_INSTANCES, tags.MODALITIES_IN_STUDY,
-    }
-)  # fmt: skip
-_KEPT = WANTED | _COUNTS
 
 
 def dataset(record: object) -> DataSet:
@@ -52,7 +45,7 @@ def _read(record: object, element: Callable[[str, Any, int], tuple[int, Any] | N
 
 
 def _element(name: str, member: Any, depth: int) -> tuple[int, Any] | None:
-    if not _TAG.fullmatch(name) or int(name, 16) not in _KEPT or not isinstance(member, Mapping):
+    if not _TAG.fullmatch(name) or int(name, 16) not in INDEXED or not isinstance(member, Mapping):
         return None
     values = member.get("Value") or []
     if not isinstance(values, list):
@@ -74,7 +67,7 @@ def _orthanc_element(name: str, member: Any, depth: int) -> tuple[int, Any] | No
     if not _ORTHANC_TAG.fullmatch(name) or not isinstance(member, Mapping):
         return None
     tag = int(name.replace(",", ""), 16)
-    if tag not in _KEPT:
+    if tag not in INDEXED:
         return None
     value = member.get("Value")
     if member.get("Type") == "Sequence":

@@ -10,27 +10,40 @@ from pathlib import Path
 
 import pytest
 
-from tests.archives import Orthanc, orthanc
+from tests.archives import DcmQrScp, Orthanc, copied, dcmqrscp, orthanc
 from tests.imaging import FILES
 from xdsi.domain.imaging import Study
 from xdsi.domain.ports import Pacs
 from xdsi.storage.folder_pacs import FolderPacs
 from xdsi.storage.fresh_folder import FreshFolder
 from xdsi.transport.http_client import HttpAccess
+from xdsi.transport.pacs.associations import DimseAccess, DimseAddress
 from xdsi.transport.pacs.dicomweb import DicomWebPacs
+from xdsi.transport.pacs.dimse import DimsePacs
 from xdsi.transport.pacs.orthanc import OrthancPacs
 
-__all__ = ["orthanc"]
+__all__ = ["dcmqrscp", "orthanc"]
 
 ALL = FILES.parent
 """pydicom's test files and those of every character set"""
-MR_STUDY = "1.3.6.1.4.1.5962.1.2.4.20040826185059.5457"
 
 
 @cache
 def reference() -> FolderPacs:
     """The files as the folder adapter reads them: what every archive that holds them has to tell, too."""
     return FolderPacs(ALL)
+
+
+def study_of(uid: str) -> Study:
+    found = reference().study(uid)
+    assert found is not None
+    return found
+
+
+CT_STUDY, MR_STUDY = (
+    next(study.study_instance_uid for study in reference().studies() if len(list(study.instances)) == count)
+    for count in (7, 11)
+)
 
 
 @dataclass
@@ -40,8 +53,12 @@ class Archive:
     kind: str
     pacs: Pacs
     store: Callable[[Path], None]
-    delete: Callable[[str], None]
-    """by SOP Instance UID"""
+    delete: Callable[[str], None] | None
+    """by SOP Instance UID; None where the archive cannot"""
+    reference: FolderPacs
+    """the files it holds"""
+    exact: bool = True
+    """whether files come as they were stored; what crosses an association may be written anew"""
 
 
 @pytest.fixture(scope="session")
@@ -70,32 +87,56 @@ def folder_archive(folder: Path) -> Archive:
         places = {one.sop_instance_uid: pacs.path(one) for study in pacs.studies() for one in study.instances}
         places[uid].unlink()
 
-    return Archive("folder", pacs, store, delete)
+    return Archive("folder", pacs, store, delete, reference())
 
 
-def remote_archive(kind: str, orthanc: Orthanc, folder: Path) -> Archive:
+def from_orthanc(kind: str, orthanc: Orthanc, folder: Path) -> Archive:
+    entity = DimseAddress("ARCHIVE", "127.0.0.1", orthanc.dicom_port)
     made: dict[str, Callable[[], Pacs]] = {
         "orthanc": lambda: OrthancPacs(orthanc.url, HttpAccess(), folder),
         "dicomweb": lambda: DicomWebPacs(orthanc.dicom_web, HttpAccess(), folder),
+        "dimse": lambda: DimsePacs(entity, DimseAccess(), folder),
     }
 
     def delete(uid: str) -> None:
         orthanc.delete(f"/instances/{orthanc.lookup(uid)}")
 
-    return Archive(kind, made[kind](), lambda file: orthanc.store(file) and None, delete)
+    def store(file: Path) -> None:
+        orthanc.store(file)
+
+    return Archive(kind, made[kind](), store, delete, reference(), exact=kind != "dimse")
 
 
-@pytest.fixture(params=["folder", "orthanc", "dicomweb"])
+@pytest.fixture(scope="session")
+def filled_dcmqrscp(dcmqrscp: DcmQrScp) -> DcmQrScp:
+    dcmqrscp.store(*(path for path in sorted(plain_studies(dcmqrscp.folder).glob("*.dcm"))))
+    return dcmqrscp
+
+
+def plain_studies(folder: Path) -> Path:
+    """Two studies without compression: dcmqrscp sends no other unless told which, and each move takes its time."""
+    pacs = reference()
+    paths = [pacs.path(one) for uid in (CT_STUDY, MR_STUDY) for one in study_of(uid).instances]
+    return copied(paths, folder / "plain") if not (folder / "plain").exists() else folder / "plain"
+
+
+def from_dcmqrscp(dcmqrscp: DcmQrScp, folder: Path) -> tuple[Archive, DimsePacs]:
+    access = DimseAccess(retrieve="move", storage_port=dcmqrscp.move_port)
+    pacs = DimsePacs(DimseAddress("ARCHIVE", "127.0.0.1", dcmqrscp.port), access, folder)
+    return Archive(
+        "dimse-move", pacs, dcmqrscp.store, None, FolderPacs(plain_studies(dcmqrscp.folder)), exact=False
+    ), pacs
+
+
+@pytest.fixture(params=["folder", "orthanc", "dicomweb", "dimse", "dimse-move"])
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
-    """Each kind of archive with all of pydicom's files."""
+    """Each kind of archive with all of pydicom's files, or those it can hold."""
+    folder = tmp_path / "from-pacs"
     if request.param == "folder":
         yield folder_archive(request.getfixturevalue("filled_folder"))
+    elif request.param == "dimse-move":
+        found, pacs = from_dcmqrscp(request.getfixturevalue("filled_dcmqrscp"), folder)
+        yield found
+        pacs.close()
     else:
-        yield remote_archive(request.param, request.getfixturevalue("filled"), tmp_path / "from-pacs")
-
-
-def expected(uid: str) -> Study:
-    """A study as it is in the files."""
-    study = reference().study(uid)
-    assert study is not None
-    return study
+        yield from_orthanc(request.param, request.getfixturevalue("filled"), folder)
