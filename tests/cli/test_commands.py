@@ -314,6 +314,24 @@ def test_a_source_that_is_not_configured_is_told(hospital: Path, tmp_path: Path)
     assert answer["items"][-1]["problem"] == "imaging source 2.999.1.3 is not configured; known: 2.999.1.9"
 
 
+def test_a_dry_run_says_what_would_be_published_and_why(hospital: Path) -> None:
+    (planned,) = done("publish", CT, "--dry-run", config=hospital)
+    assert planned["result"] in ("published", "replaced", "unchanged")
+    assert (planned["modalities"], planned["reasons"]) == (["CT"], ["modality CT"])
+    before = len(titles(hospital))
+    chosen = hospital.with_name("rule.toml")
+    chosen.write_text(hospital.read_text() + "[publishing]\nmodalities = ['US']\nmax_age_days = 30\n")
+    everything = [one for one in done("publish", "--dry-run", config=chosen) if "study" in one]
+    assert len(everything) == 7
+    assert {one["result"] for one in everything} == {"not chosen"}
+    assert all(len(one["reasons"]) == 2 for one in everything), "that of the modality, and that of the age"
+    status, answer = xdsi("publish", CT, config=chosen)
+    assert (status, answer["items"][0]["result"]) == (1, "not chosen")
+    assert len(titles(hospital)) == before
+    (planned,) = done("publish", CT, "--dry-run", "--whatever-the-rule", config=chosen)
+    assert planned["reasons"] == ["asked for, whatever the rule says"]
+
+
 def test_a_study_that_is_not_there(hospital: Path) -> None:
     assert failed("publish", "1.2.3", config=hospital) == "not in the PACS: 1.2.3"
 

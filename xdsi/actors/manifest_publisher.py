@@ -191,6 +191,24 @@ class ManifestPublisher:
             )
         return self._send(study, self._attempt(study, content, codes, replaced=former), snapshot_of=snapshot_of)
 
+    def plan(self, study: Study, *, again: bool = False) -> Published:
+        """What `publish` would do, without doing it."""
+        uid = study.study_instance_uid
+        problems = self.check(study)
+        if not Outcome.of(problems).accepted:
+            return Published(result=Result.REFUSED, study_instance_uid=uid, problems=problems)
+        former = self.publications.newest(uid)
+        if former is None:
+            return Published(result=Result.PUBLISHED, study_instance_uid=uid)
+        content = _digest(self._made(study, former.confidentiality_codes, self._no_ids()))
+        same = former.content == content and not again and self.publications.newest(uid, state="sending") is None
+        return Published(
+            result=Result.UNCHANGED if same else Result.REPLACED,
+            study_instance_uid=uid,
+            unique_id=former.unique_id,
+            entry_uuid=former.entry_uuid,
+        )
+
     def _unmapped(self, study: Study) -> Iterator[Problem]:
         local = study.patient.identifier(self.profile.patient_id_authority)
         if local is not None and self._domain_id(local) is None:

@@ -25,6 +25,7 @@ from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
 from xdsi.actors.manifest_publisher import ManifestPublisher
 from xdsi.actors.on_demand_manifests import OnDemandManifests
 from xdsi.actors.registry_client import InProcess, RegistersBy42
+from xdsi.actors.study_publisher import StudyPublisher
 from xdsi.app.policy import PolicyParts
 from xdsi.app.storage import read_file, utc_now
 from xdsi.domain.errors import ConfigurationError
@@ -35,6 +36,7 @@ from xdsi.domain.registration import RegisterPorts
 from xdsi.domain.subject import Node
 from xdsi.exchange import Actor, Channel, Reply, Role, Transaction, no_unit_of_work
 from xdsi.rules.image_access import ImagingPorts, WadoPorts
+from xdsi.rules.publication import PublicationRule
 from xdsi.rules.stored_query_answer import QueryPorts
 from xdsi.storage.pictures import SubprocessPictures
 from xdsi.storage.transcoding import SubprocessTranscoder
@@ -291,6 +293,27 @@ class ActorParts(PolicyParts):
             retrieve_location_uid=source.retrieve_location_uid,
             retrieve_ae_title=source.retrieve_ae_title,
             retrieve_url=source.retrieve_url,
+            clock=utc_now,
+        )
+
+    @cached_property
+    def study_publisher(self) -> StudyPublisher:
+        """Publishes or announces those of the archive's studies that are to be."""
+        chosen = self.settings.publishing
+        publisher = self.publisher
+        return StudyPublisher(
+            pacs=self.pacs,
+            rule=PublicationRule(
+                modalities=chosen.modalities,
+                excluded_modalities=chosen.excluded_modalities,
+                institutions=chosen.institutions,
+                wards=chosen.wards,
+                referring_physicians=chosen.referring_physicians,
+                max_age_days=chosen.max_age_days,
+                signed_report=chosen.signed_report,
+            ),
+            publisher=publisher,
+            on_demand=self.on_demand if self.announces_on_demand else None,
             clock=utc_now,
         )
 

@@ -57,7 +57,7 @@ class Parts(ActorParts):
         """End what was made, in good order."""
         if "alerts" in self.__dict__:
             self.alerts.shutdown()
-        for name in ("traces", "trail", "spools", "blobs"):
+        for name in ("pacs", "traces", "trail", "spools", "blobs"):
             if name in self.__dict__:
                 getattr(self, name).close()
         if "engine" in self.__dict__:

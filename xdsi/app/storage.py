@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from xdsi import settings as configuration
+from xdsi.actors.shared_archive import SharedArchive
 from xdsi.app import document_store
 from xdsi.app.pacs import folder_of, open_pacs
 from xdsi.app.reading import read_file
 from xdsi.domain.errors import ConfigurationError
-from xdsi.domain.ports import Pacs
 from xdsi.domain.subject import Node, Peer
 from xdsi.settings import Settings
 from xdsi.storage.audit_trail import DatabaseAuditTrail
@@ -187,9 +187,11 @@ class StorageParts:
         return SqlPublications(self.engine)
 
     @cached_property
-    def pacs(self) -> Pacs:
-        """Where the hospital's images are."""
-        return open_pacs(self.settings, self.data)
+    def pacs(self) -> SharedArchive:
+        """Where the hospital's images are, as far as they are shared."""
+        publishing = self.settings.publishing
+        archive = open_pacs(self.settings, self.data)
+        return SharedArchive(archive, issuers=publishing.issuers, rejections=publishing.rejections)
 
     def pacs_folder(self) -> Path:
         """The folder of images that the settings name."""

@@ -9,9 +9,11 @@ from typing import Any
 
 from xdsi import app
 from xdsi.actors.manifest_publisher import Result as PublishedResult
+from xdsi.actors.study_publisher import Considered
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.cli.keep import code
 from xdsi.domain.outcome import Problem
+from xdsi.rules.publication import modalities_of
 
 
 def add(commands: Any) -> None:
@@ -23,70 +25,82 @@ def add(commands: Any) -> None:
         help="instead of those of its last manifest, at first normal; may be given several times",
     )  # fmt: skip
     publish.add_argument("--again", action="store_true", help="also what has not changed")
+    publish.add_argument("--dry-run", action="store_true", help="say what would be published and why; send nothing")
+    publish.add_argument(
+        "--whatever-the-rule", action="store_true", help="also what the settings ([publishing]) do not choose"
+    )
     publish.set_defaults(run=run_publish)
 
 
 def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
-    """Publish studies of this hospital."""
+    """Publish studies of this hospital, or say which would be."""
     with app.Parts(load()) as parts:
-        publisher, pacs = parts.publisher, parts.pacs
+        publisher, pacs = parts.study_publisher, parts.pacs
         if parts.announces_on_demand and given.confidentiality:
             return Result(ok=False, message="--confidentiality is for manifests, not for what is made on demand")
         uids = given.studies or sorted({state.study_instance_uid for state in pacs.states()})
-        studies = {uid: pacs.reread(uid) for uid in given.studies}
-        unknown = [uid for uid, study in studies.items() if study is None]
-        if unknown:
-            return Result(ok=False, message=f"not in the PACS: {', '.join(unknown)}", items=_skipped(pacs.skipped()))
         # A registry refuses a code without a name.
         codes = tuple(replace(one, display=one.display or one.code) for one in given.confidentiality)
+
+        def consider(uid: str) -> Considered:
+            regardless = given.whatever_the_rule
+            if given.dry_run:
+                return publisher.plan(uid, again=given.again, whatever_the_rule=regardless)
+            return publisher.publish(uid, confidentiality_codes=codes, again=given.again, whatever_the_rule=regardless)
+
         with terminal.progress() as progress:
-            results = [
-                parts.on_demand.announce(study, again=given.again)
-                if parts.announces_on_demand
-                else publisher.publish(study, confidentiality_codes=codes, again=given.again)
-                for uid in progress.track(uids, description="publishing")
-                if (study := pacs.study(uid)) is not None
-            ]
-        skipped = _skipped(pacs.skipped())
-    items = [
-        {
-            "study": one.study_instance_uid,
-            "result": str(one.result),
-            "document": one.unique_id,
-            "entry": one.entry_uuid,
-            "instances": one.instances,
-            "trace": one.trace,
-            "problems": _problems(one.problems),
-        }
-        for one in results
-    ]
+            results = [consider(uid) for uid in progress.track(uids, description="publishing")]
+        skipped = [{"skipped": place, "reason": reason} for place, reason in pacs.skipped()]
+    items = [_item(one) for one in results]
     terminal.table(
-        "Published",
-        ["study", "result", "instances", "problems"],
-        [
-            (one.study_instance_uid, str(one.result), str(one.instances), "; ".join(p.context for p in one.problems))
-            for one in results
-        ],
+        "Would be published" if given.dry_run else "Published",
+        ["study", "result", "instances", "why"],
+        [(one["study"], one["result"], str(one["instances"]), _why(one)) for one in items],
     )
     for one in skipped:
         terminal.say(f"skipped {one['skipped']}: {one['reason']}")
-    done = {
-        PublishedResult.PUBLISHED,
-        PublishedResult.ANNOUNCED,
-        PublishedResult.REPLACED,
-        PublishedResult.UNCHANGED,
-    }
-    failed = [one for one in results if one.result not in done]
-    message = "; ".join(
-        f"{one.study_instance_uid}: {one.result}" + "".join(f", {p.code}: {p.context}" for p in one.problems)
-        for one in failed
-    )
+    failed = [
+        item
+        for item, one in zip(items, results, strict=True)
+        # Who names a study wants it published.
+        if item["result"] not in _DONE and (given.studies or one.published is not None)
+    ]
+    missing = [item["study"] for item in failed if item["result"] == _MISSING]
+    others = [f"{item['study']}: {item['result']}, {_why(item)}" for item in failed if item["result"] != _MISSING]
+    message = "; ".join([f"{_MISSING}: {', '.join(missing)}"] * bool(missing) + others)
     # Whoever names studies wants to hear of those; the rest is said to people only.
     return Result(ok=not failed, items=items if given.studies else [*items, *skipped], message=message)
 
 
-def _skipped(found: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    return [{"skipped": place, "reason": reason} for place, reason in found]
+_MISSING = "not in the PACS"
+_DONE = {
+    PublishedResult.PUBLISHED,
+    PublishedResult.ANNOUNCED,
+    PublishedResult.REPLACED,
+    PublishedResult.UNCHANGED,
+}
+
+
+def _item(one: Considered) -> dict[str, Any]:
+    done = one.published
+    nothing = "not chosen" if one.study is not None else _MISSING
+    return {
+        "study": one.study_instance_uid,
+        "result": str(done.result) if done is not None else nothing,
+        "reasons": list(one.verdict.reasons),
+        "patient": one.study.patient.id if one.study is not None else "",
+        "date": one.study.date if one.study is not None else "",
+        "modalities": modalities_of(one.study) if one.study is not None else [],
+        "document": done.unique_id if done is not None else "",
+        "entry": done.entry_uuid if done is not None else "",
+        "instances": sum(1 for _ in one.study.instances) if one.study is not None else 0,
+        "trace": done.trace if done is not None else "",
+        "problems": _problems(done.problems) if done is not None else [],
+    }
+
+
+def _why(item: dict[str, Any]) -> str:
+    return "; ".join(problem["context"] for problem in item["problems"]) or "; ".join(item["reasons"])
 
 
 def _problems(problems: Iterable[Problem]) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from xdsi.domain.imaging import Manifest, Study
+from xdsi.domain.imaging import Instance, Manifest, Study
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Problem, Severity
 from xdsi.rules.manifest_values import STUDY_REFERENCE, unescaped
@@ -160,6 +160,28 @@ def _entry(manifest: Manifest, entry: DocumentEntry, finding: _Finding) -> Itera
             "KOS.referenceIdList",
             f"referenceIdList names study {', '.join(sorted(studies))}, the document {manifest.study_instance_uid}",
         )
+
+
+def rejection_notes(study: Study, titles: Collection[str]) -> list[Instance]:
+    """The Key Object Selections of a study that reject instances under one of these titles (codes of DCM)."""
+    return [
+        one
+        for one in study.instances
+        if one.sop_class_uid == dicom.KEY_OBJECT_SELECTION
+        and one.title is not None
+        and (one.title.code, one.title.scheme) in dicom.REJECTION_TITLES
+        and one.title.code in titles
+    ]
+
+
+def without(study: Study, uids: Collection[str]) -> Study:
+    """The study without some of its instances, and without series of which nothing is left."""
+    kept = []
+    for series in study.series:
+        instances = tuple(one for one in series.instances if one.sop_instance_uid not in uids)
+        if instances:
+            kept.append(replace(series, instances=instances))
+    return replace(study, series=tuple(kept))
 
 
 def shareable(study: Study) -> Study:

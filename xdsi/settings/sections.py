@@ -167,6 +167,27 @@ class Pacs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """Which studies of the archive are published. Conditions that are set hold together; `*` stands for anything."""
+
+    modalities: tuple[str, ...] = _key("only studies with one of these modalities; empty: with any", ())
+    excluded_modalities: tuple[str, ...] = _key("no study with one of these", ())
+    institutions: tuple[str, ...] = _key("only of these (Institution Name); empty: of any", ())
+    wards: tuple[str, ...] = _key(
+        "only of these (Current Patient Location, else Institutional Department Name); empty: of any", ()
+    )
+    referring_physicians: tuple[str, ...] = _key("only for these (DICOM PN, Family^Given); empty: for any", ())
+    max_age_days: int = _key("only studies of the last days, by Study Date; 0: of any age", 0)
+    signed_report: bool = _key("only with a report that is verified, or told to be final by an ORU message", False)
+    rejections: tuple[str, ...] = _key(
+        "titles of rejection notes (codes of DCM) whose instances are neither published nor given out",
+        ("113001", "113037", "113038", "113039"),
+        choices=("113001", "113037", "113038", "113039"),
+    )
+    issuers: dict[str, str] = _key("Issuer of Patient ID, as images have it -> OID of that authority", {}, check="oid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
     """Certificates (PEM). Without `certificate` the server speaks plain HTTP, allowed on loopback only."""
 
@@ -294,6 +315,7 @@ class Settings:
     repository: Repository = field(default_factory=Repository)
     imaging_source: ImagingSource = field(default_factory=ImagingSource)
     pacs: Pacs = field(default_factory=Pacs)
+    publishing: Publishing = field(default_factory=Publishing)
     tls: Tls = field(default_factory=Tls)
     node: tuple[Node, ...] = ()
     saml: Saml = field(default_factory=Saml)

@@ -1,0 +1,76 @@
+"""Publishes those studies of an archive that the hospital's rule chooses, each as the archive has it now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from xdsi.actors.manifest_publisher import ManifestPublisher, Published, Result
+from xdsi.actors.on_demand_manifests import OnDemandManifests
+from xdsi.domain.codes import Code
+from xdsi.domain.imaging import Study
+from xdsi.domain.ports import Clock, Pacs
+from xdsi.rules.publication import PublicationRule, Verdict, judge
+
+_NOTHING = Verdict(publish=False, reasons=("it is not in the archive, or nothing of it is shared",))
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A study, what the rule says of it, and what was done or would be; no study where the archive has none."""
+
+    study_instance_uid: str
+    study: Study | None = None
+    verdict: Verdict = _NOTHING
+    published: Published | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPublisher:
+    """Applies a rule to an archive. With `on_demand` studies are announced, else their manifests are published."""
+
+    pacs: Pacs
+    rule: PublicationRule
+    publisher: ManifestPublisher
+    on_demand: OnDemandManifests | None
+    clock: Clock
+    reported: Callable[[str], bool] = lambda uid: False
+    """whether a message has said that a study's report is final"""
+
+    def publish(
+        self,
+        uid: str,
+        *,
+        confidentiality_codes: tuple[Code, ...] = (),
+        again: bool = False,
+        whatever_the_rule: bool = False,
+    ) -> Considered:
+        """Publish a study where the rule says so, as the archive has it now."""
+        considered = self._considered(uid, whatever_the_rule=whatever_the_rule)
+        study = considered.study
+        if study is None or not considered.verdict.publish:
+            return considered
+        if self.on_demand is not None:
+            return replace(considered, published=self.on_demand.announce(study, again=again))
+        codes = confidentiality_codes
+        return replace(considered, published=self.publisher.publish(study, confidentiality_codes=codes, again=again))
+
+    def plan(self, uid: str, *, again: bool = False, whatever_the_rule: bool = False) -> Considered:
+        """What `publish` would do, without doing it."""
+        considered = self._considered(uid, whatever_the_rule=whatever_the_rule)
+        study = considered.study
+        if study is None or not considered.verdict.publish:
+            return considered
+        planned = self.publisher.plan(study, again=again)
+        if self.on_demand is not None and planned.result is not Result.REFUSED:
+            planned = replace(planned, result=Result.ANNOUNCED)
+        return replace(considered, published=planned)
+
+    def _considered(self, uid: str, *, whatever_the_rule: bool) -> Considered:
+        study = self.pacs.reread(uid)
+        if study is None:
+            return Considered(uid)
+        verdict = judge(study, self.rule, today=self.clock().date(), reported=self.reported(uid))
+        if whatever_the_rule and not verdict.publish:
+            verdict = Verdict(publish=True, reasons=("asked for, whatever the rule says",))
+        return Considered(uid, study, verdict)
