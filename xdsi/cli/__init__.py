@@ -15,11 +15,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xdsi import __version__, settings
-from xdsi.cli import consents, demonstrate, imaging, keep, operate, patients, policies, repository, serve, source
+from xdsi.cli import (
+    consents,
+    demonstrate,
+    imaging,
+    keep,
+    operate,
+    patients,
+    policies,
+    repository,
+    serve,
+    source,
+    validate,
+)
 from xdsi.cli.command import Result, Terminal
 from xdsi.domain.errors import ConfigurationError, XdsiError
 
-_COMMANDS = (demonstrate, serve, keep, patients, consents, policies, source, imaging, repository, operate)
+_COMMANDS = (demonstrate, serve, keep, patients, consents, policies, source, imaging, repository, operate, validate)
 
 
 def parser() -> argparse.ArgumentParser:
