@@ -680,7 +680,7 @@ ROWS = [pytest.param(role, row, id=f"{role.name} {row.trigger}") for role in ROL
 REVEALS_OR_CHANGES = {
     "ITI-18": Action.QUERY, "ITI-43": Action.RETRIEVE, "ITI-51": Action.QUERY, "ITI-57": Action.UPDATE,
     "ITI-62": Action.DELETE, "ITI-86": Action.DELETE, "ITI-92": Action.UPDATE, "RAD-55": Action.RETRIEVE_IMAGING,
-    "RAD-69": Action.RETRIEVE_IMAGING, "RAD-107": Action.RETRIEVE_IMAGING,
+    "RAD-16": Action.RETRIEVE_IMAGING, "RAD-69": Action.RETRIEVE_IMAGING, "RAD-107": Action.RETRIEVE_IMAGING,
 }  # fmt: skip
 NODES_ONLY = {"ITI-8", "ITI-41", "ITI-42", "ITI-44", "ITI-61", "ITI-79", "RAD-68"}
 
@@ -688,7 +688,8 @@ NODES_ONLY = {"ITI-8", "ITI-41", "ITI-42", "ITI-44", "ITI-61", "ITI-79", "RAD-68
 def test_the_actors_are_those_that_are_known() -> None:
     known = {
         "Authorization Decisions Manager", "Document Registry", "Document Repository", "Imaging Document Source",
-        "Imaging Document Source, WADO-RS", "Imaging Document Source, WADO-URI", "Patient Identity Manager",
+        "Imaging Document Source, C-MOVE", "Imaging Document Source, WADO-RS", "Imaging Document Source, WADO-URI",
+        "Patient Identity Manager",
     }  # fmt: skip
     assert {role.name for role in ROLES} == known, "a new actor: its rows are looked at below"
 

@@ -94,6 +94,10 @@ class Trusted:
 
     server: Server
     folder: Path
+    move_port: int = 0
+    """of the C-MOVE SCP"""
+    store_ports: tuple[int, ...] = ()
+    """where MOVER and PORTER, and where ELSEWHERE, take what is sent to them"""
 
     @property
     def pki(self) -> Path:
@@ -174,14 +178,32 @@ def settings(folder: Path, port: int, *more: str) -> str:
     )  # fmt: skip
 
 
+def entities(folder: Path, move_port: int, *store_ports: int) -> list[str]:
+    """The part of the settings about DIMSE: two entities of one organisation, and one of another."""
+    found = ["[dicom]", f"port = {move_port}"]
+    for title, node, role, organization, port in (
+        ("MOVER", "consumer", DOCTOR, 5, store_ports[0]),
+        ("PORTER", "hospital-a", PORTER, 5, store_ports[0]),
+        ("ELSEWHERE", "hospital-b", DOCTOR, 6, store_ports[1]),
+    ):
+        found += [
+            "[[dicom.peer]]", f"ae_title = '{title}'", f"address = '127.0.0.1:{port}'",
+            f"certificate_sha256 = '{pki.load(folder / 'pki', node).sha256}'",
+            f"organization_id = 'urn:oid:2.999.{organization}'", f"role = '{role}^^{SNOMED}'",
+            f"purpose = 'TREAT^^{PURPOSES}'",
+        ]  # fmt: skip
+    return found
+
+
 @pytest.fixture(scope="session")
 def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusted]:
     """The hub as it runs, with two published studies and one patient's consent."""
     folder = tmp_path_factory.mktemp("trusted")
-    port = free_port()
-    (folder / "hub.toml").write_text(settings(folder, port))
+    port, move_port, *store_ports = (free_port() for _ in range(4))
+    pki.create_demonstration(folder / "pki")
+    (folder / "hub.toml").write_text(settings(folder, port, *entities(folder, move_port, *store_ports)))
     with serving(folder / "data", config=folder / "hub.toml", port=port) as server:
-        hub = Trusted(server, folder)
+        hub = Trusted(server, folder, move_port, tuple(store_ports))
         for patient in (DOE, PETER):
             hub.command("patient", "add", patient)
         hub.command("publish", CT, MR)

@@ -17,15 +17,18 @@ from xdsi.actors import (
     document_registry,
     document_repository,
     identity_manager,
+    image_mover,
     imaging_document_source,
 )
 from xdsi.actors.authorization_verifier import PermitAll
 from xdsi.actors.consent_source import ConsentSource
+from xdsi.actors.image_mover import ImageMover
 from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
 from xdsi.actors.manifest_publisher import ManifestPublisher
 from xdsi.actors.on_demand_manifests import OnDemandManifests
 from xdsi.actors.registry_client import InProcess, RegistersBy42
 from xdsi.actors.study_publisher import StudyPublisher
+from xdsi.app.dicom import dicom_peers
 from xdsi.app.policy import PolicyParts
 from xdsi.app.storage import read_file, utc_now
 from xdsi.domain.errors import ConfigurationError
@@ -210,6 +213,18 @@ class ActorParts(PolicyParts):
                 self.actor(imaging_document_source.WADO_URI, {"RAD-55": ports}, decisions=decisions),
                 RestService(transaction=rad55.TRANSACTION, read=wado_uri.read_request, write=wado_uri.write_answer),
             )
+
+    @cached_property
+    def image_mover(self) -> ImageMover:
+        """The Imaging Document Source behind C-MOVE."""
+        dicom = self.settings.dicom
+        actor = self.actor(image_mover.ROLE, {"RAD-16": self.imaging_ports}, decisions=self.image_decisions)
+        place = f"dicom:{dicom.ae_title}@{self.settings.server.address}:{dicom.port}"
+        return ImageMover(
+            actor=replace(actor, site=replace(self.site, base_url=place)),
+            peers=dicom_peers(self.settings),
+            check_certificates=not self.open_profile,
+        )
 
     @cached_property
     def feed_ports(self) -> FeedPorts:

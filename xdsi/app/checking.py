@@ -13,6 +13,7 @@ from xdsi.actors import (
     identity_manager,
     imaging_document_source,
 )
+from xdsi.app.dicom import dicom_peers
 from xdsi.app.pacs import check_pacs
 from xdsi.app.services import Parts
 from xdsi.app.storage import read_file
@@ -62,6 +63,9 @@ def _unreadable(settings: Settings) -> Iterator[str]:
         if settings.consumer.assertion:
             read_file(settings.consumer.assertion, "consumer.assertion")
 
+    def peers() -> None:
+        dicom_peers(settings)
+
     def named(part: str) -> Callable[[], object]:
         return lambda: getattr(parts, part)
 
@@ -69,7 +73,7 @@ def _unreadable(settings: Settings) -> Iterator[str]:
         "access", "code_sets", "consent_trust", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
         "peer_of", "store_location", "tokens",
     )  # fmt: skip
-    for read in (tls_context, parts.require_consent, images, consumer, *map(named, parts_read)):
+    for read in (tls_context, parts.require_consent, images, consumer, peers, *map(named, parts_read)):
         try:
             read()
         except ConfigurationError as error:
@@ -102,6 +106,8 @@ def _mistakes(settings: Settings) -> Iterator[str]:
     )
     if asks and not opened and source.require_signed_decisions and not settings.consent.decision_trust:
         yield "answers of decision_url are believed when consent.decision_trust names who signs them; it is empty"
+    if settings.dicom.port and "imaging-source" not in server.actors:
+        yield "dicom.port is served by the actor imaging-source, which is not among server.actors"
     if settings.audit.send and not tls.certificate:
         yield "audit.send needs tls.certificate"
     if settings.audit.listen and not tls.certificate:

@@ -24,6 +24,7 @@ from xdsi.domain.errors import ConfigurationError, Refused, Unavailable
 from xdsi.domain.subject import Peer
 from xdsi.rules import audit_alerts
 from xdsi.transport.mllp import MllpServer
+from xdsi.transport.move_scp import MoveServer
 from xdsi.transport.operations_server import OperationsServer
 from xdsi.transport.syslog import Destination, Forwarder
 from xdsi.transport.syslog_collector import Collector
@@ -99,12 +100,27 @@ class Parts(ActorParts):
                     refused=self.node_refused,
                 )
             )
+        if self.settings.dicom.port:
+            found.append(self.move_server(context))
         if server.operations_port:
             found.append(OperationsServer(server.operations_port, self.pages))
         if audit.send:
             found.append(self.forwarder(audit.send))
         found.append(Housekeeping(self))
         return found
+
+    def move_server(self, context: ReloadingContext | None) -> MoveServer:
+        """The C-MOVE SCP."""
+        files, dicom = self.tls, self.settings.dicom
+        return MoveServer(
+            self.image_mover,
+            address=self.settings.server.address,
+            port=dicom.port,
+            ae_title=dicom.ae_title,
+            server_tls=context,
+            client_tls=(lambda: client_context(files)) if files is not None else None,
+            refused=self.node_refused,
+        )
 
     def forwarder(self, url: str) -> Forwarder:
         """Sends audit records to a collector."""

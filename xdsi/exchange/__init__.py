@@ -26,7 +26,7 @@ from xdsi.exchange.row import (
     Transaction,
     no_unit_of_work,
 )
-from xdsi.exchange.server import admit, admit_http, admit_peer, as_fault, keep, run, serve
+from xdsi.exchange.server import admit, admit_http, admit_peer, as_fault, facts_of, keep, run, serve
 
 __all__ = [
     "Access",
@@ -47,6 +47,7 @@ __all__ = [
     "admit_peer",
     "as_fault",
     "call",
+    "facts_of",
     "keep",
     "no_unit_of_work",
     "run",

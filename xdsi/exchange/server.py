@@ -105,7 +105,7 @@ def _admit(
             _check_replay(access, verified)
     except SecurityFault as fault:
         trace.note("refused", fault=fault.wsse_code, detail=fault.detail)
-        facts = _facts(actor, transaction, Caller(peer=peer), trace, Side.SERVER)
+        facts = facts_of(actor, transaction, Caller(peer=peer), trace, Side.SERVER)
         facts = replace(facts, outcome=8, token_refused=f"{fault.wsse_code}: {fault.detail}")
         keep(actor, trace, peer, transaction.number)
         actor.trail.append(audit_rules.events_for(facts), trace=trace.id)
@@ -171,7 +171,7 @@ def serve(
     Its audit record is durable when this returns. `sending` says how a SOAP message is known again. Raises SoapFault
     where the answer is none.
     """
-    base = _facts(actor, transaction, caller, trace, Side.SERVER, reply_to)
+    base = facts_of(actor, transaction, caller, trace, Side.SERVER, reply_to)
     asked: list[Any] = []
     try:
         response, payload = _respond(actor, transaction, read, caller, base, trace, asked, sending(), packaging)
@@ -416,7 +416,7 @@ def _described(
     return replace(facts, denied=denied, emergency=emergency) if denied or emergency else facts
 
 
-def _facts(
+def facts_of(
     actor: Actor, transaction: Transaction[Any, Any], caller: Caller, trace: Trace, side: Side, reply_to: str = ""
 ) -> ExchangeFacts:
     return ExchangeFacts(

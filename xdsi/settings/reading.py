@@ -152,6 +152,10 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "oid": ("an OID such as 2.999.1", is_oid),
     "oid-urn": ("urn:oid:2.999.1", lambda v: v.startswith("urn:oid:") and is_oid(v.removeprefix("urn:oid:"))),
     "sha256": ("64 lower-case hex digits", lambda v: re.fullmatch(r"[0-9a-f]{64}", v) is not None),
+    "host-port": (
+        "host:port",
+        lambda v: re.fullmatch(r"[^\s:/]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}", v) is not None,
+    ),
     "port": ("0 to 65535", lambda v: 0 <= v <= 65535),
     "count": ("1 or more", lambda v: v >= 1),
     "days": ("0 or more", lambda v: v >= 0),

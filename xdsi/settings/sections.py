@@ -244,6 +244,30 @@ class Jwt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DicomPeer:
+    """An application entity that may have images sent to itself (RAD-16), and for whom it asks."""
+
+    ae_title: str = _key("its AE title")
+    address: str = _key("where it takes C-STORE: host:port", check="host-port")
+    certificate_sha256: str = _key(
+        "SHA-256 of its certificate (DER); may be empty in the open profile only", "", check="sha256"
+    )
+    organization_id: str = _key("urn:oid: of the organisation whose consent decisions apply", check="oid-urn")
+    organization: str = _key("name of that organisation", "")
+    role: str = _key("role in which it asks, CODE^NAME^OID", check="code")
+    purpose: str = _key("purpose of use for which it asks, CODE^NAME^OID", check="code")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dicom:
+    """Images by DIMSE (RAD-16): TLS where the server has TLS."""
+
+    ae_title: str = _key("own AE title", "XDSI")
+    port: int = _key("port of the C-MOVE SCP; 0: none", 0, check="port")
+    peer: tuple[DicomPeer, ...] = _key("application entities that may ask", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
     """Patient consent."""
 
@@ -320,6 +344,7 @@ class Settings:
     node: tuple[Node, ...] = ()
     saml: Saml = field(default_factory=Saml)
     jwt: Jwt = field(default_factory=Jwt)
+    dicom: Dicom = field(default_factory=Dicom)
     consent: Consent = field(default_factory=Consent)
     audit: Audit = field(default_factory=Audit)
     consumer: Consumer = field(default_factory=Consumer)

@@ -210,6 +210,7 @@ TRANSACTIONS: dict[str, AuditedTransaction] = {
         ),
         _remove("ITI-86", "Remove Documents", Kind.DOCUMENT, REPOSITORY_RMD),
         _provide("ITI-92", "Restricted Update Document Set", Kind.SUBMISSION_SET, action="U"),
+        _images("RAD-16", "Retrieve Images", "R"),
         _images("RAD-55", "WADO Retrieve", "R"),
         _provide("RAD-68", "Provide and Register Imaging Document Set - MTOM/XOP", Kind.SUBMISSION_SET),
         _images("RAD-69", "Retrieve Imaging Document Set", "C"),

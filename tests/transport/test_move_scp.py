@@ -1,0 +1,260 @@
+"""RAD-16 with dcmtk: movescu asks through a TLS tunnel (it speaks none), storescp takes images over TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from tests.imaging import program
+from tests.servers import wait_until
+from tests.transport.test_rest import kept
+from tests.trusted import CT, MR, XR, Trusted
+from xdsi.domain.errors import MalformedMessage
+from xdsi.transport.move_scp import read_identifier
+
+
+@contextmanager
+def tunnel(port: int, context: ssl.SSLContext) -> Iterator[int]:
+    """A plain port of loopback whose connections go on over TLS."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for one in (source, target):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def carry(plain: socket.socket) -> None:
+        with plain:
+            try:
+                raw = socket.create_connection(("127.0.0.1", port), timeout=30)
+                tls = context.wrap_socket(raw, server_hostname="127.0.0.1")
+            except OSError:
+                return
+            with tls:
+                back = threading.Thread(target=pump, args=(tls, plain))
+                back.start()
+                pump(plain, tls)
+                back.join()
+
+    connections: list[threading.Thread] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            connections.append(threading.Thread(target=carry, args=(plain,)))
+            connections[-1].start()
+
+    accepting = threading.Thread(target=serve)
+    accepting.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for one in (accepting, *connections):
+            one.join(30)
+
+
+@contextmanager
+def storing(trusted: Trusted, folder: Path, node: str = "consumer", port: int = 0) -> Iterator[Path]:
+    """dcmtk's storescp over TLS with a node's certificate; where it puts what it gets."""
+    path = program("storescp")
+    out = folder / "stored"
+    out.mkdir(parents=True)
+    key, certificate = trusted.pki / f"{node}.key", trusted.pki / f"{node}.pem"
+    number = port or trusted.store_ports[0]
+    with (folder / "storescp.log").open("wb") as log:
+        process = subprocess.Popen(
+            [path, "-v", "+tls", key, certificate, "+cf", trusted.pki / "ca.pem", "+xa", "-uf", "-od", out,
+             str(number)],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+
+    def listening() -> bool:
+        assert process.poll() is None, (folder / "storescp.log").read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", number)) == 0
+
+    try:
+        wait_until(listening, 30)
+        yield out
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def moved(
+    trusted: Trusted, *keys: str, title: str = "MOVER", node: str = "consumer", to: str = "MOVER", level: str = "STUDY",
+    called: str = "XDSI",
+) -> str:  # fmt: skip
+    """What movescu says of a C-MOVE."""
+    path = program("movescu")
+    with tunnel(trusted.move_port, trusted.context(node)) as port:
+        named = [argument for key in (f"0008,0052={level}", *keys) for argument in ("-k", key)]
+        done = subprocess.run(
+            [path, "-d", "-S", "-aet", title, "-aec", called, "-aem", to, *named, "127.0.0.1", str(port)],
+            capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+    return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def stored(folder: Path) -> dict[str, bytes]:
+    """The pixels of what storescp got."""
+    return {str(one.SOPInstanceUID): one.PixelData for one in map(pydicom.dcmread, folder.iterdir())}
+
+
+def pixels(study_uid: str) -> dict[str, bytes]:
+    return {uid: pydicom.dcmread(BytesIO(raw)).PixelData for uid, raw in kept(study_uid).items()}
+
+
+def records(trusted: Trusted) -> Counter[tuple[str, int]]:
+    """How often each transaction or alert is on record, by outcome."""
+    items = trusted.command("audit", "search", "--limit", "10000")
+    return Counter((item["transaction"], item["outcome"]) for item in items)
+
+
+@pytest.mark.component
+def test_a_study_consented_to_is_sent_to_who_asks(trusted: Trusted, tmp_path: Path) -> None:
+    with storing(trusted, tmp_path) as out:
+        said = moved(trusted, f"0020,000D={CT}")
+        assert "Completed Suboperations       : 4" in said, said
+        assert stored(out) == pixels(CT)
+
+
+@pytest.mark.component
+def test_levels_below_the_study(trusted: Trusted, tmp_path: Path) -> None:
+    series = {
+        str(pydicom.dcmread(__import__("io").BytesIO(raw)).SeriesInstanceUID): uid for uid, raw in kept(CT).items()
+    }
+    (series_uid, sop_uid), *_ = series.items()
+    with storing(trusted, tmp_path) as out:
+        moved(trusted, f"0020,000D={CT}", f"0020,000E={series_uid}", f"0008,0018={sop_uid}", level="IMAGE")
+        assert set(stored(out)) == {sop_uid}
+        moved(trusted, f"0020,000D={CT}", f"0020,000E={series_uid}", level="SERIES")
+        assert sop_uid in stored(out)
+
+
+@pytest.mark.component
+def test_what_may_not_be_seen_is_no_match(trusted: Trusted, tmp_path: Path) -> None:
+    """Not consented to, not published, not there, in another role: one answer, and nothing is sent."""
+    before = records(trusted)
+    with storing(trusted, tmp_path) as out:
+        said = {
+            moved_outcome(trusted, MR), moved_outcome(trusted, XR), moved_outcome(trusted, "1.2.3"),
+            moved_outcome(trusted, CT, title="PORTER", node="hospital-a", to="PORTER"),
+        }  # fmt: skip
+        assert len(said) == 1, said
+        assert "0x0000" in next(iter(said))
+        assert list(out.iterdir()) == []
+    wait_until(lambda: (records(trusted) - before)["RAD-16", 8] == 4)
+    assert (records(trusted) - before)["110144", 4] == 2, "two were refused, the others are not there"
+
+
+def moved_outcome(trusted: Trusted, study_uid: str, **arguments: str) -> str:
+    said = moved(trusted, f"0020,000D={study_uid}", **arguments)
+    return "\n".join(line for line in said.splitlines() if "DIMSE Status" in line or "Suboperations" in line)
+
+
+@pytest.mark.component
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        ({"title": "NOBODY"}, "Calling AE Title Not Recognized"),
+        ({"title": "PORTER"}, "Calling AE Title Not Recognized"),
+        ({"node": "hospital-a"}, "Calling AE Title Not Recognized"),
+        ({"called": "OTHER"}, "Called AE Title Not Recognized"),
+        ({"to": "ELSEWHERE"}, "0xa801"),
+        ({"to": "NOBODY"}, "0xa801"),
+        ({"level": "PATIENT"}, "0xc5"),
+    ],
+)  # fmt: skip
+def test_who_is_not_known_or_sends_elsewhere_is_refused(
+    trusted: Trusted, tmp_path: Path, arguments: dict[str, str], refusal: str
+) -> None:
+    with storing(trusted, tmp_path) as out:
+        said = moved(trusted, f"0020,000D={CT}", **arguments)
+        assert refusal.lower() in said.lower(), said
+        assert list(out.iterdir()) == []
+
+
+@pytest.mark.component
+def test_nothing_leaves_for_who_holds_another_certificate(trusted: Trusted, tmp_path: Path) -> None:
+    before = records(trusted)
+    with storing(trusted, tmp_path, node="hospital-b") as out:
+        said = moved(trusted, f"0020,000D={CT}")
+        assert "0xa801" in said.lower(), said
+        assert list(out.iterdir()) == []
+    wait_until(lambda: (records(trusted) - before)["RAD-16", 8] == 1)
+    assert (records(trusted) - before)["RAD-16", 0] == 1, "what was decided, and that it did not arrive"
+
+
+def test_a_stranger_fails_in_the_handshake_and_is_audited(trusted: Trusted) -> None:
+    def refused() -> int:
+        items = trusted.command("audit", "search", "--outcome", "8", "--limit", "10000")
+        return sum(item["transaction"] == "110126" for item in items)
+
+    before = refused()
+    context = ssl.create_default_context(cafile=str(trusted.pki / "ca.pem"))
+    context.load_cert_chain(trusted.pki / "stranger.pem", trusted.pki / "stranger.key")
+    raw = socket.create_connection(("127.0.0.1", trusted.move_port), timeout=30)
+    try:
+        with context.wrap_socket(raw, server_hostname="127.0.0.1") as tls:
+            assert tls.recv(1) == b""
+    except OSError:
+        pass
+    finally:
+        raw.close()
+    wait_until(lambda: refused() > before)
+
+
+# -- identifiers
+
+
+def identifier(**elements: object) -> Dataset:
+    dataset = Dataset()
+    for name, value in elements.items():
+        setattr(dataset, name, value)
+    return dataset
+
+
+def test_an_identifier_names_what_is_asked_for() -> None:
+    several = read_identifier(identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=["1.2", "1.3"]), "X")
+    assert (several.study_uids, several.series_uids, several.destination) == (("1.2", "1.3"), (), "X")
+    image = identifier(
+        QueryRetrieveLevel="IMAGE", StudyInstanceUID="1.2", SeriesInstanceUID="1.3", SOPInstanceUID=["1.4", "1.5"]
+    )
+    assert read_identifier(image, "X").sop_uids == ("1.4", "1.5")
+    image.QueryRetrieveLevel = "SERIES"
+    assert read_identifier(image, "X").sop_uids == (), "keys below the level do not count"
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {}, {"QueryRetrieveLevel": "STUDY"}, {"QueryRetrieveLevel": "PATIENT", "StudyInstanceUID": "1.2"},
+        {"QueryRetrieveLevel": "SERIES", "StudyInstanceUID": "1.2"},
+        {"QueryRetrieveLevel": "SERIES", "StudyInstanceUID": ["1.2", "1.3"], "SeriesInstanceUID": "1.4"},
+        {"QueryRetrieveLevel": "IMAGE", "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.3"},
+        {"QueryRetrieveLevel": "IMAGE", "StudyInstanceUID": "1.2", "SOPInstanceUID": "1.3"},
+    ],
+)  # fmt: skip
+def test_an_identifier_that_names_nothing(elements: dict[str, object]) -> None:
+    with pytest.raises(MalformedMessage):
+        read_identifier(identifier(**elements), "X")
