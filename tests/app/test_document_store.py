@@ -7,8 +7,10 @@ import secrets
 import sqlite3
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,9 @@ from xdsi.app import document_store
 from xdsi.app.document_store import FolderLocation
 from xdsi.domain.errors import ConfigurationError, Unavailable, XdsiError
 from xdsi.settings import Repository
+from xdsi.storage.forms import Form
 from xdsi.storage.s3_bucket import S3Location
+from xdsi.storage.sealing import Keys
 
 __all__ = ["seaweedfs"]
 LARGE = 9 * 1024 * 1024
@@ -114,6 +118,63 @@ def test_a_repository_keeps_its_documents_in_s3(seaweedfs: SeaweedFS, tmp_path: 
     spooled = [path for path in (tmp_path / "data" / "spool").rglob("*") if path.is_file() and "lock" not in path.name]
     assert spooled == []
     assert not (tmp_path / "data" / "documents").exists()
+
+
+def test_a_repository_keeps_its_documents_encrypted(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(b64encode(b"k" * 32).decode() + "\n", "ascii")
+    key.chmod(0o600)
+    config = tmp_path / "sealed.toml"
+    config.write_text(
+        f'[repository]\ncompression = "gzip"\nencryption_key = "2026"\nencryption_keys = {{ "2026" = "file:{key}" }}\n',
+        "utf-8",
+    )
+    data = b"in confidence " * 200_000
+    with serving(tmp_path / "data", "--profile", "open", config=config) as server:
+        client = RepositoryClient(server, tmp_path)
+        assert client.provide("2.999.7.1", b"in confidence").accepted
+        assert client.provide("2.999.7.2", data).accepted
+        assert client.retrieve("2.999.7.1") == b"in confidence"
+        assert client.retrieve("2.999.7.2") == data
+        files = [path for path in (server.data / "documents").rglob("*") if path.is_file()]
+        assert not [path for path in files if b"confidence" in path.read_bytes()]
+        assert sum(path.stat().st_size for path in files) < 100_000
+
+
+KEY = b64encode(b"k" * 32).decode()
+
+
+@pytest.mark.parametrize("text", [KEY, f"{KEY}\n", (b"k" * 32).hex()])
+def test_a_key_is_32_bytes_in_a_file_or_in_the_environment(text: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(text, "ascii")
+    (tmp_path / "key").chmod(0o640)
+    for place in (f"file:{tmp_path / 'key'}", "env:KEY"):
+        found = document_store.form(
+            Repository(encryption_key="a", encryption_keys={"a": place}, compression="gzip"), {"KEY": text}
+        )
+        assert found == Form(compress=True, keys=Keys("a", {"a": b"k" * 32}))
+    assert KEY not in repr(found)
+    assert "kkkk" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "environment", "reason"),
+    [
+        ({"encryption_key": "b"}, {"KEY": KEY}, "valid: a key of encryption_keys"),
+        ({"encryption_key": ""}, {"KEY": KEY}, "needs repository.encryption_key"),
+        ({}, {}, "no environment variable KEY"),
+        ({}, {"KEY": "short"}, "32"),
+        ({}, {"KEY": b64encode(b"k" * 16).decode()}, "has 16 bytes"),
+        ({"encryption_keys": {"a": "KEY"}}, {"KEY": KEY}, "valid: file:/path or env:NAME"),
+        ({"encryption_keys": {"a": "file:/nowhere/key"}}, {}, "cannot be read"),
+        ({"encryption_keys": {"a": "file:/etc/hostname"}}, {}, "by everybody"),
+    ],
+)
+def test_keys_that_cannot_be_used_are_told(changes: dict[str, Any], environment: dict[str, str], reason: str) -> None:
+    given = {"encryption_key": "a", "encryption_keys": {"a": "env:KEY"}} | changes
+    with pytest.raises(ConfigurationError, match=reason) as refused:
+        document_store.form(Repository(**given), environment)
+    assert KEY not in str(refused.value)
 
 
 def test_a_repository_whose_store_is_away_says_so(tmp_path: Path) -> None:

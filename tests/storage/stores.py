@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 from tests.seaweedfs import BUCKET, SeaweedFS
 from xdsi.domain.ports import BlobStore
 from xdsi.storage.blobs import FolderBlobs
+from xdsi.storage.forms import PLAIN, Form
 from xdsi.storage.s3_blobs import S3Blobs
 from xdsi.storage.s3_bucket import S3Location
 from xdsi.storage.spool import Follow
@@ -36,6 +37,9 @@ class Inside(Protocol):
     @property
     def follow(self) -> Follow | None: ...
 
+    @property
+    def form(self) -> Form: ...
+
     def copies(self, data: bytes) -> list[str]:
         """What lies in the store for these bytes."""
 
@@ -55,11 +59,12 @@ class FolderInside:
 
     folder: Path
     clock: Clock
+    form: Form = PLAIN
     follow: Follow | None = None
     blobs: FolderBlobs = field(init=False)
 
     def __post_init__(self) -> None:
-        self.blobs = FolderBlobs(self.folder, clock=self.clock)
+        self.blobs = FolderBlobs(self.folder, form=self.form, clock=self.clock)
 
     def copies(self, data: bytes) -> list[str]:
         path = self.blobs.path(hashlib.sha256(data).hexdigest())
@@ -86,12 +91,13 @@ class S3Inside:
     prefix: str
     engine: Engine
     clock: Clock
+    form: Form = PLAIN
     blobs: S3Blobs = field(init=False)
     client: Any = field(init=False)
 
     def __post_init__(self) -> None:
         location = S3Location(bucket=BUCKET, prefix=self.prefix, endpoint=self.server.endpoint)
-        self.blobs = S3Blobs(location, self.engine, clock=self.clock)
+        self.blobs = S3Blobs(location, self.engine, form=self.form, clock=self.clock)
         self.client = self.server.client()
 
     @property
@@ -103,8 +109,8 @@ class S3Inside:
         return [one["Key"] for one in found.get("Contents", ())]
 
     def copies(self, data: bytes) -> list[str]:
-        sha256 = hashlib.sha256(data).hexdigest()
-        keys = self._keys(f"blobs/{sha256[:2]}/{sha256[2:4]}/{sha256}/")
+        name = self.form.names(hashlib.sha256(data).hexdigest())[0]
+        keys = self._keys(f"blobs/{name[:2]}/{name[2:4]}/{name}/")
         large = [f"{self.prefix}/large/{key.rpartition('/')[2].removesuffix('.large')}" for key in keys if "." in key]
         return [key for key in keys if "." not in key] + [key for key in large if key in self._keys("large/")]
 

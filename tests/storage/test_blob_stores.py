@@ -19,9 +19,12 @@ from xdsi.domain.errors import IntegrityLost
 from xdsi.domain.submission import Document
 from xdsi.storage.blobs import GRACE_SECONDS
 from xdsi.storage.documents import WITHHELD, SqlDocumentStore
+from xdsi.storage.forms import PLAIN, Form
+from xdsi.storage.sealing import Keys
 from xdsi.storage.spool import SpoolFolder
 
-KINDS = ("folder", "s3")
+SEALED = Form(compress=True, keys=Keys("a", {"a": b"k" * 32}))
+KINDS = {"folder": PLAIN, "s3": PLAIN, "folder, sealed": SEALED, "s3, sealed": SEALED}
 LARGE = 9 * 1024 * 1024
 """more than one part of an upload"""
 
@@ -31,13 +34,14 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=KINDS.items(), ids=KINDS)
 def inside(request: pytest.FixtureRequest, sqlite_engine: Engine, tmp_path: Path, clock: Clock) -> Iterator[Inside]:
-    if request.param == "folder":
-        yield FolderInside(tmp_path / "documents", clock)
+    kind, form = request.param
+    if kind.startswith("folder"):
+        yield FolderInside(tmp_path / "documents", clock, form)
         return
     server = request.getfixturevalue("seaweedfs")
-    found = S3Inside(server, f"test-{secrets.token_hex(4)}/", sqlite_engine, clock)
+    found = S3Inside(server, f"test-{secrets.token_hex(4)}/", sqlite_engine, clock, form)
     found.prefix = found.prefix.strip("/")
     yield found
     found.blobs.close()
@@ -86,7 +90,7 @@ def test_documents_of_every_size_come_back(store: SqlDocumentStore, inside: Insi
     blob = inside.blobs.find(sha256)
     assert blob is not None
     assert blob.size == size
-    for start in {0, size // 2, size}:
+    for start in {0, size // 2, max(0, size - 1), size}:
         assert b"".join(blob.open(start)) == data[start:], "from an offset on"
 
 
@@ -95,7 +99,7 @@ def test_a_document_is_stored_from_the_spool_it_arrived_in(
     store: SqlDocumentStore, inside: Inside, tmp_path: Path, size: int
 ) -> None:
     data = os.urandom(size)
-    with SpoolFolder(tmp_path / "spool").open(inside.follow) as spool:
+    with SpoolFolder(tmp_path / "spool").open(inside.follow, inside.form) as spool:
         part = spool.part()
         for at in range(0, size, 300_000):
             part.write(data[at : at + 300_000])
@@ -105,7 +109,7 @@ def test_a_document_is_stored_from_the_spool_it_arrived_in(
 
 
 def test_what_arrived_and_was_not_wanted_leaves_nothing(inside: Inside, tmp_path: Path, clock: Clock) -> None:
-    with SpoolFolder(tmp_path / "spool").open(inside.follow) as spool:
+    with SpoolFolder(tmp_path / "spool").open(inside.follow, inside.form) as spool:
         part = spool.part()
         part.write(os.urandom(2 * LARGE))
         part.finish()
@@ -212,7 +216,8 @@ def test_the_end_of_a_rotten_document_is_withheld(
     received = bytearray()
     with pytest.raises(IntegrityLost):
         received.extend(b"".join(_collecting(received, found.document.open())))
-    assert bytes(received) == data[: LARGE - WITHHELD]
+    assert len(received) <= LARGE - WITHHELD
+    assert data.startswith(received)
     assert [unique_id for unique_id, _ in lost] == ["2.999.1"]
     assert not found.verify()
 

@@ -110,7 +110,7 @@ class PolicyParts(StorageParts):
 
     def make_document_spool(self) -> Spool:
         """A spool for one request whose parts become documents of the repository."""
-        return self.spools.open(self.blobs.follow if isinstance(self.blobs, S3Blobs) else None)
+        return self.spools.open(self.blobs.follow if isinstance(self.blobs, S3Blobs) else None, self.document_form)
 
     @cached_property
     def domain_policy(self) -> DomainPolicy:

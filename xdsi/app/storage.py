@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from xdsi.storage.audit_trail import DatabaseAuditTrail
 from xdsi.storage.database import open_database, upgrade
 from xdsi.storage.documents import SqlDocumentStore
 from xdsi.storage.first_answers import SqlFirstAnswers
+from xdsi.storage.forms import Form
 from xdsi.storage.holds import SqlHolds
 from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.publications import SqlPublications
@@ -160,7 +162,12 @@ class StorageParts:
     @cached_property
     def blobs(self) -> document_store.Store:
         """The bytes of documents."""
-        return document_store.opened(self.store_location, self.engine)
+        return document_store.opened(self.store_location, self.document_form, self.engine)
+
+    @cached_property
+    def document_form(self) -> Form:
+        """How documents are written."""
+        return document_store.form(self.settings.repository, os.environ)
 
     def document_lost(self, unique_id: str, reason: str) -> None:
         """A stored document is not what was acknowledged."""

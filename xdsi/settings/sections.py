@@ -91,6 +91,13 @@ class Repository:
 
     unique_id: str = _key("repositoryUniqueId, an OID", "2.999.1.2", check="oid")
     store: str = _key("where documents lie: file:///path or s3://bucket/prefix; empty: in data_dir", "")
+    compression: str = _key("keep text compressed", "none", choices=("none", "gzip"))
+    encryption_key: str = _key("id of the key that documents are encrypted with at rest; empty: they are not", "")
+    encryption_keys: dict[str, str] = _key(
+        "key id -> file:/path or env:NAME of 32 bytes in base64 or hexadecimal; older keys stay as long as documents "
+        "are encrypted with them",
+        {},
+    )
     s3_endpoint: str = _key("URL of the S3 service; empty: that of AWS for the region", "", check="url")
     s3_region: str = _key("region of the bucket; empty: as the environment says", "")
     s3_encryption: str = _key(

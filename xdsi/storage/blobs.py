@@ -10,7 +10,6 @@ quarantine/  files that no longer have their hash
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import time
@@ -21,9 +20,10 @@ from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
 from typing import Final
 
-from xdsi.domain.errors import IntegrityLost, Unavailable
+from xdsi.domain.errors import Unavailable
 from xdsi.domain.submission import Document
 from xdsi.storage.files import chunks_of, create, disk, flush, locked, make_folder, write_all
+from xdsi.storage.forms import PLAIN, Encoding, Form
 from xdsi.storage.spool import SpooledDocument
 
 GRACE_SECONDS: Final = 3600.0
@@ -37,11 +37,23 @@ class FileBlob:
 
     store: FolderBlobs
     path: Path
-    size: int
+    stored: int
     state: str
+
+    @property
+    def size(self) -> int:
+        """How many bytes the document has."""
+        return self.described()[1]
+
+    def described(self) -> tuple[str, int]:
+        """The SHA-256 (where the file says it) and the size of the document."""
+        return self.store.form.described(self._source, self.stored)
 
     def open(self, start: int = 0) -> Iterator[bytes]:
         """Its bytes from an offset on."""
+        return self.store.form.read(self._source, self.stored, start)
+
+    def _source(self, start: int) -> Iterator[bytes]:
         with disk(_WHAT):
             yield from chunks_of(self.path, start)
 
@@ -51,11 +63,17 @@ class FileBlob:
 
 
 class FolderBlobs:
-    """The files under a folder; `reserve` bytes of its disk are left free."""
+    """The files under a folder, written in a form; `reserve` bytes of its disk are left free."""
 
     def __init__(
-        self, folder: Path, *, reserve: int = 64 * 1024 * 1024, clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        *,
+        form: Form = PLAIN,
+        reserve: int = 64 * 1024 * 1024,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self.form = form
         self._folder = folder
         self._reserve = reserve
         self._clock = clock
@@ -68,10 +86,11 @@ class FolderBlobs:
                 make_folder(one)
 
     def path(self, sha256: str) -> Path:
-        """Where the bytes with this hash lie, if they are here."""
-        if len(sha256) != 64 or sha256.strip("0123456789abcdef"):
-            raise ValueError("not a SHA-256")
-        return self._blobs / sha256[:2] / sha256[2:4] / sha256
+        """Where the bytes with this hash lie from now on."""
+        return self._path(self.form.names(sha256)[0])
+
+    def _path(self, name: str) -> Path:
+        return self._blobs / name[:2] / name[2:4] / name
 
     def put(self, document: Document) -> str:
         """Make bytes durable under their hash and return it; they stay in doubt until confirmed.
@@ -81,13 +100,13 @@ class FolderBlobs:
         with disk(_WHAT):
             self._check_space(document.size)
             part = document.part if isinstance(document, SpooledDocument) else None
-            if part is not None and part.path is not None and self._movable(part.path):
+            if part is not None and part.path is not None and part.form == self.form and self._movable(part.path):
                 path = self._place(part.path, document.sha256)
                 part.moved(path)
                 return document.sha256
             temporary = self._incoming / secrets.token_hex(16)
             try:
-                sha256 = _copy(document, temporary)
+                sha256 = _copy(document, temporary, self.form)
                 self._place(temporary, sha256)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -96,12 +115,15 @@ class FolderBlobs:
     def confirm(self, sha256: str) -> None:
         """Somebody's now: no longer in doubt."""
         with disk(_WHAT):
-            (self._journal / sha256).unlink(missing_ok=True)
+            for name in self.form.names(sha256):
+                (self._journal / name).unlink(missing_ok=True)
 
     def doubt(self, sha256: str) -> None:
         """Perhaps nobody's any more; durable on return."""
         with disk(_WHAT), self._lock(LOCK_SH):
-            self._mark(sha256)
+            for name in self.form.names(sha256):
+                if self._path(name).exists():
+                    self._mark(name)
 
     def collect(self, is_used: Callable[[str], bool], *, grace: float = GRACE_SECONDS) -> list[str]:
         """Remove what has been in doubt for `grace` seconds and is not used; returns the hashes removed."""
@@ -113,12 +135,12 @@ class FolderBlobs:
                 with self._lock(LOCK_EX):
                     if not _is_older(mark, limit):
                         continue
-                    if not is_used(mark.name):
-                        path = self.path(mark.name)
+                    path = self._path(mark.name)
+                    sha256 = self._hash_of(path)
+                    if sha256 and not is_used(sha256):
                         path.unlink(missing_ok=True)
-                        if path.parent.exists():
-                            flush(path.parent)
-                        removed.append(mark.name)
+                        flush(path.parent)
+                        removed.append(sha256)
                     mark.unlink(missing_ok=True)
             for leftover in list(self._incoming.iterdir()):
                 if _is_older(leftover, limit):
@@ -127,7 +149,12 @@ class FolderBlobs:
 
     def find(self, sha256: str) -> FileBlob | None:
         """The file with this hash, or None."""
-        path = self.path(sha256)
+        for name in self.form.names(sha256):
+            if (found := self._found(self._path(name))) is not None:
+                return found
+        return None
+
+    def _found(self, path: Path) -> FileBlob | None:
         with disk(_WHAT):
             try:
                 found = path.stat()
@@ -136,18 +163,22 @@ class FolderBlobs:
         state = f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
         return FileBlob(self, path, found.st_size, state)
 
+    def _hash_of(self, path: Path) -> str:
+        """The hash of the document in a file, empty where there is none."""
+        found = self._found(path)
+        return "" if found is None else found.described()[0] or path.name
+
     def close(self) -> None:
         """Nothing is held."""
 
     def set_aside(self, blob: FileBlob) -> bool:
         """Move a file to the quarantine, where nobody serves it from, unless it is no longer the one that was found."""
-        sha256 = blob.path.name
-        now = self.find(sha256)
+        now = self._found(blob.path)
         if now is None or now.state != blob.state:
             return False
         with disk(_WHAT):
             try:
-                blob.path.rename(self._quarantine / f"{sha256}.{int(self._clock())}")
+                blob.path.rename(self._quarantine / f"{blob.path.name}.{int(self._clock())}")
             except FileNotFoundError:
                 return False
             flush(self._quarantine)
@@ -157,17 +188,20 @@ class FolderBlobs:
         path = self.path(sha256)
         flush(file)
         with self._lock(LOCK_SH):
-            self._mark(sha256)
+            self._mark(path.name)
             make_folder(path.parent.parent)
             make_folder(path.parent)
             # Also where the bytes are here already: a fresh copy mends one that rotted unseen.
             file.replace(path)
         flush(path.parent)
+        for former in self.form.names(sha256)[1:]:
+            # As it was written before the settings changed; the new one is on the disk.
+            self._path(former).unlink(missing_ok=True)
         return path
 
-    def _mark(self, sha256: str) -> None:
+    def _mark(self, name: str) -> None:
         now = self._clock()
-        descriptor = os.open(self._journal / sha256, os.O_WRONLY | os.O_CREAT, 0o600)
+        descriptor = os.open(self._journal / name, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             # Not by name: somebody who publishes the same bytes may remove it at this moment.
             os.utime(descriptor, (now, now))
@@ -194,13 +228,9 @@ def _is_older(path: Path, limit: float) -> bool:
         return False
 
 
-def _copy(document: Document, path: Path) -> str:
-    sha256, size = hashlib.sha256(), 0
+def _copy(document: Document, path: Path, form: Form) -> str:
+    encoding = Encoding(document, form)
     with create(path) as file:
-        for chunk in document.open():
-            sha256.update(chunk)
-            size += len(chunk)
+        for chunk in encoding:
             write_all(file, chunk)
-    if size != document.size or document.sha256 not in ("", sha256.hexdigest()):
-        raise IntegrityLost("a document changed between its arrival and its storing")
-    return sha256.hexdigest()
+    return encoding.sha256

@@ -153,8 +153,12 @@ class IndexedDocument:
             return True
         found = hashlib.sha256()
         try:
+            left = entry.size
             for chunk in blob.open():
                 found.update(chunk)
+                left -= len(chunk)
+                if left < 0:
+                    break
         except Unavailable as error:
             # What cannot be read is not rotten: the disk may come back.
             log.error("document %s cannot be read: %s", entry.unique_id, error)

@@ -11,7 +11,6 @@ fresh one superseded, are listed in the database and removed when their time has
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +22,9 @@ from typing import Final
 
 from sqlalchemy.engine import Engine
 
-from xdsi.domain.errors import IntegrityLost
 from xdsi.domain.submission import Document
 from xdsi.storage.copies_in_doubt import CopiesInDoubt
+from xdsi.storage.forms import PLAIN, Encoding, Form
 from xdsi.storage.s3_bucket import Bucket, Listed, S3Location, Window
 from xdsi.storage.s3_upload import PART, THREADS, Upload
 from xdsi.storage.spool import SpooledDocument
@@ -39,14 +38,15 @@ class S3Blob:
     """One copy as it was found."""
 
     bucket: Bucket
+    form: Form
     name: str
     copy: str
     found: Listed
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
-        return self.found.size
+        """How many bytes the document has."""
+        return self.form.described(self._source, self.found.size)[1]
 
     @property
     def state(self) -> str:
@@ -55,6 +55,9 @@ class S3Blob:
 
     def open(self, start: int = 0) -> Iterator[bytes]:
         """Its bytes from an offset on."""
+        return self.form.read(self._source, self.found.size, start)
+
+    def _source(self, start: int) -> Iterator[bytes]:
         return self.bucket.open(self.found.key, start)
 
     def set_aside(self) -> bool:
@@ -67,9 +70,12 @@ class S3Blob:
 
 
 class S3Blobs:
-    """The objects under a prefix of a bucket; what is in doubt is listed in a database."""
+    """The objects under a prefix of a bucket, written in a form; what is in doubt is listed in a database."""
 
-    def __init__(self, location: S3Location, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, location: S3Location, engine: Engine, *, form: Form = PLAIN, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.form = form
         self._bucket = Bucket(location)
         self._doubts = CopiesInDoubt(engine, clock=clock)
 
@@ -77,8 +83,8 @@ class S3Blobs:
         """Make bytes durable under their hash and return it; they stay in doubt until confirmed."""
         part = document.part if isinstance(document, SpooledDocument) else None
         upload = part.follower if part is not None else None
-        if isinstance(upload, Following) and upload.begun and upload.store is self:
-            upload.complete(document.size)
+        if part is not None and isinstance(upload, Following) and upload.begun and upload.store is self:
+            upload.complete(part.stored)
             copy, sha256 = upload.copy, document.sha256
             self._refer(copy, sha256)
         else:
@@ -95,7 +101,10 @@ class S3Blobs:
 
     def find(self, sha256: str) -> S3Blob | None:
         """The newest copy that is whole as far as is known, or None."""
-        return max(self._copies(sha256), key=lambda one: one.copy, default=None)
+        for name in self.form.names(sha256):
+            if copies := self._named(name):
+                return max(copies, key=lambda one: one.copy)
+        return None
 
     def confirm(self, sha256: str) -> None:
         """Somebody's now: no longer in doubt."""
@@ -143,75 +152,75 @@ class S3Blobs:
         return copy
 
     def _copies(self, sha256: str) -> list[S3Blob]:
-        folder = _folder(sha256)
+        return [one for name in self.form.names(sha256) for one in self._named(name)]
+
+    def _named(self, name: str) -> list[S3Blob]:
+        folder = _folder(name)
         found = {one.key.removeprefix(folder): one for one in self._bucket.under(folder)}
         copies = []
-        for name, one in found.items():
-            copy, _, kind = name.partition(".")
+        for last, one in found.items():
+            copy, _, kind = last.partition(".")
             if kind == "rotten" or copy + _ROTTEN in found:
                 continue
             large = self._bucket.find(f"large/{copy}") if kind == "large" else one
             if large is not None:
-                copies.append(S3Blob(self._bucket, sha256, copy, large))
+                copies.append(S3Blob(self._bucket, self.form, name, copy, large))
         return copies
 
     def _copy(self, document: Document) -> tuple[str, str]:
         """Send bytes that are not on their way yet; a part of them is in memory, no more."""
-        spooled = document.part.path if isinstance(document, SpooledDocument) and document.part is not None else None
-        if spooled is not None and document.size <= PART:
-            return self._send_file(spooled, document), document.sha256
-        chunks, first = document.open(), bytearray()
+        part = document.part if isinstance(document, SpooledDocument) else None
+        if part is not None and part.path is not None and part.form == self.form and part.stored <= PART:
+            with Window(part.path, 0, part.stored) as body:
+                return self._put(document.sha256, body), document.sha256
+        encoding = Encoding(document, self.form)
+        chunks, first = iter(encoding), bytearray()
         for chunk in chunks:
             first += chunk
             if len(first) > PART:
-                return self._send(document, first, chunks)
-        sha256 = _verified(document, hashlib.sha256(first).hexdigest(), len(first))
+                return self._send(encoding, first, chunks)
+        return self._put(encoding.sha256, bytes(first)), encoding.sha256
+
+    def _put(self, sha256: str, body: bytes | Window) -> str:
         copy = self.begin_copy()
         self._doubts.arrived(copy, sha256)
-        self._bucket.put(f"{_folder(sha256)}{copy}", bytes(first))
-        return copy, sha256
-
-    def _send_file(self, path: Path, document: Document) -> str:
-        copy = self.begin_copy()
-        self._doubts.arrived(copy, document.sha256)
-        with Window(path, 0, document.size) as body:
-            self._bucket.put(f"{_folder(document.sha256)}{copy}", body)
+        self._bucket.put(f"{self._folder(sha256)}{copy}", body)
         return copy
 
-    def _send(self, document: Document, pending: bytearray, chunks: Iterator[bytes]) -> tuple[str, str]:
-        found, size, tags = hashlib.sha256(pending), len(pending), dict[int, str]()
+    def _send(self, encoding: Encoding, pending: bytearray, chunks: Iterator[bytes]) -> tuple[str, str]:
+        tags = dict[int, str]()
         copy = self.begin_copy()
         key = f"large/{copy}"
         upload = self._bucket.begin(key)
         try:
             while pending:
                 while len(pending) < PART and (chunk := next(chunks, b"")):
-                    found.update(chunk)
-                    size += len(chunk)
                     pending += chunk
                 number, body = len(tags) + 1, bytes(pending[:PART])
                 del pending[:PART]
                 tags[number] = self._bucket.send(key, upload, number, body, len(body))
-            sha256 = _verified(document, found.hexdigest(), size)
             self._bucket.complete(key, upload, tags)
         except BaseException:
             self._bucket.abort(key, upload)
             raise
-        self._refer(copy, sha256)
-        return copy, sha256
+        self._refer(copy, encoding.sha256)
+        return copy, encoding.sha256
 
     def _refer(self, copy: str, sha256: str) -> None:
         self._doubts.arrived(copy, sha256)
-        self._bucket.put(f"{_folder(sha256)}{copy}{_LARGE}", b"")
+        self._bucket.put(f"{self._folder(sha256)}{copy}{_LARGE}", b"")
+
+    def _folder(self, sha256: str) -> str:
+        return _folder(self.form.names(sha256)[0])
 
     def _remove(self, copy: str, sha256: str) -> None:
         large = f"large/{copy}"
         for upload in self._bucket.uploads(large):
             self._bucket.abort(large, upload)
-        if sha256:
+        for name in self.form.names(sha256) if sha256 else ():
             # The bytes last: without them the rest would say that they are missing.
             for kind in (_LARGE, "", _ROTTEN):
-                self._bucket.delete(f"{_folder(sha256)}{copy}{kind}")
+                self._bucket.delete(f"{_folder(name)}{copy}{kind}")
         self._bucket.delete(large)
 
 
@@ -229,12 +238,4 @@ class Following(Upload):
 
 
 def _folder(name: str) -> str:
-    if len(name) != 64 or name.strip("0123456789abcdef"):
-        raise ValueError("not a SHA-256")
     return f"blobs/{name[:2]}/{name[2:4]}/{name}/"
-
-
-def _verified(document: Document, sha256: str, size: int) -> str:
-    if size != document.size or document.sha256 not in ("", sha256):
-        raise IntegrityLost("a document changed between its arrival and its storing")
-    return sha256

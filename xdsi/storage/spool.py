@@ -20,6 +20,7 @@ from typing import BinaryIO, Final, Protocol
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.submission import Document
 from xdsi.storage.files import chunks_of, create, disk, locked, write_all
+from xdsi.storage.forms import PLAIN, Form, Writer
 
 IN_MEMORY: Final = 64 * 1024
 
@@ -47,11 +48,16 @@ class SpooledDocument(Document):
 class Part:
     """One incoming part; implements the port SpoolPart."""
 
-    def __init__(self, folder: Path, *, limit: int | None, in_memory: int, follow: Follow | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, limit: int | None, in_memory: int, follow: Follow | None = None, form: Form = PLAIN
+    ) -> None:
         self._folder = folder
         self._limit = limit
         self._in_memory = in_memory
         self._follow = follow
+        self.form = form
+        """how its file is written"""
+        self._writer: Writer | None = None
         self._pieces: list[bytes] = []
         self._file: BinaryIO | None = None
         self._sha1 = hashlib.sha1(usedforsecurity=False)
@@ -62,6 +68,8 @@ class Part:
         self.path: Path | None = None
         """the file with the bytes, None while they are in memory"""
         self.size = 0
+        self.stored = 0
+        """how many bytes the file has"""
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; raises MalformedMessage beyond the limit, Unavailable when the disk is full."""
@@ -78,17 +86,27 @@ class Part:
                 self.path = self._folder / secrets.token_hex(16)
                 self._file = create(self.path)
                 self._own = True
-                write_all(self._file, b"".join(self._pieces))
+                seen = b"".join((*self._pieces, data))
+                self._writer = self.form.begin(seen)
                 self._pieces.clear()
                 if self._follow is not None:
                     self.follower = self._follow(self.path)
-            write_all(self._file, data)
+                data = seen
+            self._store(self._writer.add(data) if self._writer else data)
+
+    def _store(self, data: bytes) -> None:
+        assert self._file is not None
+        write_all(self._file, data)
+        self.stored += len(data)
         if self.follower is not None:
-            self.follower.grew(self.size)
+            self.follower.grew(self.stored)
 
     def finish(self) -> Document:
         """No more bytes: where they lie, with size and hashes."""
         if self._file is not None:
+            if self._writer is not None:
+                with disk("spool"):
+                    self._store(self._writer.end(self._sha256.hexdigest(), self.size))
             self._file.close()
         elif self._pieces:
             self._pieces = [b"".join(self._pieces)]
@@ -115,22 +133,28 @@ class Part:
     def _open(self) -> Iterator[bytes]:
         if self.path is None:
             return iter(tuple(self._pieces))
-        return chunks_of(self.path)
+        path = self.path
+        if self._writer is None:
+            return chunks_of(path)
+        return self.form.read(lambda start: chunks_of(path, start), self.stored)
 
 
 class RequestSpool:
     """The parts of one request; implements the port Spool."""
 
-    def __init__(self, folder: Path, *, limit: int | None, in_memory: int, follow: Follow | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, limit: int | None, in_memory: int, follow: Follow | None = None, form: Form = PLAIN
+    ) -> None:
         self._folder = folder
         self._limit = limit
         self._in_memory = in_memory
         self._follow = follow
+        self._form = form
         self._parts: list[Part] = []
 
     def part(self) -> Part:
         """Begin a part."""
-        part = Part(self._folder, limit=self._limit, in_memory=self._in_memory, follow=self._follow)
+        part = Part(self._folder, limit=self._limit, in_memory=self._in_memory, follow=self._follow, form=self._form)
         self._parts.append(part)
         return part
 
@@ -163,9 +187,9 @@ class SpoolFolder:
             self._folder = folder / name
             self._folder.mkdir(mode=0o700)
 
-    def open(self, follow: Follow | None = None) -> RequestSpool:
-        """A spool for one request; `follow` is told of each part that becomes a file."""
-        return RequestSpool(self._folder, limit=self._limit, in_memory=self._in_memory, follow=follow)
+    def open(self, follow: Follow | None = None, form: Form = PLAIN) -> RequestSpool:
+        """A spool for one request; files are written in a form, and `follow` is told of each."""
+        return RequestSpool(self._folder, limit=self._limit, in_memory=self._in_memory, follow=follow, form=form)
 
     def close(self) -> None:
         """Remove the folder of this process."""
