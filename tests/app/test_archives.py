@@ -36,8 +36,7 @@ def held() -> Study:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory, held: Study) -> Iterator[Orthanc]:
     with running_orthanc(tmp_path_factory.mktemp("archive") / "orthanc") as orthanc:
-        pacs = FolderPacs(STUDIES)
-        orthanc.store(*(pacs.path(one) for one in held.instances))
+        orthanc.store(*(STUDIES / one.locator for one in held.instances))
         yield orthanc
 
 
@@ -117,10 +116,9 @@ def consumer(between: Between, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def test_images_come_bit_for_bit_from_the_archive(consumer: Settings, held: Study) -> None:
-    pacs = FolderPacs(STUDIES)
     outcome, images = fetched(consumer, request(held, EXPLICIT))
     assert outcome is Status.SUCCESS
-    assert images == {one.sop_instance_uid: pacs.path(one).read_bytes() for one in held.instances}
+    assert images == {one.sop_instance_uid: (STUDIES / one.locator).read_bytes() for one in held.instances}
 
 
 def test_images_of_the_archive_are_transcoded(consumer: Settings, held: Study) -> None:
