@@ -23,6 +23,7 @@ from xdsi.domain.audit import AuditEvent
 from xdsi.domain.errors import ConfigurationError, Refused, Unavailable
 from xdsi.domain.subject import Peer
 from xdsi.rules import audit_alerts
+from xdsi.storage.files import locked
 from xdsi.transport.mllp import MllpServer
 from xdsi.transport.move_scp import MoveServer
 from xdsi.transport.operations_server import OperationsServer
@@ -188,10 +189,18 @@ class Parts(ActorParts):
     def tidy(self) -> None:
         """Remove documents that no submission was acknowledged for, and traces past their time."""
         if "repository" in self.settings.server.actors:
-            collected = self.documents.collect()
-            if collected:
-                log.warning("%d documents that were never acknowledged are removed", len(collected))
+            self._collect()
         self.traces.prune(utc_now() - timedelta(days=self.settings.server.trace_days))
+
+    def _collect(self) -> None:
+        try:
+            with locked(self.backup_lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                collected = self.documents.collect()
+        except BlockingIOError:
+            log.info("a backup is being taken: no document is removed now")
+            return
+        if collected:
+            log.warning("%d documents that nobody needs are removed", len(collected))
 
     def ready(self) -> Mapping[str, Callable[[], str]]:
         """The checks of `/health/ready`."""

@@ -27,6 +27,7 @@ from xdsi.storage.holds import SqlHolds
 from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.publications import SqlPublications
 from xdsi.storage.registry import SqlRegistry
+from xdsi.storage.restore import UNFINISHED
 from xdsi.storage.s3_bucket import S3Location
 from xdsi.storage.spool import SpoolFolder
 from xdsi.storage.traces import SqlTraceLog
@@ -77,6 +78,7 @@ class StorageParts:
         self.tls = tls_files(settings.tls)
         self.nodes = self._nodes()
         self.metrics = Metrics()
+        self.restoring = False
 
     def _nodes(self) -> dict[str, Node]:
         nodes = [
@@ -108,13 +110,24 @@ class StorageParts:
         """Count an exchange."""
         self.metrics.count("xdsi_exchanges_total", transaction=transaction, outcome=outcome)
 
+    @property
+    def database_url(self) -> str:
+        """Where the database is."""
+        return self.settings.registry.database or f"sqlite:///{self.data.resolve()}/xdsi.sqlite3"
+
+    @property
+    def backup_lock(self) -> Path:
+        """Shared by backups; who removes documents has it alone."""
+        return self.data / "backup.lock"
+
     @cached_property
     def engine(self) -> Any:
-        """The database, at the newest schema."""
+        """The database, at the newest schema; none while a restore is not finished."""
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        url = self.settings.registry.database or f"sqlite:///{self.data.resolve()}/xdsi.sqlite3"
+        if not self.restoring and (self.data / UNFINISHED).exists():
+            raise ConfigurationError(f"a restore into {self.data} was not finished; run it again with --force")
         engine = open_database(
-            url,
+            self.database_url,
             connections=self.settings.registry.database_connections,
             statement_seconds=self.settings.registry.statement_seconds,
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from xdsi import __version__, settings
 from xdsi.cli import (
+    backup,
     consents,
     demonstrate,
     imaging,
@@ -31,7 +32,20 @@ from xdsi.cli import (
 from xdsi.cli.command import Result, Terminal
 from xdsi.domain.errors import ConfigurationError, XdsiError
 
-_COMMANDS = (demonstrate, serve, keep, patients, consents, policies, source, imaging, repository, operate, validate)
+_COMMANDS = (
+    demonstrate,
+    serve,
+    keep,
+    patients,
+    consents,
+    policies,
+    source,
+    imaging,
+    repository,
+    backup,
+    operate,
+    validate,
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,0 +1,154 @@
+"""The drill: a node is backed up while it serves, lost, and restored; and what `xdsi restore` refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests import builders
+from tests.cli.test_commands import done, failed, xdsi
+from tests.servers import Server, envelope, exchange, http, serving
+from tests.transactions.ports import document
+from xdsi.domain.identifiers import new_entry_uuid, new_oid
+from xdsi.domain.retrieval import DocumentRequest, RetrieveRequest
+from xdsi.domain.submission import Provision
+from xdsi.spec.namespaces import SUCCESS
+from xdsi.wire import xml
+from xdsi.wire.ebxml import provision, retrieve
+from xdsi.wire.message import Message, Packaging
+
+PROVIDE = "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b"
+RETRIEVE = "urn:ihe:iti:2007:RetrieveDocumentSet"
+HERE = "2.999.1.2"
+
+
+def provide(server: Server, content: bytes) -> str:
+    """Provide one document; its uniqueId, once it is acknowledged."""
+    one = builders.document_entry(new_entry_uuid(), unique_id=new_oid(), hash="", size="", repository_unique_id="")
+    own = builders.submission_set(new_entry_uuid(), unique_id=new_oid())
+    request = Provision(builders.submission(one, sets=[own]), {one.entry_uuid: document(content)})
+    body = b"".join(provision.encode(request, Packaging.SIMPLE).body)
+    answer = requests.post(
+        server.url("repository"), data=envelope(PROVIDE, body, message_id=f"urn:uuid:{new_oid()}"),
+        headers={"Content-Type": "application/soap+xml"}, timeout=60,
+    )  # fmt: skip
+    assert SUCCESS in answer.text, answer.text
+    return one.unique_id
+
+
+def fetch(server: Server, unique_id: str) -> bytes | None:
+    """The bytes of a document, or None where it is not available."""
+    request = RetrieveRequest((DocumentRequest("", HERE, unique_id),))
+    body = b"".join(retrieve.encode_request(request, Packaging.SIMPLE).body)
+    answer = exchange(server, http(envelope(RETRIEVE, body), path="/services/repository"))
+    assert answer.status == 200
+    root = xml.parse(answer.body)
+    found = retrieve.decode_answer(Message((root.find("{*}Body")[0],)))  # type: ignore[index]
+    return b"".join(found.documents[0].document.open()) if found.documents else None
+
+
+def settings(folder: Path, data: Path) -> Path:
+    file = folder / f"{data.name}.toml"
+    file.write_text(f"[server]\ndata_dir = '{data}'\n", "utf-8")
+    return file
+
+
+def objects(data: Path) -> dict[str, set[Any]]:
+    """What the registry holds."""
+    with closing(sqlite3.connect(f"file:{data / 'xdsi.sqlite3'}?mode=ro", uri=True)) as connection:
+        tables = ("document_entry", "submission_set", "association", "identifier", "patient", "consent", "document")
+        return {table: set(map(repr, connection.execute(f"SELECT * FROM {table}"))) for table in tables}
+
+
+def test_what_was_acknowledged_before_the_backup_is_there_after_the_restore(tmp_path: Path) -> None:
+    lost, found, copy = tmp_path / "lost", tmp_path / "found", tmp_path / "copy"
+    contents: dict[str, bytes] = {}
+    over = threading.Event()
+
+    def keep_providing(server: Server) -> None:
+        number = 0
+        while not over.is_set():
+            content = f"during the backup {number}".encode() * (1 + number % 3000)
+            contents[provide(server, content)] = content
+            number += 1
+
+    with serving(lost, "--profile", "open") as server:
+        for number in range(10):
+            content = f"before the backup {number}".encode()
+            contents[provide(server, content)] = content
+        before = dict(contents)
+        busy = [threading.Thread(target=keep_providing, args=(server,)) for _ in range(3)]
+        for one in busy:
+            one.start()
+        try:
+            (item,) = done("backup", copy, config=settings(tmp_path, lost))
+        finally:
+            over.set()
+            for one in busy:
+                one.join()
+        assert item["documents"] >= len(before)
+        assert item["absent"] == []
+        assert "a server runs" in failed("restore", copy, "--force", config=settings(tmp_path, lost))
+        server.kill()
+    at_the_end = objects(lost)
+    shutil.rmtree(lost)
+
+    (restored,) = done("restore", copy, config=settings(tmp_path, found))
+    assert restored["documents"] == item["documents"]
+    for table, kept in objects(found).items():
+        assert kept <= at_the_end[table] or table in ("patient", "document"), f"nothing but what was there: {table}"
+    status, verified = xdsi("audit", "verify", config=settings(tmp_path, found))
+    assert (status, verified["items"]) == (0, [])
+
+    with serving(found, "--profile", "open") as server:
+        for unique_id, content in before.items():
+            assert fetch(server, unique_id) == content
+        later = [id_ for id_ in contents if id_ not in before]
+        for unique_id in later:
+            assert fetch(server, unique_id) in (None, contents[unique_id]), "whole or not at all"
+        provide(server, b"life goes on")
+    recorded = done("audit", "search", "--limit", "5000", config=settings(tmp_path, found))
+    assert [record["event"] for record in recorded].count("Use of Restricted Function") == 1
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of a node without documents."""
+    folder = tmp_path_factory.mktemp("copied")
+    done("backup", folder / "copy", config=settings(folder, folder / "data"))
+    return folder / "copy"
+
+
+def test_nothing_is_overwritten_without_being_asked(copied: Path, tmp_path: Path) -> None:
+    config = settings(tmp_path, tmp_path / "data")
+    done("restore", copied, config=config)
+    digest = hashlib.sha256((tmp_path / "data" / "xdsi.sqlite3").read_bytes()).hexdigest()
+    assert "--force" in failed("restore", copied, config=config)
+    assert hashlib.sha256((tmp_path / "data" / "xdsi.sqlite3").read_bytes()).hexdigest() == digest
+    done("restore", copied, "--force", config=config)
+
+
+def test_a_restore_that_was_not_finished_keeps_everybody_from_serving(copied: Path, tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    shutil.copytree(copied, half)
+    config, data = settings(tmp_path, tmp_path / "data"), tmp_path / "data"
+    (data).mkdir()
+    (data / "restore.unfinished").touch()
+    assert "was not finished" in failed("patient", "list", config=config)
+    assert "--force" in failed("restore", half, config=config)
+    done("restore", half, "--force", config=config)
+    assert done("patient", "list", config=config) == []
+
+
+def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
+    config = settings(tmp_path, tmp_path / "data")
+    assert "holds no backup" in failed("restore", tmp_path, config=config)
+    assert "not empty" in failed("backup", tmp_path, config=config)
