@@ -127,6 +127,34 @@ def test_what_the_registry_found_itself_is_not_looked_up_again() -> None:
     assert decided(ENTRY, entries=())[0][0]
 
 
+APPC, DSG = (Code(code, "1.3.6.1.4.1.19376.1.2.3") for code in
+             ("urn:ihe:iti:appc:2016:consent", "urn:ihe:iti:dsg:detached:2014"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entries", "action", "permit"),
+    [
+        ((), Action.RETRIEVE, True),
+        ((replace(ENTRY, format_code=APPC),), Action.RETRIEVE, True),
+        ((replace(ENTRY, format_code=DSG),), Action.RETRIEVE, True),
+        ((ENTRY,), Action.RETRIEVE, False),
+        ((replace(ENTRY, format_code=Code(APPC.code, "1.2.3")),), Action.RETRIEVE, False),
+        ((replace(ENTRY, format_code=APPC), replace(ENTRY, entry_uuid="urn:uuid:2")), Action.RETRIEVE, False),
+        ((replace(ENTRY, format_code=APPC),), Action.QUERY, False),
+    ],
+)
+def test_the_decision_engine_reads_consents_and_nothing_else(
+    entries: tuple[Resource, ...], action: Action, permit: bool
+) -> None:
+    one = session(*entries)
+    policy = DomainPolicy(id="urn:oid:2.999.1")
+    engine = replace(DOCTOR, user_id="urn:xdsi:2026:decision-engine:urn:oid:2.999.1")
+    for who, expected in ((engine, permit), (DOCTOR, False), (replace(engine, user_id=f"{engine.user_id}0"), False)):
+        caller = Caller(peer=Peer(address=""), subject=who)
+        (decision,) = decisions(policy, one).decide(caller, action, [ASKED], NOW, one)
+        assert decision.permit is expected
+
+
 def test_without_a_subject_nothing_is_permitted() -> None:
     one = session(ENTRY)
     nobody = Caller(peer=Peer(address=""))

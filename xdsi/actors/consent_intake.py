@@ -12,30 +12,34 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 
+from xdsi.actors.consent_fetching import ConsentFetching
 from xdsi.domain.consent import Consent, Policy, SignatureStatus
 from xdsi.domain.errors import IntegrityLost, MalformedMessage
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.identity import PatientIdentities
 from xdsi.domain.metadata import Association, DocumentEntry
 from xdsi.domain.outcome import Problem
-from xdsi.domain.ports import Clock, DocumentStore, RegistrySession
+from xdsi.domain.ports import Clock, DocumentStore, Registry, RegistrySession
+from xdsi.domain.registration import review
 from xdsi.domain.submission import Submission
 from xdsi.rules import consent_document
 from xdsi.spec import uuids
-from xdsi.spec.xacml import CONSENT_FORMATS, FORMAT_SCHEME
+from xdsi.spec.xacml import CONSENT_FORMATS, FORMAT_SCHEME, SIGNATURE_FORMATS
 from xdsi.wire import signature_document
 from xdsi.wire.consent import decode_consent
 
 log = logging.getLogger("xdsi.consent")
 
-SIGNATURE_FORMATS = frozenset({"urn:ihe:iti:dsg:detached:2014", "urn:ihe:iti:dsg:enveloping:2014"})
 LIMIT = 1024 * 1024
 """bytes of a consent or signature document"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedConsentIntake:
-    """Verifies with the bytes in the hub's own store; what is not there stays pending and grants nothing."""
+    """Verifies with the bytes in the hub's own store, or brought from the repository that the entry names.
+
+    What another repository does not give out in time stays pending and grants nothing; it is asked again.
+    """
 
     documents: DocumentStore
     identities: PatientIdentities
@@ -44,6 +48,39 @@ class SignedConsentIntake:
     reject_invalid: bool
     zone: tzinfo = UTC
     """where days in a consent's window begin and end"""
+    elsewhere: ConsentFetching | None = None
+    """other repositories; None where none is known"""
+
+    def prepare(self, entries: Sequence[DocumentEntry]) -> None:
+        """Bring the consents and signatures among these entries that lie in other repositories."""
+        if self.elsewhere is not None:
+            self.elsewhere.bring([one for one in entries if is_consent(one) or is_signature(one)])
+
+    def retry(self, registry: Registry) -> None:
+        """Look again at pending consents of which something lay in another repository and now came."""
+        if self.elsewhere is None:
+            return
+        with registry.reading() as session:
+            waiting = {one: self._papers(one, session) for one in session.pending_consents()}
+        self.prepare([paper for papers in waiting.values() for paper in papers])
+        came = [one for one, papers in waiting.items() if self._have_come(papers)]
+        if came:
+            with registry.writing() as session:
+                review(came, session, self)
+
+    @staticmethod
+    def _papers(entry_uuid: str, session: RegistrySession) -> list[DocumentEntry]:
+        """A consent's entry, and those of its signatures."""
+        signs = session.related_to([entry_uuid], (uuids.SIGNS,))
+        found = session.objects([entry_uuid, *(one.source for one in signs)]).values()
+        return [one for one in found if isinstance(one, DocumentEntry)]
+
+    def _have_come(self, papers: Sequence[DocumentEntry]) -> bool:
+        elsewhere = [one for one in papers if self._is_elsewhere(one)]
+        return bool(elsewhere) and all(self._read(one) is not None for one in elsewhere)
+
+    def _is_elsewhere(self, entry: DocumentEntry) -> bool:
+        return self.elsewhere is not None and self.elsewhere.knows(entry.repository_unique_id)
 
     def examine(self, submission: Submission, session: RegistrySession) -> tuple[Sequence[Problem], Sequence[Consent]]:
         """The consents that this submission brings or signs, verified; problems where one is refused or ended."""
@@ -127,10 +164,12 @@ class SignedConsentIntake:
         known = session.entries_by_unique_id([entry.unique_id])
         if any(is_consent(other) and other.logical_id != entry.logical_id for other in known):
             return replace(consent, status=SignatureStatus.FAILED, reason="the consent is registered already")
-        raw = self._read(entry.unique_id)
+        raw = self._read(entry)
+        if raw is None and self._is_elsewhere(entry) and not _is_large(entry):
+            return replace(consent, reason=f"repository {entry.repository_unique_id} has not given it out yet")
         if raw is None:
             # Registered without being understood, a refusal would not be enforced: it is not accepted here.
-            reason = f"the document is not in this hub's repository, or larger than {LIMIT} bytes"
+            reason = f"the document is in no repository that this hub can ask, or larger than {LIMIT} bytes"
             return replace(consent, status=SignatureStatus.FAILED, reason=reason)
         try:
             policy, facts = decode_consent(raw, entry.format_code.code if entry.format_code else "", zone=self.zone)
@@ -143,7 +182,7 @@ class SignedConsentIntake:
             return replace(consent, status=SignatureStatus.FAILED, reason=reason)
         if not signatures:
             return replace(consent, reason="no signature")
-        results = [self._verify_signature(consent, signature) for signature in signatures]
+        results = [self._verify_signature(consent, raw, signature) for signature in signatures]
         # One valid signature is enough; else the worst that was found.
         for status in (SignatureStatus.VALID, SignatureStatus.FAILED, SignatureStatus.PENDING):
             for result in results:
@@ -151,13 +190,18 @@ class SignedConsentIntake:
                     return result
         return consent
 
-    def _verify_signature(self, consent: Consent, signature: DocumentEntry) -> Consent:
-        raw = self._read(signature.unique_id)
+    def _verify_signature(self, consent: Consent, document: bytes, signature: DocumentEntry) -> Consent:
+        raw = self._read(signature)
         if raw is None:
             return replace(consent, reason="the signature document is not at hand")
+
+        def digest(unique_id: str, algorithm: str) -> bytes | None:
+            content = document if unique_id == consent.unique_id else self._stored(unique_id)
+            return None if content is None else hashlib.new(algorithm, content).digest()
+
         persons = (consent.patient, *self.identities.aliases(consent.patient))
         result = signature_document.verify(
-            raw, self._digest, self.trust, self.clock(), patients=persons, about=consent.unique_id
+            raw, digest, self.trust, self.clock(), patients=persons, about=consent.unique_id
         )
         return replace(
             consent,
@@ -167,11 +211,12 @@ class SignedConsentIntake:
             signed_at=result.signing_time,
         )
 
-    def _digest(self, unique_id: str, algorithm: str) -> bytes | None:
-        raw = self._read(unique_id)
-        return None if raw is None else hashlib.new(algorithm, raw).digest()
+    def _read(self, entry: DocumentEntry) -> bytes | None:
+        if self.elsewhere is not None and self.elsewhere.knows(entry.repository_unique_id):
+            return self.elsewhere.find(entry)
+        return self._stored(entry.unique_id)
 
-    def _read(self, unique_id: str) -> bytes | None:
+    def _stored(self, unique_id: str) -> bytes | None:
         stored = self.documents.find(unique_id)
         if stored is None or stored.document.size > LIMIT:
             return None
@@ -190,6 +235,10 @@ def _with_descendants(replaced: Sequence[str], session: RegistrySession) -> list
         related = session.related_to(fresh, (uuids.APND, uuids.XFRM))
         fresh = [id_ for id_ in dict.fromkeys(one.source for one in related) if id_ not in seen]
     return list(seen)
+
+
+def _is_large(entry: DocumentEntry) -> bool:
+    return entry.size.isdecimal() and int(entry.size) > LIMIT
 
 
 def is_consent(entry: DocumentEntry) -> bool:

@@ -7,20 +7,24 @@ import socket
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 
 from xdsi.actors.authorization_verifier import HubDecisions, PermitAll
-from xdsi.actors.consent_intake import SignedConsentIntake
+from xdsi.actors.consent_fetching import ConsentFetching
+from xdsi.actors.consent_intake import LIMIT, SignedConsentIntake
 from xdsi.app.policies import domain_policy
 from xdsi.app.storage import StorageParts, base_url, read_file, utc_now
 from xdsi.domain.audit import AuditSite
-from xdsi.domain.codes import CodeSets
-from xdsi.domain.consent import DomainPolicy
+from xdsi.domain.codes import Code, CodeSets
+from xdsi.domain.consent import DomainPolicy, engine_of
 from xdsi.domain.errors import ConfigurationError, MalformedMessage
 from xdsi.domain.identity import ANY_AUTHORITY
 from xdsi.domain.ports import Decisions, Spool
-from xdsi.exchange import Access, Client
+from xdsi.domain.subject import Subject
+from xdsi.exchange import Access, Channel, Client
 from xdsi.rules.identity import IdentityDomain
 from xdsi.rules.policy_conditions import zone_of
+from xdsi.storage.copies import DocumentCopyFolder
 from xdsi.storage.replays import SqlReplayMemory
 from xdsi.storage.s3_blobs import S3Blobs
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
@@ -29,6 +33,7 @@ from xdsi.transport.tls import client_context
 from xdsi.wire import code_sets
 from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.saml import SamlTrust
+from xdsi.wire.saml_issue import issue_assertion
 from xdsi.wire.signer import ConsentTrust
 from xdsi.wire.xmldsig import TrustedKey
 
@@ -99,10 +104,10 @@ class PolicyParts(StorageParts):
         """Who we are when we ask other nodes."""
         return Client(site=self.site, trail=self.trail, clock=utc_now)
 
-    def channel(self, url: str) -> SoapClient:
+    def channel(self, url: str, *, read_seconds: float = 60.0) -> SoapClient:
         """A way to another node."""
         context = client_context(self.tls) if url.startswith("https:") and self.tls else None
-        return SoapClient(url, make_spool=self.make_spool, tls=context)
+        return SoapClient(url, make_spool=self.make_spool, tls=context, read_seconds=read_seconds)
 
     def make_spool(self) -> Spool:
         """A spool for one request."""
@@ -174,6 +179,59 @@ class PolicyParts(StorageParts):
             clock=utc_now,
             reject_invalid=self.settings.consent.reject_invalid,
             zone=zone_of(self.domain_policy.time_zone),
+            elsewhere=self.consents_elsewhere,
+        )
+
+    @cached_property
+    def consents_elsewhere(self) -> ConsentFetching | None:
+        """Consents in the repositories of `consumer.repositories`; None where there is no other."""
+        channels = self.other_repositories
+        if not channels:
+            return None
+        return ConsentFetching(
+            client=self.client,
+            repositories=channels,
+            copies=DocumentCopyFolder(self.data / "consent-copies"),
+            assertion=self.engine_assertion,
+            limit=LIMIT,
+            seconds=self.settings.consent.fetch_seconds,
+        )
+
+    @cached_property
+    def other_repositories(self) -> dict[str, Channel]:
+        """Ways to repositories that are not of this process, by repositoryUniqueId; a slow one is given up on."""
+        own = self.settings.repository.unique_id if "repository" in self.settings.server.actors else ""
+        seconds = self.settings.consent.fetch_seconds
+        return {
+            uid: self.channel(url, read_seconds=seconds)
+            for uid, url in self.settings.consumer.repositories.items()
+            if uid != own
+        }
+
+    def engine_assertion(self) -> bytes:
+        """An assertion about the decision engine of this hub, signed as its ITI-79 answers are; empty without a key."""
+        consent, tls = self.settings.consent, self.settings.tls
+        certificate = consent.decision_certificate or tls.certificate
+        if not certificate:
+            return b""
+        key = str(Path(certificate).with_suffix(".key")) if consent.decision_certificate else tls.key
+        home = self.settings.domain.home_community_id
+        scheme = home.removeprefix("urn:oid:")
+        return issue_assertion(
+            Subject(
+                user_id=engine_of(home),
+                issuer=home,
+                assertion_id="",
+                user_name="decision engine",
+                organization="decision engine",
+                organization_id=home,
+                roles=(Code("decision-engine", scheme),),
+                purposes=(Code("HOPERAT", "2.16.840.1.113883.5.8"),),
+            ),
+            audiences=self.settings.saml.audiences,
+            key_pem=read_file(key, "consent.decision_certificate"),
+            cert_pem=read_file(certificate, "consent.decision_certificate"),
+            now=utc_now(),
         )
 
     @cached_property

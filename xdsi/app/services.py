@@ -59,6 +59,8 @@ class Parts(ActorParts):
         """End what was made, in good order."""
         if "alerts" in self.__dict__:
             self.alerts.shutdown()
+        if self.__dict__.get("consents_elsewhere") is not None:
+            self.__dict__["consents_elsewhere"].close()
         for name in ("pacs", "traces", "trail", "spools", "blobs"):
             if name in self.__dict__:
                 getattr(self, name).close()
@@ -107,7 +109,11 @@ class Parts(ActorParts):
             found.append(OperationsServer(server.operations_port, self.pages))
         if audit.send:
             found.append(self.forwarder(audit.send))
-        found.append(Housekeeping(self))
+        found.append(Regularly("housekeeping", 3600, self.tidy))
+        intake = self.consent_intake if "registry" in server.actors and not self.open_profile else None
+        if intake is not None and intake.elsewhere is not None:
+            every = self.settings.consent.retry_seconds
+            found.append(Regularly("consents elsewhere", every, lambda: intake.retry(self.registry)))
         return found
 
     def move_server(self, context: ReloadingContext | None) -> MoveServer:
@@ -224,13 +230,13 @@ class Parts(ActorParts):
         return {"database": database}
 
 
-class Housekeeping:
-    """At the start and every hour removes what is no longer needed: documents never acknowledged, old traces."""
+class Regularly:
+    """Does something at the start and again after a time, whatever became of it."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, name: str, seconds: float, work: Callable[[], None]) -> None:
+        self._name, self._seconds, self._work = name, seconds, work
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -244,10 +250,10 @@ class Housekeeping:
     def _run(self) -> None:
         while True:
             try:
-                self._parts.tidy()
+                self._work()
             except Exception:
-                log.exception("housekeeping failed; it is tried again in an hour")
-            if self._stopping.wait(3600):
+                log.exception("%s failed; it is tried again in %g seconds", self._name, self._seconds)
+            if self._stopping.wait(self._seconds):
                 return
 
 

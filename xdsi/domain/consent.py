@@ -369,6 +369,11 @@ class DomainPolicy:
     """IANA name; days begin and end here"""
 
 
+def engine_of(home_community_id: str) -> str:
+    """The NameID under which the decision engine of a community asks other repositories for consents."""
+    return f"urn:xdsi:2026:decision-engine:{home_community_id}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRequest:
     """An ITI-79 question: may this subject perform this action on these resources, for this purpose, now."""

@@ -104,6 +104,9 @@ class RegistrySession(Protocol):
     def consents(self, patient: PatientId) -> Sequence[Consent]:
         """All stored consents of the person (every alias), whose DocumentEntry is Approved."""
 
+    def pending_consents(self) -> Sequence[str]:
+        """The entries of consents whose status is pending, while they are Approved."""
+
     def save_consent(self, consent: Consent) -> None:
         """Add or replace the verified form of a consent document; the patient's epoch grows."""
 
@@ -244,6 +247,19 @@ class ConsentIntake(Protocol):
 
     def examine(self, submission: Submission, session: RegistrySession) -> tuple[Sequence[Problem], Sequence[Consent]]:
         """Problems that refuse the submission, and the verified consents that its acceptance brings."""
+
+    def prepare(self, entries: Sequence[DocumentEntry]) -> None:
+        """Bring what lies in other repositories, before a unit of work begins that would keep others waiting."""
+
+
+class DocumentCopies(Protocol):
+    """Copies of documents that lie in other repositories."""
+
+    def find(self, repository_unique_id: str, unique_id: str) -> bytes | None:
+        """The bytes of a copy; None where there is none."""
+
+    def keep(self, repository_unique_id: str, unique_id: str, raw: bytes) -> None:
+        """Keep a copy; raises Unavailable where that cannot be done."""
 
 
 class RegistryClient(Protocol):

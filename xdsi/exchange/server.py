@@ -210,6 +210,7 @@ def _respond(
         request = read()
         asked.append(request)
         trace.note("decode")
+        transaction.prepare(request, actor.ports.get(transaction.number))
         for attempt in range(_ATTEMPTS - 1):
             try:
                 return _work(actor, transaction, request, caller, facts, trace, sending, packaging)

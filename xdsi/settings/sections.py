@@ -285,6 +285,10 @@ class Consent:
     signer_ca: str = _key("authorities of the certificates that patients sign with (PEM)", "")
     seals: tuple[str, ...] = _key("certificates (PEM) that may sign on a patient's behalf", ())
     reject_invalid: bool = _key("refuse a consent whose signature fails", True)
+    fetch_seconds: float = _key(
+        "how long a registration waits for consents in other repositories (consumer.repositories)", 5.0, check="seconds"
+    )
+    retry_seconds: int = _key("how often consents are asked for again that did not come", 60, check="count")
     policies: str = _key("folder of the domain's policies: floor/, organizations/, library/; empty: none", "")
     exclusions: tuple[str, ...] = _key("ids of library policies that exclude: their refusal is final", ())
     time_zone: str = _key("where days begin and end: an IANA name such as Europe/Brussels", "UTC")

@@ -242,6 +242,7 @@ BPPC_FORMAT = "urn:ihe:iti:bppc:2007"
 BPPC_SCAN_FORMAT = "urn:ihe:iti:bppc-sd:2007"
 APPC_FORMAT = "urn:ihe:iti:appc:2016:consent"
 CONSENT_FORMATS = frozenset({BPPC_FORMAT, BPPC_SCAN_FORMAT, APPC_FORMAT})
+SIGNATURE_FORMATS = frozenset({"urn:ihe:iti:dsg:detached:2014", "urn:ihe:iti:dsg:enveloping:2014"})
 
 # Purposes of use that mean an emergency: (code, scheme)
 EMERGENCY_PURPOSES = frozenset(

@@ -29,6 +29,11 @@ _IN_FORCE = Prepared(
     .where(t.c.patient_key.in_(bindparam("patients", expanding=True)), entry.c.status == "Approved", entry.c.latest)
     .order_by(t.c.signed_at.desc(), t.c.entry_uuid)
 )
+_PENDING = (
+    select(t.c.entry_uuid)
+    .join(entry, and_(entry.c.patient_key == t.c.patient_key, entry.c.id == t.c.entry_uuid))
+    .where(t.c.status == SignatureStatus.PENDING.value, entry.c.status == "Approved", entry.c.latest)
+)
 _BEARERS = select(t.c.patient_key).distinct().where(at_places(t, "entry_uuid"))
 
 
@@ -70,6 +75,11 @@ def save(connection: Connection, people: People, consent: Consent, patient_key: 
     changes = {name: value for name, value in row.items() if name not in ("patient_key", "entry_uuid")}
     connection.execute(insert.on_conflict_do_update(index_elements=["patient_key", "entry_uuid"], set_=changes))
     people.advance_epoch([patient_key])
+
+
+def pending(connection: Connection) -> list[str]:
+    """The entries of consents that are pending, while they are Approved."""
+    return list(connection.execute(_PENDING).scalars())
 
 
 def bearers(connection: Connection, places: Iterable[tuple[int, str]]) -> Collection[int]:

@@ -251,6 +251,10 @@ class SqlSession:
         person = self._people.person(patient)
         return consents.of_patients(self.connection, person.keys, person.id) if person is not None else ()
 
+    def pending_consents(self) -> Sequence[str]:
+        """The entries of consents whose status is pending, while they are Approved."""
+        return consents.pending(self.connection)
+
     def save_consent(self, consent: Consent) -> None:
         """Add or replace the verified form of a consent document; the patient's epoch grows."""
         route = self._routes.of_ids([consent.entry_uuid]).get(consent.entry_uuid)

@@ -18,6 +18,12 @@ from xdsi.spec.optionality import Column
 from xdsi.wire.ebxml import response, submission
 
 
+def prepare(request: Submission, ports: RegisterPorts) -> None:
+    """Bring consents that lie in other repositories: none is accepted without being looked at."""
+    if ports.consents is not None:
+        ports.consents.prepare(request.document_entries)
+
+
 def handle(call: Call[Submission]) -> Outcome:
     """Accept the whole submission or none of it (3.42.4.1.3.1)."""
     ports: RegisterPorts = call.ports
@@ -44,6 +50,7 @@ TRANSACTION = Transaction(
     reply="urn:ihe:iti:2007:RegisterDocumentSet-bResponse",
     request=Codec(submission.decode, submission.encode),
     response=Codec(response.decode, response.encode),
+    prepare=prepare,
     handle=handle,
     refuse=refuse,
     facts=facts,

@@ -21,6 +21,7 @@ from xdsi.domain.consent import (
     DomainPolicy,
     Resource,
     ResourceKind,
+    engine_of,
 )
 from xdsi.domain.errors import SoapFault
 from xdsi.domain.identity import PatientIdentities
@@ -30,11 +31,13 @@ from xdsi.domain.subject import Caller, Subject
 from xdsi.exchange import Call, Codec, Transaction
 from xdsi.rules import consent as rules
 from xdsi.rules.policy_folders import asks_for_folders
+from xdsi.spec.xacml import CONSENT_FORMATS, FORMAT_SCHEME, SIGNATURE_FORMATS, SUBJECT_ID
 from xdsi.wire import authorization, authorization_answer
 from xdsi.wire.message import Message, Packaging, Payload
 
 STUDY_REFERENCE = "^^^^urn:ihe:iti:xds:2016:studyInstanceUID"
 
+_ENGINE_READS = CONSENT_FORMATS | SIGNATURE_FORMATS
 _NOT_REGISTERED = Decision(permit=False, policy="registry", rule="not-registered")
 _NO_SUBJECT = Decision(permit=False, policy="access", rule="no-assertion")
 _OTHER_PATIENT = Decision(permit=False, policy="registry", rule="patient-differs")
@@ -88,6 +91,8 @@ class PolicyDecisions:
         now: datetime,
         session: RegistrySession,
     ) -> Sequence[Decision]:
+        if action is Action.RETRIEVE and self._is_engine(subject):
+            return [self._for_engine(resource, session) for resource in resources]
         entries: list[Resource] = []
         owners: list[int] = []
         decisions: list[Decision] = [_NOT_REGISTERED] * len(resources)
@@ -109,6 +114,16 @@ class PolicyDecisions:
             if decisions[index] is _NOT_REGISTERED or (decisions[index].permit and not answer.permit):
                 decisions[index] = answer
         return decisions
+
+    def _is_engine(self, subject: Subject | Attributes) -> bool:
+        names = (subject.user_id,) if isinstance(subject, Subject) else subject.get(SUBJECT_ID, ())
+        return engine_of(self._policy.id) in names
+
+    def _for_engine(self, resource: Resource, session: RegistrySession) -> Decision:
+        """The engine itself reads consents without asking, and what is not registered yet, which may be one."""
+        codes = [entry.format_code for entry in _entries(resource, session)]
+        mine = all(code is not None and code.scheme == FORMAT_SCHEME and code.code in _ENGINE_READS for code in codes)
+        return Decision(permit=mine, policy=self._policy.id, rule="decision-engine")
 
 
 def _with_folders(entry: Resource, session: RegistrySession) -> Resource:
