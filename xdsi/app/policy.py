@@ -115,7 +115,9 @@ class PolicyParts(StorageParts):
 
     def make_document_spool(self) -> Spool:
         """A spool for one request whose parts become documents of the repository."""
-        return self.spools.open(self.blobs.follow if isinstance(self.blobs, S3Blobs) else None, self.document_form)
+        return self.spools.open(
+            self.newest_blobs.follow if isinstance(self.newest_blobs, S3Blobs) else None, self.document_form
+        )
 
     @cached_property
     def domain_policy(self) -> DomainPolicy:

@@ -25,6 +25,7 @@ from xdsi.storage.first_answers import SqlFirstAnswers
 from xdsi.storage.forms import Form
 from xdsi.storage.holds import SqlHolds
 from xdsi.storage.identities import SqlPatientIdentities
+from xdsi.storage.moving import MovingBlobs
 from xdsi.storage.publications import SqlPublications
 from xdsi.storage.registry import SqlRegistry
 from xdsi.storage.restore import UNFINISHED
@@ -173,9 +174,26 @@ class StorageParts:
         return document_store.location(repository.store, repository, self.data)
 
     @cached_property
-    def blobs(self) -> document_store.Store:
+    def former_locations(self) -> list[document_store.FolderLocation | S3Location]:
+        """Where documents still lie during a move."""
+        repository = self.settings.repository
+        key = "repository.former_stores"
+        return [document_store.location(url, repository, self.data, key=key) for url in repository.former_stores]
+
+    @cached_property
+    def newest_blobs(self) -> document_store.Store:
+        """Where new documents go."""
+        return self.blobs_at(self.store_location)
+
+    def blobs_at(self, place: document_store.FolderLocation | S3Location) -> document_store.Store:
+        """The store at a place."""
+        return document_store.opened(place, self.document_form, self.engine)
+
+    @cached_property
+    def blobs(self) -> document_store.Store | MovingBlobs:
         """The bytes of documents."""
-        return document_store.opened(self.store_location, self.document_form, self.engine)
+        former = [self.blobs_at(place) for place in self.former_locations]
+        return MovingBlobs(self.newest_blobs, former) if former else self.newest_blobs
 
     @cached_property
     def document_form(self) -> Form:

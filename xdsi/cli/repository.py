@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from xdsi import app
+from xdsi.cli import repository_care
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.cli.keep import patient
 from xdsi.domain.holds import HeldKind, Hold
@@ -20,6 +21,7 @@ def add(commands: Any) -> None:
     actions = commands.add_parser("repository", help="the documents kept here").add_subparsers(
         required=True, metavar="ACTION"
     )
+    repository_care.add(actions)
     holds = actions.add_parser("hold", help="legal holds: what nobody may remove").add_subparsers(
         required=True, metavar="ACTION"
     )

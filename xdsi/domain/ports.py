@@ -155,6 +155,10 @@ class Blob(Protocol):
     def size(self) -> int:
         """How many bytes `open` gives when they are whole."""
 
+    @property
+    def current(self) -> bool:
+        """True where they are written as the settings now ask for: not with an older key."""
+
     def open(self, start: int = 0) -> Iterator[bytes]:
         """Them from an offset on, in chunks; Unavailable when they cannot be read now, IntegrityLost when rotten."""
 
@@ -182,6 +186,18 @@ class BlobStore(Protocol):
 
     def collect(self, is_used: Callable[[str], bool], *, grace: float) -> Sequence[str]:
         """Remove what has been in doubt for `grace` seconds and is not used; returns the hashes removed."""
+
+    def names(self, sha256: str) -> Sequence[str]:
+        """What a document may be called in the store."""
+
+    def settled(self) -> Iterator[str]:
+        """The names of everything that lies here and is not in doubt."""
+
+    def doubted(self, name: str) -> bool:
+        """True for what is in doubt."""
+
+    def close(self) -> None:
+        """Let go of whatever is held."""
 
 
 class DocumentStore(Protocol):

@@ -91,6 +91,9 @@ class Repository:
 
     unique_id: str = _key("repositoryUniqueId, an OID", "2.999.1.2", check="oid")
     store: str = _key("where documents lie: file:///path or s3://bucket/prefix; empty: in data_dir", "")
+    former_stores: tuple[str, ...] = _key(
+        "stores that are read from, too, until `repository migrate` has moved them", ()
+    )
     compression: str = _key("keep text compressed", "none", choices=("none", "gzip"))
     encryption_key: str = _key("id of the key that documents are encrypted with at rest; empty: they are not", "")
     encryption_keys: dict[str, str] = _key(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
@@ -44,6 +44,11 @@ class FileBlob:
     def size(self) -> int:
         """How many bytes the document has."""
         return self.described()[1]
+
+    @property
+    def current(self) -> bool:
+        """True where it is written as it would be now."""
+        return self.store.form.is_current(self._source)
 
     def described(self) -> tuple[str, int]:
         """The SHA-256 (where the file says it) and the size of the document."""
@@ -167,6 +172,22 @@ class FolderBlobs:
         """The hash of the document in a file, empty where there is none."""
         found = self._found(path)
         return "" if found is None else found.described()[0] or path.name
+
+    def names(self, sha256: str) -> Sequence[str]:
+        """What a document may be called here."""
+        return self.form.names(sha256)
+
+    def settled(self) -> Iterator[str]:
+        """The names of all files that are not in doubt."""
+        with disk(_WHAT):
+            for folder in sorted(self._blobs.glob("??/??")):
+                for path in sorted(folder.iterdir()):
+                    if not self.doubted(path.name):
+                        yield path.name
+
+    def doubted(self, name: str) -> bool:
+        """True for what is in doubt."""
+        return (self._journal / name).exists()
 
     def close(self) -> None:
         """Nothing is held."""

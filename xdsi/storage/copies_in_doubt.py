@@ -15,7 +15,7 @@ from sqlalchemy.engine import Engine
 from xdsi.storage.database import reading, writing
 from xdsi.storage.tables import copy_in_doubt as t
 
-_BY_HASH = delete(t).where(t.c.sha256 == bindparam("hash"), t.c.superseded.is_(False))
+_BY_HASH = delete(t).where(t.c.sha256 == bindparam("hash"), t.c.store == bindparam("store"), t.c.superseded.is_(False))
 _BY_COPY = delete(t).where(t.c.copy == bindparam("id"))
 
 
@@ -29,15 +29,16 @@ class Doubted:
 
 
 class CopiesInDoubt:
-    """The table `copy_in_doubt`; every call is its own transaction, durable on return."""
+    """The rows of one store in the table `copy_in_doubt`; every call is its own transaction, durable on return."""
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, engine: Engine, store: str, *, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
+        self._store = store
         self._clock = clock
 
     def add(self, copy: str, sha256: str = "") -> None:
         """A copy will be made."""
-        row = {"copy": copy, "sha256": sha256, "since": self._clock(), "superseded": False}
+        row = {"copy": copy, "sha256": sha256, "since": self._clock(), "superseded": False, "store": self._store}
         with writing(self._engine) as connection:
             connection.execute(insert(t).values(row))
 
@@ -48,7 +49,7 @@ class CopiesInDoubt:
 
     def doubt(self, copy: str, sha256: str, *, superseded: bool) -> None:
         """A copy that was confirmed is perhaps nobody's any more, or a fresh one has taken its place."""
-        row = {"copy": copy, "sha256": sha256, "since": self._clock(), "superseded": superseded}
+        row = {"copy": copy, "sha256": sha256, "since": self._clock(), "superseded": superseded, "store": self._store}
         with writing(self._engine) as connection:
             present = connection.execute(select(t.c.superseded).where(t.c.copy == copy)).scalar()
             if present and not superseded:
@@ -59,7 +60,7 @@ class CopiesInDoubt:
     def confirm(self, sha256: str) -> None:
         """The copies with this hash that still count are somebody's."""
         with writing(self._engine) as connection:
-            connection.execute(_BY_HASH, {"hash": sha256})
+            connection.execute(_BY_HASH, {"hash": sha256, "store": self._store})
 
     def remove(self, copy: str) -> None:
         """A copy is gone, or no longer in doubt."""
@@ -69,5 +70,12 @@ class CopiesInDoubt:
     def older(self, seconds: float) -> list[Doubted]:
         """What has been in doubt for so long."""
         with reading(self._engine) as connection:
-            rows = connection.execute(select(t).where(t.c.since <= self._clock() - seconds)).all()
+            rows = connection.execute(
+                select(t).where(t.c.store == self._store, t.c.since <= self._clock() - seconds)
+            ).all()
         return [Doubted(row.copy, row.sha256, row.superseded) for row in rows]
+
+    def all(self) -> frozenset[str]:
+        """Every copy in doubt."""
+        with reading(self._engine) as connection:
+            return frozenset(connection.execute(select(t.c.copy).where(t.c.store == self._store)).scalars())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 
@@ -56,6 +56,11 @@ class DocumentIndex:
             if len(page) < _PAGE:
                 return
             after = page[-1].unique_id
+
+    def count(self) -> int:
+        """How many uniqueIds there are."""
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(func.count()).select_from(t)).scalar_one())
 
     def add(self, entry: Indexed) -> None:
         """Let a uniqueId name bytes; the same bytes again are one more claim to it, ValueError for others."""

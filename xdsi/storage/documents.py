@@ -100,6 +100,11 @@ class SqlDocumentStore:
         for entry in self._index.all():
             yield self._stored(entry)
 
+    @property
+    def index(self) -> DocumentIndex:
+        """Which uniqueId names which bytes."""
+        return self._index
+
     def collect(self, *, grace: float = GRACE_SECONDS) -> Sequence[str]:
         """Remove what was staged more than `grace` seconds ago and never published; returns the hashes removed.
 
@@ -145,12 +150,20 @@ class IndexedDocument:
 
         What is rotten goes into quarantine.
         """
+        return not self.examine(always=always)
+
+    def examine(self, *, always: bool) -> str:
+        """What is wrong: `missing`, `quarantine`, `rotten` or `unreadable`; empty when all is well."""
         entry = self._entry
         blob = self._blobs.find(entry.sha256)
-        if entry.quarantined or blob is None:
-            return False
+        if entry.quarantined:
+            return "quarantine"
+        if blob is None:
+            log.error("the bytes of document %s are not in the store", entry.unique_id)
+            self._lost(entry.unique_id, "its bytes are not in the store")
+            return "missing"
         if not always and entry.size > ALWAYS_VERIFIED and blob.state == entry.verified:
-            return True
+            return ""
         found = hashlib.sha256()
         try:
             left = entry.size
@@ -162,16 +175,16 @@ class IndexedDocument:
         except Unavailable as error:
             # What cannot be read is not rotten: the disk may come back.
             log.error("document %s cannot be read: %s", entry.unique_id, error)
-            return False
+            return "unreadable"
         except IntegrityLost as error:
             self._condemn(blob, str(error))
-            return False
+            return "rotten"
         if found.hexdigest() != entry.sha256:
             self._condemn(blob, "its hash is not the one it was stored with")
-            return False
+            return "rotten"
         if blob.state != entry.verified:
             self._note(blob.state)
-        return True
+        return ""
 
     def _stream(self) -> Iterator[bytes]:
         entry = self._entry

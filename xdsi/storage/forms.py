@@ -78,6 +78,19 @@ class Form:
         header, _ = self._header(seen, chunks)
         return header.described(source, stored)
 
+    def is_current(self, source: Source) -> bool:
+        """True where a file is encrypted with the current key, or rightly not at all."""
+        chunks = source(0)
+        seen = _at_least(chunks, len(MAGIC) + 2)
+        sealed = seen.startswith(MAGIC) and len(seen) > len(MAGIC) + 1 and bool(seen[len(MAGIC)] & _SEALED)
+        if self.keys is None or not sealed:
+            return self.keys is None and not sealed
+        at = len(MAGIC) + 2
+        end = at + seen[at - 1]
+        if len(seen) < end:
+            seen += _at_least(chunks, end - len(seen))
+        return seen[at:end] == self.keys.current.encode()
+
     def _header(self, seen: bytes, chunks: Iterator[bytes]) -> tuple[_Header, bytes]:
         fixed = len(MAGIC) + 2
         if len(seen) < fixed:

@@ -53,6 +53,11 @@ class S3Blob:
         """Size, tag and time of the object, and which copy it is."""
         return f"{self.found.state}:{self.copy}"
 
+    @property
+    def current(self) -> bool:
+        """True where it is written as it would be now."""
+        return self.form.is_current(self._source)
+
     def open(self, start: int = 0) -> Iterator[bytes]:
         """Its bytes from an offset on."""
         return self.form.read(self._source, self.found.size, start)
@@ -77,7 +82,7 @@ class S3Blobs:
     ) -> None:
         self.form = form
         self._bucket = Bucket(location)
-        self._doubts = CopiesInDoubt(engine, clock=clock)
+        self._doubts = CopiesInDoubt(engine, self._bucket.url, clock=clock)
 
     def put(self, document: Document) -> str:
         """Make bytes durable under their hash and return it; they stay in doubt until confirmed."""
@@ -129,6 +134,36 @@ class S3Blobs:
             if one.sha256 and not keep and not one.superseded:
                 removed.append(one.sha256)
         return removed
+
+    def names(self, sha256: str) -> Sequence[str]:
+        """What a document may be called here."""
+        return self.form.names(sha256)
+
+    def settled(self) -> Iterator[str]:
+        """The names of all that is here and not in doubt, and of large objects that nothing refers to."""
+        # Before what is there: a copy is put into the table before it is made.
+        objects = list(self._bucket.under("large/"))
+        doubts, referred, last = self._doubts.all(), set[str](), ""
+        for one in self._bucket.under("blobs/"):
+            name, _, copy = one.key.rpartition("/")
+            copy, _, kind = copy.partition(".")
+            name = name.rpartition("/")[2]
+            referred.add(copy)
+            if kind != "rotten" and copy not in doubts and name != last:
+                last = name
+                yield name
+        for one in objects:
+            copy = one.key.removeprefix("large/")
+            if copy not in referred and copy not in doubts:
+                yield one.key
+
+    def doubted(self, name: str) -> bool:
+        """True where every copy, or the large object, is in doubt."""
+        doubts = self._doubts.all()
+        if name.startswith("large/"):
+            return name.removeprefix("large/") in doubts
+        copies = {one.key.rpartition("/")[2].partition(".")[0] for one in self._bucket.under(_folder(name))}
+        return bool(copies) and copies <= doubts
 
     def close(self) -> None:
         """End the threads that send."""

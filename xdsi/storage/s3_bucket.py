@@ -56,7 +56,8 @@ class Bucket:
     def __init__(self, location: S3Location) -> None:
         self._name = location.bucket
         self._prefix = f"{location.prefix.strip('/')}/" if location.prefix.strip("/") else ""
-        self._what = f"document store s3://{self._name}/{self._prefix}"
+        self.url = f"s3://{self._name}/{self._prefix}"
+        self._what = f"document store {self.url}"
         self._sealing = _server_side(location)
         config = Config(
             connect_timeout=min(5.0, location.timeout_seconds),

@@ -296,6 +296,7 @@ copy_in_doubt = Table(
     Column("sha256", String(64), nullable=False),
     Column("since", Double, nullable=False),
     Column("superseded", Boolean, nullable=False),
+    Column("store", Exact, nullable=False, server_default=""),
     Index("ix_copy_in_doubt_since", "since"),
 )
 """Copies of documents in a store without a journal of its own that are not confirmed, or that fresh ones superseded;

@@ -1,0 +1,166 @@
+"""storage/moving and storage/document_check: nothing is lost on the way, and what is wrong is named."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from tests.storage.stores import Clock, FolderInside, Inside, S3Inside
+from xdsi.domain.submission import Document
+from xdsi.storage.blobs import GRACE_SECONDS
+from xdsi.storage.document_check import Finding, examine
+from xdsi.storage.documents import SqlDocumentStore
+from xdsi.storage.forms import PLAIN, Form
+from xdsi.storage.moving import Moved, MovingBlobs, move
+from xdsi.storage.sealing import Keys
+
+LARGE = os.urandom(9 * 1024 * 1024)
+DOCUMENTS = {"2.999.1": b"one", "2.999.2": b"two", "2.999.3": b"one", "2.999.4": LARGE}
+SEALED = Form(keys=Keys("a", {"a": b"a" * 32}))
+Make = Callable[..., Inside]
+
+
+@pytest.fixture
+def make(request: pytest.FixtureRequest, sqlite_engine: Engine, tmp_path: Path) -> Iterator[Make]:
+    """A store of a kind, under a name."""
+    made: list[Inside] = []
+
+    def one(kind: str, name: str, form: Form = PLAIN) -> Inside:
+        clock = Clock()
+        if kind == "folder":
+            made.append(FolderInside(tmp_path / name, clock, form))
+        else:
+            prefix = f"move-{name}-{secrets.token_hex(4)}"
+            made.append(S3Inside(request.getfixturevalue("seaweedfs"), prefix, sqlite_engine, clock, form))
+        return made[-1]
+
+    yield one
+    for inside in made:
+        inside.blobs.close()
+
+
+def fill(store: SqlDocumentStore, documents: dict[str, bytes] = DOCUMENTS) -> None:
+    for unique_id, data in documents.items():
+        document = Document(lambda data=data: iter((data,)), len(data))  # type: ignore[misc]
+        store.publish(unique_id, "text/plain", store.stage(document), len(data), "")
+
+
+def read(store: SqlDocumentStore, documents: dict[str, bytes] = DOCUMENTS) -> dict[str, bytes]:
+    found = {unique_id: store.find(unique_id) for unique_id in documents}
+    return {unique_id: b"".join(one.document.open()) for unique_id, one in found.items() if one is not None}
+
+
+def check(store: SqlDocumentStore, inside: Inside) -> list[Finding]:
+    return sorted(examine(store, inside.blobs, lambda: None), key=lambda one: (one.kind, one.name))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "form"), [(("folder", "s3"), PLAIN), (("s3", "folder"), PLAIN), (("folder", "folder"), SEALED)]
+)
+def test_documents_move_while_both_stores_are_read(
+    make: Make, sqlite_engine: Engine, kinds: tuple[str, str], form: Form
+) -> None:
+    former = make(kinds[0], "former")
+    fill(SqlDocumentStore(sqlite_engine, former.blobs))
+    newest = make(kinds[1], "newest", form)
+    both = SqlDocumentStore(sqlite_engine, MovingBlobs(newest.blobs, [former.blobs]))
+    steps: list[dict[str, bytes]] = []
+
+    def step() -> None:
+        fill(both, {f"2.999.10.{len(steps)}": b"meanwhile %d" % len(steps)})
+        steps.append(read(both))
+
+    moved = move(both.index, [former.blobs], newest.blobs, step)
+    assert moved.copied == 3, "the same bytes once"
+    assert moved.failed == []
+    assert all(one == DOCUMENTS for one in steps)
+    assert former.copies(b"meanwhile 0") == []
+    alone = SqlDocumentStore(sqlite_engine, newest.blobs)
+    assert read(alone) == DOCUMENTS
+    assert read(alone, {f"2.999.10.{number}": b"" for number in range(4)})["2.999.10.0"] == b"meanwhile 0"
+    assert check(alone, newest) == []
+    assert move(both.index, [former.blobs], newest.blobs, lambda: None).copied == 0
+
+
+def test_a_move_that_was_broken_off_goes_on(make: Make, sqlite_engine: Engine) -> None:
+    former, newest = make("folder", "former"), make("folder", "newest")
+    store = SqlDocumentStore(sqlite_engine, former.blobs)
+    fill(store)
+    # Killed between writing the copy and reading it back: it may be anything.
+    newest.blobs.put(Document(lambda: iter((b"two",)), 3))
+    newest.change(b"two", lambda data: b"twO")
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        move(store.index, [former.blobs], newest.blobs, stop)
+    first = move(store.index, [former.blobs], newest.blobs, lambda: None)
+    assert [unique_id for unique_id, _ in first.failed] == ["2.999.2"], "what was wrong is set aside"
+    assert move(store.index, [former.blobs], newest.blobs, lambda: None) == Moved(copied=1, present=3)
+    assert read(SqlDocumentStore(sqlite_engine, newest.blobs)) == DOCUMENTS
+
+
+def test_what_is_rotten_or_missing_is_not_moved(make: Make, sqlite_engine: Engine) -> None:
+    former, newest = make("folder", "former"), make("folder", "newest")
+    store = SqlDocumentStore(sqlite_engine, former.blobs)
+    fill(store)
+    former.change(b"two", lambda data: b"twO")
+    former.lose(LARGE)
+    moved = move(store.index, [former.blobs], newest.blobs, lambda: None)
+    assert [unique_id for unique_id, _ in moved.failed] == ["2.999.2", "2.999.4"]
+    assert newest.copies(b"twO") == newest.copies(b"two") == newest.copies(LARGE) == []
+
+
+def test_a_document_that_is_removed_during_the_move_does_not_come_back(make: Make, sqlite_engine: Engine) -> None:
+    former, newest = make("folder", "former"), make("folder", "newest")
+    both = SqlDocumentStore(sqlite_engine, MovingBlobs(newest.blobs, [former.blobs]))
+    fill(SqlDocumentStore(sqlite_engine, former.blobs))
+    move(both.index, [former.blobs], newest.blobs, lambda: both.withdraw("2.999.2"))
+    for inside in (former, newest):
+        inside.clock.now += GRACE_SECONDS + 1  # type: ignore[attr-defined]
+    both.collect()
+    assert former.copies(b"two") == newest.copies(b"two") == []
+    assert read(both) == {id_: data for id_, data in DOCUMENTS.items() if id_ != "2.999.2"}
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_documents_of_an_older_key_are_written_anew(make: Make, sqlite_engine: Engine, kind: str) -> None:
+    inside = make(kind, "store", SEALED)
+    store = SqlDocumentStore(sqlite_engine, inside.blobs)
+    fill(store)
+    rekeyed = Form(keys=Keys("b", {"a": b"a" * 32, "b": b"b" * 32}))
+    inside.blobs.form = rekeyed  # type: ignore[attr-defined]
+    assert move(store.index, [], inside.blobs, lambda: None) == Moved(copied=3, present=1)
+    inside.clock.now += GRACE_SECONDS + 1  # type: ignore[attr-defined]
+    store.collect()
+    inside.blobs.form = Form(keys=Keys("b", {"b": b"b" * 32}))  # type: ignore[attr-defined]
+    assert read(store) == DOCUMENTS
+    assert check(store, inside) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+@pytest.mark.parametrize("form", [PLAIN, SEALED], ids=["plain", "sealed"])
+def test_a_check_names_what_is_missing_rotten_and_extra(
+    make: Make, sqlite_engine: Engine, kind: str, form: Form
+) -> None:
+    inside = make(kind, "store", form)
+    store = SqlDocumentStore(sqlite_engine, inside.blobs)
+    fill(store)
+    assert check(store, inside) == []
+    store.stage(Document(lambda: iter((b"in doubt",)), 8))
+    assert check(store, inside) == [], "a submission that is under way is not extra"
+    sha256 = store.stage(Document(lambda: iter((b"nobody's",)), 8))
+    inside.blobs.confirm(sha256)
+    inside.change(b"two", lambda data: data[:-1] + b"\xff")
+    inside.lose(LARGE)
+    extra = Finding("extra", form.names(hashlib.sha256(b"nobody's").hexdigest())[0])
+    expected = [extra, Finding("missing", "2.999.4"), Finding("rotten", "2.999.2")]
+    assert check(store, inside) == expected
+    assert check(store, inside) == [extra, Finding("missing", "2.999.4"), Finding("quarantine", "2.999.2")]
