@@ -838,3 +838,18 @@ def test_what_is_done_is_answered_even_if_that_cannot_be_remembered() -> None:
     assert b"Success" in answered
     sent(world, writing(world, response=answering(world)), answers)
     assert "roll back" in world.steps, "in a unit of work it is remembered or undone"
+
+
+# -- several elements in one Body
+
+
+def test_what_is_not_looked_at_is_not_answered_for() -> None:
+    world = World()
+    trace = Trace()
+    row = transaction(world, malformed_code="XDSRegistryError")
+    two = Message((*message("<x/>").bodies, *message("<x/>").bodies))
+    run(actor(world, row), row, two, CALLER, packaging=Packaging.SIMPLE, trace=trace)
+    assert world.steps == ["refuse", "audit", "encode"]
+    assert problem_of(world).context.startswith("several elements in the Body")
+    run(actor(world, row), replace(row, several=True), two, CALLER, packaging=Packaging.SIMPLE, trace=Trace())
+    assert "handle" in world.steps

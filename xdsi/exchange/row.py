@@ -117,7 +117,8 @@ class Transaction(Generic[Req, Resp]):
     that the node's permit is the whole decision (publishing, feeds; contract of docs/policy.md). `weigh` adds what the
     decision on the located rests on, and is skipped where everybody may see everything. `refuse` turns problems found
     before `handle` into an answer of this transaction. `settle` carries out what `handle` decided on, together with
-    what it is given: the audit record and the answer to remember.
+    what it is given: the audit record and the answer to remember. `several` says that `request` reads all elements of a
+    Body; of others there may be one only, so that nothing is answered for that was not looked at.
     """
 
     number: str
@@ -134,6 +135,7 @@ class Transaction(Generic[Req, Resp]):
     """gets from other nodes what the request will need, before a unit of work begins"""
     locate: Callable[[Req, Any, RegistrySession], Located] = _nothing
     weigh: Callable[[Located, Any, RegistrySession], Located] = _as_located
+    several: bool = False
     settle: Callable[[Resp, Any, Callable[[Any], None]], None] | None = None
     action: Action | None = None
     assertion_required: bool = True

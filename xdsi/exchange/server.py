@@ -144,7 +144,7 @@ def run(
         actor,
         transaction,
         caller,
-        read=lambda: transaction.request.decode(message),
+        read=lambda: _decoded(transaction, message),
         write=lambda response: transaction.response.encode(response, packaging),
         trace=trace,
         reply_to=reply_to,
@@ -306,6 +306,13 @@ def _work(
     else:
         record()
     return response, payload
+
+
+def _decoded(transaction: Transaction[Any, Any], message: Message) -> Any:
+    """The request; what nobody would look at is not answered for."""
+    if len(message.bodies) > 1 and not transaction.several:
+        raise MalformedMessage("several elements in the Body", location="Body", expected="one request")
+    return transaction.request.decode(message)
 
 
 def as_fault(error: BaseException, trace: Trace) -> SoapFault:

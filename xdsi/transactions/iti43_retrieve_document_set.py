@@ -163,6 +163,7 @@ TRANSACTION = Transaction(
     refuse=refuse,
     facts=facts,
     action=Action.RETRIEVE,
+    several=True,
     malformed_code="XDSRepositoryError",
     unavailable_code="XDSRepositoryError",
 )

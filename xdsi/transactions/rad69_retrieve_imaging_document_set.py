@@ -200,6 +200,7 @@ TRANSACTION = Transaction(
     refuse=refuse,
     facts=facts,
     action=Action.RETRIEVE_IMAGING,
+    several=True,
     malformed_code="XDSIRequestError",
     unavailable_code="XDSRepositoryError",
 )

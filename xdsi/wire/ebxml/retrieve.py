@@ -30,12 +30,13 @@ _TAIL = b"</xds:RetrieveDocumentSetResponse>"
 
 
 def decode_request(message: Message) -> RetrieveRequest:
-    """The documents asked for, in order."""
-    root = message.body
-    if root.tag != _REQUEST:
-        expected = "xds:RetrieveDocumentSetRequest"
-        raise MalformedMessage(f"{root.tag} is not a retrieve request", location="Body", expected=expected)
-    documents = read_requests(root)
+    """The documents asked for, in order; several requests in one Body are one."""
+    documents: tuple[DocumentRequest, ...] = ()
+    for root in message.bodies:
+        if root.tag != _REQUEST:
+            expected = "xds:RetrieveDocumentSetRequest"
+            raise MalformedMessage(f"{root.tag} is not a retrieve request", location="Body", expected=expected)
+        documents += read_requests(root)
     if not documents:
         raise MalformedMessage("no xds:DocumentRequest", location="Body", expected="one or more")
     return RetrieveRequest(documents)
