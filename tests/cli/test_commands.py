@@ -357,6 +357,27 @@ def test_what_is_not_configured_is_named(tmp_path: Path, arguments: tuple[str, .
     assert key in answer["message"] + json.dumps(answer["items"])
 
 
+def test_a_token_is_explained(tmp_path: Path) -> None:
+    done("pki", "init", tmp_path / "pki")
+    config = tmp_path / "hub.toml"
+    config.write_text(f"[[saml.issuer]]\nname = 'idp'\ncertificates = ['{tmp_path}/pki/idp.pem']\n")
+    token = tmp_path / "token.xml"
+    done(
+        "token", "issue", "--issuer", "idp", "--key", tmp_path / "pki/idp.key", "--cert", tmp_path / "pki/idp.pem",
+        "--user", "dr", "--organization-id", "urn:oid:2.999.5", "--role", "HCP^^2.999.40", "--purpose",
+        "ETREAT^^2.16.840.1.113883.5.8", "--reason", "unconscious", "--out", token,
+    )  # fmt: skip
+    items = done("token", "explain", token, config=config)
+    assert {item["outcome"] for item in items if "check" in item} == {"met"}
+    (reason,) = [item for item in items if item.get("attribute", "").endswith("emergency-reason")]
+    assert (reason["values"], reason["use"]) == (["unconscious"], "used")
+    assert "it would be refused: signature, time" in failed(
+        "token", "explain", token, "--at", "2020-01-01T00:00Z", config=config
+    )
+    config.write_text("")
+    assert "issuer" in failed("token", "explain", token, config=config)
+
+
 # -- consent, on a hub that asks for it
 
 

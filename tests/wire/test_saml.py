@@ -16,6 +16,7 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.subject import Subject
 from xdsi.spec import xacml
 from xdsi.spec.namespaces import DS, HL7V3, SAML, SOAP, WSSE, WSU
+from xdsi.spec.token_rules import PROFILES
 from xdsi.wire import xml
 from xdsi.wire.saml import SamlTrust, issue_assertion, read_assertion, read_bare_assertion, security_header
 from xdsi.wire.xml import E
@@ -445,13 +446,69 @@ def test_authentication_context():
 
 
 def test_code_systems():
-    trust = replace(TRUST, purpose_schemes=frozenset({"2.999.8"}))
-    assert refused([header(issued())], trust=trust) == "InvalidSecurityToken"
-    trust = replace(TRUST, role_schemes=frozenset({role.scheme for role in DOCTOR.roles}))
+    def by(**changes):
+        return replace(TRUST, rules=replace(PROFILES["generic"], **changes))
+
+    assert refused([header(issued())], trust=by(purpose_schemes=frozenset({"2.999.8"}))) == "InvalidSecurityToken"
+    trust = by(role_schemes=frozenset({role.scheme for role in DOCTOR.roles}))
     assert read(issued(), trust=trust).subject.user_id == "dr.jekyll"
-    assert (
-        refused([header(issued())], trust=replace(trust, role_schemes=frozenset({"2.999.8"}))) == "InvalidSecurityToken"
+    assert refused([header(issued())], trust=by(role_schemes=frozenset({"2.999.8"}))) == "InvalidSecurityToken"
+
+
+# Rules by country
+
+CH_ROLE, CH_PURPOSE = "2.16.756.5.30.1.127.3.10.6", "2.16.756.5.30.1.127.3.10.5"
+SWISS = replace(DOCTOR, roles=(Code("HCP", CH_ROLE),), purposes=(Code("NORM", CH_PURPOSE),))
+SWITZERLAND = replace(TRUST, rules=PROFILES["switzerland"])
+VIHF = sorted(name for name in PROFILES["france"].required if not name.startswith("urn:"))
+
+
+def with_texts(subject, **texts):
+    """An assertion with attributes of text that have no place in a Subject."""
+
+    def add(root):
+        statement = saml(root, "AttributeStatement")
+        for name, text in texts.items():
+            attribute = etree.SubElement(statement, E(SAML, "Attribute"), Name=name)
+            etree.SubElement(attribute, E(SAML, "AttributeValue")).text = text
+
+    return altered(add, subject=subject)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"patient": None},
+        {"roles": (Code("HCP", "2.999.40"),)},
+        {"purposes": (Code("TREAT", "2.16.840.1.113883.5.8"),)},
+        {"roles": (Code("ASS", CH_ROLE),)},
+    ],
+)
+def test_switzerland(change):
+    assert read(issued(SWISS), trust=SWITZERLAND).subject.user_id == "dr.jekyll"
+    assert refused([header(issued(replace(SWISS, **change)))], trust=SWITZERLAND) == "InvalidSecurityToken"
+    assert read(issued(replace(SWISS, **change))).subject.user_id == "dr.jekyll", "elsewhere that is in order"
+
+
+def test_swiss_assistants_name_their_principal():
+    assistant = replace(SWISS, roles=(Code("ASS", CH_ROLE),))
+    principal = {"urn:e-health-suisse:principal-id": "7601000000000", "urn:e-health-suisse:principal-name": "Dr House"}
+    assert read(with_texts(assistant, **principal), trust=SWITZERLAND).subject.user_id == "dr.jekyll"
+    without_name = principal | {"urn:e-health-suisse:principal-name": " "}
+    assert refused([header(with_texts(assistant, **without_name))], trust=SWITZERLAND) == "InvalidSecurityToken"
+
+
+@pytest.mark.parametrize("missing", ["", *VIHF])
+def test_france(missing):
+    trust = replace(TRUST, rules=PROFILES["france"])
+    subject = replace(
+        DOCTOR, roles=(Code("10", "1.2.250.1.71.1.2.7"),), purposes=(Code("normal", "1.2.250.1.213.1.1.4.248"),)
     )
+    token = with_texts(subject, **{name: "x" for name in VIHF if name != missing})
+    if missing:
+        assert refused([header(token)], trust=trust) == "InvalidSecurityToken"
+    else:
+        assert read(token, trust=trust).subject.roles == subject.roles
 
 
 # Signature wrapping: the evil assertion says mr.hyde, the original is signed

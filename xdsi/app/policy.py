@@ -24,6 +24,7 @@ from xdsi.domain.subject import Subject
 from xdsi.exchange import Access, Channel, Client
 from xdsi.rules.identity import IdentityDomain
 from xdsi.rules.policy_conditions import zone_of
+from xdsi.spec.token_rules import PROFILES
 from xdsi.storage.copies import DocumentCopyFolder
 from xdsi.storage.replays import SqlReplayMemory
 from xdsi.storage.s3_blobs import S3Blobs
@@ -69,6 +70,7 @@ class PolicyParts(StorageParts):
                 ),
                 max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
                 clock_skew=timedelta(seconds=saml.clock_skew_seconds),
+                rules=PROFILES[self.settings.domain.profile],
             )
         return Access(
             trust=trust,

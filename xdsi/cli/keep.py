@@ -1,4 +1,4 @@
-"""`xdsi config check`, `xdsi pki init`, `xdsi pki signer`, `xdsi token issue`: set up."""
+"""`xdsi config check`, `xdsi pki init`, `xdsi pki signer`, `xdsi token issue`, `xdsi token explain`: set up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.subject import Subject
 from xdsi.settings import replaced
 from xdsi.transport import pki
+from xdsi.wire.saml_explain import explain
 from xdsi.wire.saml_issue import issue_assertion
+from xdsi.wire.xmldsig import TrustedKey
 
 
 def code(text: str) -> Code:
@@ -63,8 +65,9 @@ def add(commands: Any) -> None:
     signer.add_argument("folder", type=Path, metavar="DIR", help="folder that `pki init` or a first `serve` made")
     signer.add_argument("patient", type=patient, metavar="PATIENT", help="the domain's identifier: ID^^^&OID&ISO")
     signer.set_defaults(run=make_signer)
-    tokens = commands.add_parser("token", help="identity assertions for tests")
-    issue = tokens.add_subparsers(required=True, metavar="ACTION").add_parser("issue", help="make a SAML assertion")
+    tokens = commands.add_parser("token", help="identity assertions")
+    actions = tokens.add_subparsers(required=True, metavar="ACTION")
+    issue = actions.add_parser("issue", help="make a SAML assertion")
     issue.add_argument("--issuer", required=True, metavar="NAME", help="as the hub's saml.issuer.name has it")
     issue.add_argument("--key", required=True, type=Path, metavar="F", help="the issuer's key (PEM)")
     issue.add_argument("--cert", required=True, type=Path, metavar="F", help="its certificate (PEM)")
@@ -82,12 +85,31 @@ def add(commands: Any) -> None:
         help=f"purpose of use, such as TREAT^^2.16.840.1.113883.5.8; {several}",
     )  # fmt: skip
     issue.add_argument("--patient", type=patient, metavar="CX", help="the only patient it is for: ID^^^&OID&ISO")
+    issue.add_argument("--reason", default="", metavar="TEXT", help="why, in an emergency")
     issue.add_argument(
         "--audience", default="urn:oid:2.999.1", metavar="URI", help="one of saml.audiences; default: %(default)s"
     )
     issue.add_argument("--lifetime", type=int, default=300, metavar="S", help="seconds; default: %(default)s")
     issue.add_argument("--out", required=True, type=Path, metavar="F", help="file to write")
     issue.set_defaults(run=issue_token)
+    explain = actions.add_parser(
+        "explain",
+        help="say why an assertion is taken or not",
+        description="Every attribute of an assertion, and every check of these settings on it with its outcome and "
+        "what a valid one would have had. Exit status 1 where it would be refused. Nothing is connected to.",
+    )
+    explain.add_argument("file", type=Path, metavar="FILE", help="an assertion, or a SOAP message with one")
+    explain.add_argument("--at", type=_moment, metavar="TIME", help="as if it came then (ISO 8601); default: now")
+    explain.add_argument("--peer", type=Path, metavar="F", help="client certificate (PEM) it would come with")
+    explain.set_defaults(run=explain_token)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return moment if moment.tzinfo is not None else moment.astimezone()
 
 
 def check_settings(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
@@ -140,6 +162,7 @@ def issue_token(given: argparse.Namespace, load: LoadSettings, terminal: Termina
         roles=tuple(given.role),
         purposes=tuple(given.purpose),
         patient=given.patient,
+        emergency_reason=given.reason,
     )
     assertion = issue_assertion(
         subject,
@@ -151,3 +174,30 @@ def issue_token(given: argparse.Namespace, load: LoadSettings, terminal: Termina
     )
     given.out.write_bytes(assertion)
     return Result(message=f"{given.out}: valid for {given.lifetime} s", items=[{"file": str(given.out)}])
+
+
+def explain_token(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Show each check and each attribute; refused where a check is not met."""
+    with app.Parts(load()) as parts:
+        trust = parts.access.trust
+    if trust is None:
+        return Result(ok=False, message="in the open profile assertions are not looked at")
+    peer = TrustedKey.of(given.peer.read_bytes()).sha256 if given.peer else ""
+    found = explain(given.file.read_bytes(), trust, now=given.at or datetime.now(UTC), peer_certificate_sha256=peer)
+    checks = [
+        {
+            "check": one.name,
+            "outcome": "met" if one.met else one.fault,
+            "found": one.detail,
+            "expected": one.expected,
+        }
+        for one in found.checks
+    ]
+    attributes = [{"attribute": one.name, "values": list(one.values), "use": one.use} for one in found.attributes]
+    columns = ["check", "outcome", "found", "expected"]
+    terminal.table("Checks", columns, [tuple(str(row[column]) for column in columns) for row in checks])
+    rows = [(one.name, "; ".join(one.values), one.use) for one in found.attributes]
+    terminal.table("Attributes", ["attribute", "values", "use"], rows)
+    failed = [one.name for one in found.checks if not one.met]
+    message = "it would be taken" if found.accepted else f"it would be refused: {', '.join(failed)}"
+    return Result(ok=found.accepted, items=[*checks, *attributes], message=message)

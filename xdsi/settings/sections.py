@@ -63,7 +63,11 @@ class Domain:
         "OID of the domain's patient identifiers; empty: any authority is accepted", "", check="oid"
     )
     codes: str = _key("file of the domain's value sets (own TOML or a connectathon codes.xml); empty: not checked", "")
-    profile: str = _key("national rules", "generic", choices=("generic", "open"))
+    profile: str = _key(
+        "rules on identity assertions by country; open: for tests on loopback, without any",
+        "generic",
+        choices=("generic", "belgium", "luxembourg", "france", "switzerland", "open"),
+    )
     unknown_patient: str = _key(
         "a query for an unknown patient: empty answer or XDSUnknownPatientId", "empty", choices=("empty", "error")
     )

@@ -23,8 +23,8 @@ from xdsi.domain.errors import ConfigurationError, SecurityFault
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.subject import Subject
 from xdsi.spec import xacml
+from xdsi.spec.token_rules import PROFILES
 from xdsi.wire.saml import VerifiedAssertion
-from xdsi.wire.saml_attributes import REQUIRED
 
 LIMIT = 16 * 1024
 """bytes of a token"""
@@ -51,7 +51,7 @@ class JwtTrust:
     audiences: frozenset[str]
     max_lifetime: timedelta = timedelta(hours=1)
     clock_skew: timedelta = timedelta(seconds=60)
-    required: frozenset[str] = REQUIRED
+    required: frozenset[str] = PROFILES["generic"].required
     """what a token has to say of its subject, named as the attributes of assertions"""
 
     @classmethod

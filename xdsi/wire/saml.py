@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from lxml import etree
@@ -21,8 +22,9 @@ from xdsi.domain.codes import Code
 from xdsi.domain.errors import ConfigurationError, MalformedMessage, SecurityFault
 from xdsi.domain.subject import Subject
 from xdsi.spec.namespaces import DS, SAML, WSSE, WSU
+from xdsi.spec.token_rules import PROFILES, TokenRules
 from xdsi.wire import xml
-from xdsi.wire.saml_attributes import REQUIRED, read_attributes
+from xdsi.wire.saml_attributes import present_attributes, read_attributes
 from xdsi.wire.saml_issue import BEARER, HOLDER_OF_KEY, issue_assertion, security_header
 from xdsi.wire.xml import E, content
 from xdsi.wire.xml_time import read_instant
@@ -54,17 +56,14 @@ class SamlTrust:
     clock_skew: timedelta = timedelta(seconds=60)
     revoked: frozenset[str] = frozenset()
     """SHA-256 of issuers' certificates that are revoked"""
-    required: frozenset[str] = REQUIRED
-    """attributes that have to be there"""
+    rules: TokenRules = PROFILES["generic"]
+    """attributes that have to be there, and code systems"""
     peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """issuer to the client certificates (SHA-256) its assertions may come with; an issuer not named here: any"""
     recipients: frozenset[str] = frozenset()
     """our endpoints, for SubjectConfirmationData/@Recipient; empty: not compared"""
     authn_contexts: frozenset[str] = frozenset()
     """accepted ways of logging in; empty: any"""
-    role_schemes: frozenset[str] = frozenset()
-    purpose_schemes: frozenset[str] = frozenset()
-    """accepted code systems; empty: any"""
 
     @classmethod
     def of(
@@ -107,7 +106,7 @@ def read_assertion(
     """The one assertion of a message, verified; SecurityFault with the code of what fails first."""
     isolated = isolate(_find(security_headers, trust, now))
     assertion = isolated.element
-    _check_structure(assertion)
+    check_structure(assertion)
     issuer = content(assertion[0])
     keys = trust.issuers.get(issuer)
     if not keys:
@@ -116,16 +115,14 @@ def read_assertion(
     if not key.valid_at(now) or key.sha256 in trust.revoked:
         raise SecurityFault("FailedAuthentication", f"the certificate {key.sha256} of {issuer!r} is expired or revoked")
     conditions = assertion[3]
-    not_before, not_on_or_after = _check_window(assertion, conditions, trust, now)
-    _check_audience(conditions, trust)
-    peers = trust.peers.get(issuer)
-    if peers is not None and peer_certificate_sha256 not in peers:
-        raise SecurityFault("FailedAuthentication", f"assertions of {issuer!r} may not come from this node")
-    name_id = _check_subject(assertion[2], trust, now, peer_certificate_sha256)
-    _check_authentication(assertion, trust, now)
-    fields = read_attributes(assertion.iterchildren(E(SAML, "AttributeStatement")), trust.required)
-    _check_schemes(fields.get("roles", ()), trust.role_schemes)
-    _check_schemes(fields.get("purposes", ()), trust.purpose_schemes)
+    not_before, not_on_or_after = check_window(assertion, conditions, trust, now)
+    check_audience(conditions, trust)
+    check_peer(issuer, trust, peer_certificate_sha256)
+    name_id = check_subject(assertion[2], trust, now, peer_certificate_sha256)
+    check_authentication(assertion, trust, now)
+    statements = list(assertion.iterchildren(E(SAML, "AttributeStatement")))
+    fields = read_attributes(statements, trust.rules.required)
+    check_rules(statements, fields, trust.rules)
     subject = Subject(
         user_id=content(name_id),
         issuer=issuer,
@@ -175,7 +172,8 @@ def _find(headers: Sequence[etree._Element], trust: SamlTrust, now: datetime) ->
     return assertions[0]
 
 
-def _check_structure(assertion: etree._Element) -> None:
+def check_structure(assertion: etree._Element) -> None:
+    """SAML 2.0, with the children that XUA needs in the order of the schema."""
     if assertion.tag != _ASSERTION or assertion.get("Version") != "2.0":
         raise _malformed("not a SAML 2.0 assertion")
     names = [etree.QName(child) for child in assertion]
@@ -189,9 +187,10 @@ def _check_structure(assertion: etree._Element) -> None:
             raise _malformed(f"no {statement}")
 
 
-def _check_window(
+def check_window(
     assertion: etree._Element, conditions: etree._Element, trust: SamlTrust, now: datetime
 ) -> tuple[datetime, datetime]:
+    """The time of use is within the conditions, and those are not too wide."""
     issued = _instant(assertion.get("IssueInstant", ""), "IssueInstant")
     not_before = _instant(conditions.get("NotBefore", ""), "NotBefore")
     not_on_or_after = _instant(conditions.get("NotOnOrAfter", ""), "NotOnOrAfter")
@@ -204,7 +203,7 @@ def _check_window(
     return not_before, not_on_or_after
 
 
-def _check_audience(conditions: etree._Element, trust: SamlTrust) -> None:
+def check_audience(conditions: etree._Element, trust: SamlTrust) -> None:
     """One of ours in every AudienceRestriction (SAML 2.0 erratum E46); a condition we do not know is not met."""
     known = {E(SAML, name) for name in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction")}
     for condition in conditions:
@@ -219,7 +218,7 @@ def _check_audience(conditions: etree._Element, trust: SamlTrust) -> None:
             raise SecurityFault("FailedAuthentication", f"the assertion is for {sorted(audiences)}")
 
 
-def _check_subject(
+def check_subject(
     subject: etree._Element, trust: SamlTrust, now: datetime, peer_certificate_sha256: str
 ) -> etree._Element:
     """The NameID, after one SubjectConfirmation has been met."""
@@ -271,7 +270,8 @@ def _certificates(data: etree._Element) -> set[str]:
         raise _malformed("a certificate is not base64") from error
 
 
-def _check_authentication(assertion: etree._Element, trust: SamlTrust, now: datetime) -> None:
+def check_authentication(assertion: etree._Element, trust: SamlTrust, now: datetime) -> None:
+    """How the person logged in is told, accepted, and still holds."""
     for statement in assertion.iterchildren(E(SAML, "AuthnStatement")):
         context = statement.find(E(SAML, "AuthnContext"))
         names = {"AuthnContextClassRef", "AuthnContextDeclRef"}
@@ -283,6 +283,30 @@ def _check_authentication(assertion: etree._Element, trust: SamlTrust, now: date
         until = statement.get("SessionNotOnOrAfter")
         if until is not None and now >= _instant(until, "SessionNotOnOrAfter") + trust.clock_skew:
             raise SecurityFault("MessageExpired", "the session at the issuer is over")
+
+
+def check_peer(issuer: str, trust: SamlTrust, peer_certificate_sha256: str) -> None:
+    """An issuer's assertions come from the nodes they may come from."""
+    peers = trust.peers.get(issuer)
+    if peers is not None and peer_certificate_sha256 not in peers:
+        raise SecurityFault("FailedAuthentication", f"assertions of {issuer!r} may not come from this node")
+
+
+def check_rules(statements: Sequence[etree._Element], fields: Mapping[str, Any], rules: TokenRules) -> None:
+    """Code systems, and what is needed with some roles or purposes (xdsi/spec/token_rules.py)."""
+    roles, purposes = fields.get("roles", ()), fields.get("purposes", ())
+    _check_schemes(roles, rules.role_schemes)
+    _check_schemes(purposes, rules.purpose_schemes)
+    present = present_attributes(statements)
+    for rule in rules.further:
+        applies = _has_any(roles, rule.roles) and _has_any(purposes, rule.purposes)
+        missing = sorted(rule.attributes - present) if applies else []
+        if missing:
+            raise _malformed(f"attribute {missing[0]} is missing")
+
+
+def _has_any(codes: Iterable[Code], wanted: frozenset[tuple[str, str]]) -> bool:
+    return not wanted or any((code.code, code.scheme) in wanted for code in codes)
 
 
 def _check_schemes(codes: Iterable[Code], schemes: frozenset[str]) -> None:

@@ -6,7 +6,7 @@ attributes that are not in the table are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,6 @@ from xdsi.wire.xml import E, content
 
 ATTRIBUTE, ATTRIBUTE_VALUE = E(SAML, "Attribute"), E(SAML, "AttributeValue")
 NAME_FORMAT = "urn:oasis:names:tc:SAML:2.0:attrname-format:uri"
-REQUIRED = frozenset({xacml.SUBJECT_NAME, xacml.ORGANIZATION, xacml.ORGANIZATION_ID, xacml.ROLE, xacml.PURPOSE_OF_USE})
-"""what an assertion has to hold unless the configuration says otherwise"""
 
 
 def _text(value: etree._Element) -> str:
@@ -90,7 +88,21 @@ _TABLE: dict[str, _Row] = {
 }
 
 
-def read_attributes(statements: Iterable[etree._Element], required: frozenset[str]) -> dict[str, Any]:
+KNOWN = frozenset(_TABLE)
+"""attributes that are read; others are ignored"""
+
+
+def present_attributes(statements: Iterable[etree._Element]) -> frozenset[str]:
+    """The names of all attributes that have a value, known or not."""
+    return frozenset(
+        attribute.get("Name", "")
+        for statement in statements
+        for attribute in statement.iterchildren(ATTRIBUTE)
+        if any(len(value) or content(value) for value in attribute.iterchildren(ATTRIBUTE_VALUE))
+    )
+
+
+def read_attributes(statements: Sequence[etree._Element], required: frozenset[str]) -> dict[str, Any]:
     """Fields of Subject from AttributeStatements; SecurityFault `InvalidSecurityToken` for what is wrong or missing."""
     values: dict[str, list[Any]] = {}
     for statement in statements:
@@ -100,8 +112,9 @@ def read_attributes(statements: Iterable[etree._Element], required: frozenset[st
             if row is not None:
                 found = (row.read(value) for value in attribute.iterchildren(ATTRIBUTE_VALUE))
                 values.setdefault(name, []).extend(value for value in found if value)
-    for name in required:
-        if not values.get(name):
+    others = present_attributes(statements) - KNOWN
+    for name in sorted(required):
+        if not values.get(name) and name not in others:
             raise _malformed(f"attribute {name} is missing")
     fields: dict[str, Any] = {}
     for name, found_values in values.items():

@@ -1,0 +1,205 @@
+"""Why an assertion is taken or not: every attribute, every check and its outcome, and what a valid one would have had.
+
+For operators and integrators (`xdsi token explain`). The checks are those of `xdsi.wire.saml`; here they all run, also
+after one has failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lxml import etree
+
+from xdsi.domain.errors import MalformedMessage, SecurityFault
+from xdsi.spec.namespaces import SAML
+from xdsi.wire import saml, xml
+from xdsi.wire.saml_attributes import ATTRIBUTE, ATTRIBUTE_VALUE, KNOWN, read_attributes
+from xdsi.wire.xml import E, content
+from xdsi.wire.xmldsig import DIGEST_METHODS, SIGNATURE_METHODS, isolate, verify_isolated
+
+LIMIT = 5 * 1024 * 1024
+_ASSERTION = E(SAML, "Assertion")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: what it looked at, what was found wrong (empty where nothing was), and what is right."""
+
+    name: str
+    fault: str
+    """the code that a sender would get; empty where the check is met"""
+    detail: str
+    expected: str
+
+    @property
+    def met(self) -> bool:
+        """True where nothing is wrong."""
+        return not self.fault
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute as it stands in the assertion."""
+
+    name: str
+    values: tuple[str, ...]
+    use: str
+    """required, used, or ignored"""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All there is to say about an assertion."""
+
+    checks: tuple[Check, ...]
+    attributes: tuple[Attribute, ...]
+    accepted: bool
+
+
+def explain(raw: bytes, trust: saml.SamlTrust, *, now: datetime, peer_certificate_sha256: str = "") -> Explanation:
+    """Look at a file with one assertion: bare, in a Security header, or in a whole message.
+
+    MalformedMessage where it is no XML, or has no assertion in it.
+    """
+    root = xml.parse(raw, limit=LIMIT)
+    found = list(root.iter(_ASSERTION))
+    if not found:
+        raise MalformedMessage("no saml:Assertion in it", expected="an assertion, or a message with one")
+    checks = [_check("number", "exactly one assertion", lambda: _one(len(found)))]
+    assertion = found[0]
+    checks += _checks(assertion, trust, now, peer_certificate_sha256)
+    return Explanation(
+        checks=tuple(checks),
+        attributes=tuple(_attributes(assertion, trust)),
+        accepted=all(check.met for check in checks),
+    )
+
+
+def _checks(
+    assertion: etree._Element, trust: saml.SamlTrust, now: datetime, peer_certificate_sha256: str
+) -> Iterator[Check]:
+    issuer = content(issuer_of) if (issuer_of := assertion.find(E(SAML, "Issuer"))) is not None else ""
+    keys = trust.issuers.get(issuer, ())
+    yield _check(
+        "structure",
+        "SAML 2.0; Issuer, Signature, Subject, Conditions, then AuthnStatement and AttributeStatement",
+        lambda: saml.check_structure(assertion),
+    )
+    yield _check(
+        "signature form",
+        "one enveloped signature as a child, one reference to the assertion's ID, no comments inside, IDs unique",
+        lambda: isolate(assertion),
+    )
+    yield _check(
+        "issuer",
+        f"one of {', '.join(sorted(trust.issuers)) or 'saml.issuer: none is set'}",
+        lambda: _known(issuer, keys),
+    )
+
+    def verify() -> None:
+        key = verify_isolated(isolate(assertion), keys)
+        if not key.valid_at(now) or key.sha256 in trust.revoked:
+            raise SecurityFault("FailedAuthentication", f"the certificate {key.sha256} is expired or revoked")
+
+    algorithms = ", ".join(sorted(one.rpartition("#")[2] for one in (*SIGNATURE_METHODS, *DIGEST_METHODS)))
+    yield _check(
+        "signature",
+        f"made with a certificate of saml.issuer {issuer!r} that is valid now; algorithms {algorithms}, exclusive C14N",
+        verify,
+    )
+    conditions = assertion.find(E(SAML, "Conditions"))
+    empty = etree.Element(E(SAML, "Conditions"))
+    given = conditions if conditions is not None else empty
+    yield _check(
+        "time",
+        f"IssueInstant and NotBefore not after {now.isoformat(timespec='seconds')}, NotOnOrAfter after it, "
+        f"at most {int(trust.max_lifetime.total_seconds())} s apart; clocks may differ by "
+        f"{int(trust.clock_skew.total_seconds())} s",
+        lambda: saml.check_window(assertion, given, trust, now),
+    )
+    yield _check(
+        "audience",
+        f"in every AudienceRestriction one of {', '.join(sorted(trust.audiences))}; no unknown condition",
+        lambda: saml.check_audience(given, trust),
+    )
+    subject = assertion.find(E(SAML, "Subject"))
+    nobody = etree.Element(E(SAML, "Subject"))
+    yield _check(
+        "subject",
+        "a NameID, and a SubjectConfirmation bearer, or holder-of-key with the certificate of the connection",
+        lambda: saml.check_subject(subject if subject is not None else nobody, trust, now, peer_certificate_sha256),
+    )
+    yield _check(
+        "node",
+        "comes with a client certificate that this issuer's assertions may come with",
+        lambda: saml.check_peer(issuer, trust, peer_certificate_sha256),
+    )
+    yield _check(
+        "authentication",
+        "an AuthnContextClassRef or DeclRef, and a session that has not ended",
+        lambda: saml.check_authentication(assertion, trust, now),
+    )
+    statements = list(assertion.iterchildren(E(SAML, "AttributeStatement")))
+    yield _check(
+        "attributes",
+        "readable, with " + ", ".join(sorted(trust.rules.required)),
+        lambda: read_attributes(statements, trust.rules.required),
+    )
+
+    def by_rules() -> None:
+        saml.check_rules(statements, read_attributes(statements, frozenset()), trust.rules)
+
+    yield _check("rules of the domain", _of_rules(trust), by_rules)
+
+
+def _of_rules(trust: saml.SamlTrust) -> str:
+    rules = trust.rules
+    said = []
+    if rules.role_schemes:
+        said.append(f"roles of {', '.join(sorted(rules.role_schemes))}")
+    if rules.purpose_schemes:
+        said.append(f"purposes of {', '.join(sorted(rules.purpose_schemes))}")
+    for rule in rules.further:
+        codes = ", ".join(sorted(code for code, _ in (*rule.roles, *rule.purposes)))
+        said.append(f"with {codes} also {', '.join(sorted(rule.attributes))}")
+    return "; ".join(said) or "none beyond the attributes"
+
+
+def _check(name: str, expected: str, run: Callable[[], Any]) -> Check:
+    try:
+        run()
+    except SecurityFault as fault:
+        return Check(name, fault.wsse_code, fault.detail, expected)
+    return Check(name, "", "", expected)
+
+
+def _one(number: int) -> None:
+    if number != 1:
+        raise SecurityFault("InvalidSecurity", f"{number} assertions, expected one")
+
+
+def _known(issuer: str, keys: tuple[Any, ...]) -> None:
+    if not keys:
+        raise SecurityFault("FailedAuthentication", f"unknown issuer {issuer!r}")
+
+
+def _attributes(assertion: etree._Element, trust: saml.SamlTrust) -> Iterator[Attribute]:
+    for attribute in assertion.iterfind(f"{E(SAML, 'AttributeStatement')}/{ATTRIBUTE}"):
+        name = attribute.get("Name", "")
+        needed = name in trust.rules.required or any(name in rule.attributes for rule in trust.rules.further)
+        use = "required" if needed else "used" if name in KNOWN else "ignored"
+        yield Attribute(name, tuple(_shown(value) for value in attribute.iterchildren(ATTRIBUTE_VALUE)), use)
+
+
+def _shown(value: etree._Element) -> str:
+    child = next(value.iterchildren(etree.Element), None)
+    if child is None:
+        return "".join(map(str, value.itertext())).strip()
+    if child.get("code") is not None:
+        return f"{child.get('code')}^{child.get('displayName', '')}^{child.get('codeSystem', '')}"
+    if child.get("root") is not None:
+        return f"{child.get('extension', '')}^^^&{child.get('root')}&ISO"
+    return f"<{etree.QName(child).localname}>"
