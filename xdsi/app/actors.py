@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import ssl
 import threading
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -22,6 +24,7 @@ from xdsi.actors import (
 )
 from xdsi.actors.authorization_verifier import PermitAll
 from xdsi.actors.consent_source import ConsentSource
+from xdsi.actors.image_fetcher import ImageFetcher
 from xdsi.actors.image_mover import ImageMover
 from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
 from xdsi.actors.manifest_publisher import ManifestPublisher
@@ -33,6 +36,7 @@ from xdsi.app.policy import PolicyParts
 from xdsi.app.storage import read_file, utc_now
 from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.identifiers import PatientId
+from xdsi.domain.imaging import Instance
 from xdsi.domain.imaging_profile import ImagingProfile
 from xdsi.domain.ports import Decisions
 from xdsi.domain.registration import RegisterPorts
@@ -50,9 +54,11 @@ from xdsi.transactions.iti41_provide_and_register_document_set import ProvidePor
 from xdsi.transactions.iti43_retrieve_document_set import RetrievePorts
 from xdsi.transactions.iti44_patient_identity_feed_v3 import FeedPorts
 from xdsi.transactions.iti86_remove_documents import RemovePorts
+from xdsi.transport.http_client import HttpAccess
 from xdsi.transport.rest import RestService
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import TlsFiles, client_context
+from xdsi.transport.wado_client import WadoClient
 from xdsi.wire import wado_rs, wado_uri
 from xdsi.wire.message import Packaging, Payload
 
@@ -370,15 +376,46 @@ class ActorParts(PolicyParts):
             sources=channels["sources"],
         )
 
+    @cached_property
+    def image_fetcher(self) -> ImageFetcher:
+        """Fetches what manifests name, by the URLs of `[consumer]`."""
+        consumer = self.settings.consumer
+        access = HttpAccess(authorization=self._authorization(), tls=self.consumer_tls)
+        wado = {uid: WadoClient(url, access) for uid, url in consumer.dicomweb.items()}
+        return ImageFetcher(consumer=self.consumer, wado=wado)
+
+    @cached_property
+    def fetched_pictures(self) -> SubprocessPictures:
+        """Takes apart what was fetched, each instance by its file."""
+
+        @contextmanager
+        def lying(instance: Instance) -> Iterator[Path]:
+            yield Path(instance.locator)
+
+        return SubprocessPictures(lying, self.data / "transcoded")
+
+    def _authorization(self) -> str:
+        """What shows a WADO-RS source who asks."""
+        consumer = self.settings.consumer
+        if consumer.token:
+            return "Bearer " + read_file(consumer.token, "consumer.token").decode("ascii", "replace").strip()
+        if not consumer.assertion:
+            return ""
+        return "IHE-SAML " + base64.b64encode(read_file(consumer.assertion, "consumer.assertion")).decode()
+
+    @property
+    def consumer_tls(self) -> ssl.SSLContext | None:
+        """The consumer's certificate, else this node's."""
+        consumer = self.settings.consumer
+        if consumer.certificate and consumer.key and consumer.ca:
+            return client_context(
+                TlsFiles(certificate=Path(consumer.certificate), key=Path(consumer.key), peer_ca=Path(consumer.ca))
+            )
+        return client_context(self.tls) if self.tls is not None else None
+
     def consumer_channel(self, url: str) -> SoapClient:
         """A way to another node with the consumer's certificate."""
-        consumer = self.settings.consumer
-        if not url.startswith("https:"):
-            return SoapClient(url, make_spool=self.make_spool)
-        if not (consumer.certificate and consumer.key and consumer.ca):
-            return self.channel(url)
-        files = TlsFiles(certificate=Path(consumer.certificate), key=Path(consumer.key), peer_ca=Path(consumer.ca))
-        return SoapClient(url, make_spool=self.make_spool, tls=client_context(files))
+        return SoapClient(url, make_spool=self.make_spool, tls=self.consumer_tls if url.startswith("https:") else None)
 
 
 class OwnRepository:

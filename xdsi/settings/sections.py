@@ -340,10 +340,12 @@ class Consumer:
     registry_url: str = _key("ITI-18 endpoint", "", check="url")
     repositories: dict[str, str] = _key("repositoryUniqueId -> ITI-43 endpoint", {}, check="url")
     sources: dict[str, str] = _key("Retrieve Location UID -> RAD-69 endpoint", {}, check="url")
+    dicomweb: dict[str, str] = _key("Retrieve Location UID -> WADO-RS base URL (RAD-107)", {}, check="url")
     certificate: str = _key("client certificate (PEM)", "")
     key: str = _key("its key", "")
     ca: str = _key("authorities of the servers", "")
     assertion: str = _key("file with the identity assertion to send", "")
+    token: str = _key("file with the access token (JWT) to send by WADO-RS; empty: the assertion", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,8 @@ class Temporary:
         self.path = path
 
     def open(self) -> Iterator[bytes]:
-        """Its bytes."""
-        return chunks_of(self.path)
+        """Its bytes; who reads them keeps it."""
+        yield from chunks_of(self.path)
 
     def __del__(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -45,6 +45,8 @@ class HttpAccess:
     user: str = ""
     password: str = ""
     token: str = ""
+    authorization: str = ""
+    """the whole header, instead of a token"""
     tls: ssl.SSLContext | None = None
     connect_seconds: float = 5.0
     read_seconds: float = 60.0
@@ -70,7 +72,9 @@ class HttpClient:
         self._session = requests.Session()
         # Proxies and credentials of the environment are for the world, not for the hospital's own archive.
         self._session.trust_env = False
-        if access.token:
+        if access.authorization:
+            self._session.headers["Authorization"] = access.authorization
+        elif access.token:
             self._session.headers["Authorization"] = f"Bearer {access.token}"
         elif access.user:
             self._session.auth = (access.user, access.password)

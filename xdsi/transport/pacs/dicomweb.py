@@ -107,7 +107,7 @@ class DicomWebPacs(RemotePacs):
             if media_type == "application/dicom":
                 yield from answer.chunks
             elif media_type == "multipart/related":
-                yield from _unwrapped(answer)
+                yield from unwrapped(answer)
             else:
                 raise Unavailable(f"{self._http.url}{instance.locator} is given out as {media_type or 'nothing'}")
 
@@ -137,7 +137,7 @@ class DicomWebPacs(RemotePacs):
             raise Unavailable(f"{self._http.url}{path}: {error}") from error
 
 
-def _unwrapped(answer: HttpAnswer) -> Iterator[bytes]:
+def unwrapped(answer: HttpAnswer) -> Iterator[bytes]:
     """The one part of an answer; Unavailable where it is cut off, or there is more than one."""
     parts = 0
     try:
