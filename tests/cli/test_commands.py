@@ -426,8 +426,18 @@ def test_a_consent_is_granted_listed_and_revoked(full_server: Server, folder: Pa
     seen = {item["uniqueId"] for item in done("find", patient, config=consumer)}
     assert granted["document"] in seen
 
+    # What the decision rests on, for the person who found it and for another one.
+    asked = ("consent", "explain", "--patient", patient, "--subject", "dr", "--role")
+    explained = done(*asked, "112247003^^2.16.840.1.113883.6.96", config=hub)
+    assert {item["document"] for item in explained if item["decision"] == "permit"} == seen
+    assert {(item["rule"], item["consent"]) for item in explained} == {("permit-1", granted["document"])}
+    others = done(*asked, "PORTER^^2.999.40", config=hub)
+    assert {(item["decision"], item["rule"]) for item in others} == {("deny", "default")}
+
     (revoked,) = done("consent", "revoke", patient, granted["entry"], *signing, config=hospital)
     assert done("find", patient, config=consumer) == []
+    after = done(*asked, "112247003^^2.16.840.1.113883.6.96", config=hub)
+    assert {(item["decision"], item["consent"]) for item in after} == {("deny", revoked["document"])}
     assert [item["entry"] for item in done("consent", "list", patient, config=hub)] == [revoked["entry"]]
 
 

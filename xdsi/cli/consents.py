@@ -1,4 +1,4 @@
-"""`xdsi consent grant`, `xdsi consent revoke`, `xdsi consent list`: signed consents of patients."""
+"""`xdsi consent grant`, `revoke`, `list` and `explain`: signed consents of patients, and what they lead to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from xdsi import app
 from xdsi.actors import consent_source
+from xdsi.cli import explain_consent
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.cli.keep import code, patient
 from xdsi.domain.codes import Code
@@ -52,6 +53,7 @@ def add(commands: Any) -> None:
     listing = actions.add_parser("list", help="consents that this hub knows of a patient, and whether they count")
     listing.add_argument("patient", type=patient, metavar="PATIENT", help="ID^^^&OID&ISO")
     listing.set_defaults(run=run_list)
+    explain_consent.add(actions)
 
 
 def _signing(command: argparse.ArgumentParser) -> None:
