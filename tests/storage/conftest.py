@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -109,20 +110,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture
-def empty_engine(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Engine]:
-    """An engine of the same kind as `engine`, on a database without any table."""
-    if database_url.startswith("sqlite"):
-        engine = open_database(f"sqlite:///{tmp_path / 'empty.db'}")
-        yield engine
-        engine.dispose()
-        return
-    name = f"empty_{uuid.uuid4().hex}"
+@contextmanager
+def _another(database_url: str, template: str) -> Iterator[Engine]:
+    """An engine on a new database of the same server."""
+    name = f"new_{uuid.uuid4().hex}"
     server = sa.create_engine(
         sa.make_url(database_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
     )
     with server.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     engine = open_database(database_url.replace("/postgres?", f"/{name}?"))
     try:
         yield engine
@@ -131,6 +127,42 @@ def empty_engine(request: pytest.FixtureRequest, database_url: str, tmp_path: Pa
         with server.connect() as connection:
             connection.execute(sa.text(f"DROP DATABASE {name}"))
         server.dispose()
+
+
+@pytest.fixture
+def empty_engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
+    """An engine of the same kind as `engine`, on a database without any table."""
+    if database_url.startswith("postgresql"):
+        with _another(database_url, "template0") as engine:
+            yield engine
+        return
+    engine = open_database(f"sqlite:///{tmp_path / 'empty.db'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> Iterator[str]:
+    """The name of a database that is empty but for the schema, and that nobody is connected to."""
+    with _another(postgresql_server, "template0") as engine:
+        upgrade(engine)
+        name = engine.url.database
+        engine.dispose()
+        assert name is not None
+        yield name
+
+
+@pytest.fixture
+def new_engine(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Engine]:
+    """An engine of the same kind as `engine`, on another database that is empty but for the schema."""
+    if database_url.startswith("postgresql"):
+        with _another(database_url, request.getfixturevalue("postgresql_template")) as engine:
+            yield engine
+        return
+    shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "new.db")
+    engine = open_database(f"sqlite:///{tmp_path / 'new.db'}")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from xdsi.actors import document_repository
 from xdsi.app.checking import check
+from xdsi.app.metadata import export_metadata, import_metadata
 from xdsi.app.services import Application, Parts
 from xdsi.app.storage import base_url, tls_files, utc_now
 from xdsi.settings import Limits, Settings
@@ -15,7 +16,18 @@ from xdsi.transport.soap_server import SoapEndpoint, SoapLimits
 from xdsi.transport.wsgi import compose
 from xdsi.wire.mtom import MultipartLimits
 
-__all__ = ["Application", "Parts", "base_url", "build", "check", "prepare", "tls_files", "utc_now"]
+__all__ = [
+    "Application",
+    "Parts",
+    "base_url",
+    "build",
+    "check",
+    "export_metadata",
+    "import_metadata",
+    "prepare",
+    "tls_files",
+    "utc_now",
+]
 
 
 def soap_limits(limits: Limits) -> SoapLimits:

@@ -5,7 +5,7 @@ ITI TF-2 3.42.4.1.3.3.5 (what is stored); the fragment is what a query gives bac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Table
@@ -43,16 +43,19 @@ class Rows:
             "home_community_id": registry_object.home_community_id,
             "fragment": fragments.build(registry_object),
         }
-        self._identify(registry_object, patient_key, registry_object.entry_uuid, IdKind.UUID)
+        references: Sequence[str] = ()
         match registry_object:
             case DocumentEntry():
                 self._entry(registry_object, row, source_id)
+                references = registry_object.reference_ids
             case SubmissionSet():
                 self._submission_set(registry_object, row)
             case Folder():
                 self._folder(registry_object, row)
             case Association():
                 self._association(registry_object, row, ends)
+        letter = letter_of(registry_object)
+        self.by_table[t.identifier].extend(identifiers_of(letter, row, patient_key, references))
 
     def _entry(self, entry: DocumentEntry, row: dict[str, Any], source_id: str) -> None:
         key = row["patient_key"]
@@ -73,10 +76,6 @@ class Rows:
             "facts": facts_of(entry, source_id),
         }
         self.by_table[t.document_entry].append(row)
-        self._identify(entry, key, entry.unique_id, IdKind.UNIQUE)
-        self._identify_version(entry, key)
-        for study in dict.fromkeys(studies(entry.reference_ids)):
-            self._identify(entry, key, study, IdKind.STUDY)
         self._codes(row, "event", entry.event_codes)
         self._codes(row, "confidentiality", entry.confidentiality_codes)
         self._persons(row, entry.authors)
@@ -93,15 +92,11 @@ class Rows:
             **_code("content_type", submission_set.content_type_code),
         }
         self.by_table[t.submission_set].append(row)
-        self._identify(submission_set, row["patient_key"], submission_set.unique_id, IdKind.UNIQUE, sole=True)
         self._persons(row, submission_set.authors)
 
     def _folder(self, folder: Folder, row: dict[str, Any]) -> None:
         row |= {"unique_id": folder.unique_id, "last_update_time": folder.last_update_time, **_version(folder)}
         self.by_table[t.folder].append(row)
-        sole = row["version"] == 1
-        self._identify(folder, row["patient_key"], folder.unique_id, IdKind.UNIQUE, sole=sole)
-        self._identify_version(folder, row["patient_key"])
         self._codes(row, "folder", folder.codes)
 
     def _association(self, association: Association, row: dict[str, Any], ends: Ends) -> None:
@@ -116,25 +111,6 @@ class Rows:
             "target_patient_key": target_key,
         }
         self.by_table[t.association].append(row)
-        if target_key != row["patient_key"]:
-            self._identify(association, row["patient_key"], association.target, IdKind.TARGET)
-
-    def _identify(self, one: RegistryObject, patient_key: int, value: str, kind: IdKind, *, sole: bool = False) -> None:
-        if value:
-            self.by_table[t.identifier].append(
-                {
-                    "value": value,
-                    "kind": kind.value,
-                    "object_id": one.entry_uuid,
-                    "object_kind": letter_of(one),
-                    "patient_key": patient_key,
-                    "sole": sole,
-                }
-            )
-
-    def _identify_version(self, one: DocumentEntry | Folder, patient_key: int) -> None:
-        if one.logical_id not in ("", one.entry_uuid):
-            self._identify(one, patient_key, one.logical_id, IdKind.LOGICAL)
 
     def _codes(self, row: dict[str, Any], kind: str, codes: Iterable[Code]) -> None:
         distinct = dict.fromkeys((normal(code.code), normal(code.scheme)) for code in codes)
@@ -149,6 +125,31 @@ class Rows:
             {"patient_key": row["patient_key"], "object_id": row["id"], "position": position, "person": normal(person)}
             for position, person in enumerate(persons)
         )
+
+
+def identifiers_of(
+    letter: str, row: Mapping[str, Any], patient_key: int, references: Iterable[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """The rows by which an object's row is found; `references` is an entry's referenceIdList."""
+    names: dict[tuple[str, IdKind], bool] = {(row["id"], IdKind.UUID): False}
+    if letter != "A":
+        # A new version of a Folder keeps its uniqueId.
+        names[row["unique_id"], IdKind.UNIQUE] = letter == "S" or (letter == "F" and row["version"] == 1)
+    elif row["target_patient_key"] != patient_key:
+        names[row["target"], IdKind.TARGET] = False
+    if letter in "DF" and row["logical_id"] != row["id"]:
+        names[row["logical_id"], IdKind.LOGICAL] = False
+    names.update(((study, IdKind.STUDY), False) for study in studies(references))
+    for (value, kind), sole in names.items():
+        if value:
+            yield {
+                "value": value,
+                "kind": kind.value,
+                "object_id": row["id"],
+                "object_kind": letter,
+                "patient_key": patient_key,
+                "sole": sole,
+            }
 
 
 def _version(one: DocumentEntry | Folder) -> dict[str, Any]:

@@ -62,18 +62,10 @@ def upgrade() -> None:
     if connection.dialect.name != "postgresql":
         return
     for table in TABLES:
-        _replace(connection, table, "PARTITION BY HASH (patient_key)")
+        _divide(connection, table)
 
 
-def downgrade() -> None:
-    connection = op.get_bind()
-    if connection.dialect.name != "postgresql":
-        return
-    for table in TABLES:
-        _replace(connection, table, "")
-
-
-def _replace(connection: sa.Connection, table: str, how: str) -> None:
+def _divide(connection: sa.Connection, table: str) -> None:
     """Make the table anew, with the rows that it has; indexes last, which is quickest."""
     primary_key, refers, indexes = TABLES[table]
     former = f"{table}_former"
@@ -84,8 +76,8 @@ def _replace(connection: sa.Connection, table: str, how: str) -> None:
     ).scalars()
     for name in names.all():
         op.execute(f"ALTER INDEX {name} RENAME TO {name}_former")
-    op.execute(f"CREATE TABLE {table} (LIKE {former} INCLUDING DEFAULTS) {how}")
-    for number in range(PARTS if how else 0):
+    op.execute(f"CREATE TABLE {table} (LIKE {former} INCLUDING DEFAULTS) PARTITION BY HASH (patient_key)")
+    for number in range(PARTS):
         part = f"FOR VALUES WITH (MODULUS {PARTS}, REMAINDER {number})"
         op.execute(f"CREATE TABLE {table}_p{number:02} PARTITION OF {table} {part}")
     op.execute(f"INSERT INTO {table} SELECT * FROM {former}")  # noqa: S608 - names from above
