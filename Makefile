@@ -9,9 +9,11 @@ export PYTHONDONTWRITEBYTECODE = 1
 .venv: .venv/installed
 .venv/installed: requirements-dev.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "xdsi needs Python 3.11 (spyne 2.14 imports on no other); try: make PYTHON=python3.11")'
+	@echo "1/3 making .venv"
 	@$(PYTHON) -m venv .venv
-	@echo "installing into .venv (a minute) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --use-pep517 -r requirements-dev.lock
+	@echo "2/3 installing the libraries into .venv: 1 to 5 minutes, 360 MB"
+	@$(BIN)/pip install --progress-bar on --disable-pip-version-check --require-hashes --use-pep517 -r requirements-dev.lock
+	@echo "3/3 installing xdsi itself"
 	@PYTHONWARNINGS="ignore:Editable installation" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -47,4 +49,4 @@ lock: .venv
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean:
-	rm -rf .venv demo-out xdsi-data bench-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo-out xdsi-data xdsi-open bench-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

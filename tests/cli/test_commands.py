@@ -35,7 +35,7 @@ def xdsi(*arguments: str | Path, config: Path | None = None) -> tuple[int, dict[
     with redirect_stdout(out):
         status = main(["--json", *named, *map(str, arguments)])
     answer: dict[str, Any] = json.loads(out.getvalue())
-    assert list(answer) == ["status", "items", "message"]
+    assert [key for key in answer if key != "trace"] == ["status", "items", "message"]
     assert answer["status"] == ("ok" if status == 0 else "failed")
     return status, answer
 
@@ -78,6 +78,10 @@ def wrong_usage(*arguments: str) -> str:
         (("serve", "--profile", "closed"), "invalid choice"),
         (("audit", "search", "--outcome", "3"), "invalid choice"),
         (("token", "issue", "--issuer", "a"), "required: --key"),
+        (("patient", "add", DOE, "--birth-date", "01.01.1970"), "is not a date such as 1970-01-31 or 19700131"),
+        (("patient", "add", DOE, "--birth-date", "1970-02-30"), "is not a date such as 1970-01-31 or 19700131"),
+        (("patient", "add", DOE, "--birth-date", "1970010"), "is not a date such as 1970-01-31 or 19700131"),
+        (("patient", "add", DOE, "--sex", "female"), "invalid choice"),
     ],
 )
 def test_wrong_usage_has_a_status_of_its_own(arguments: tuple[str, ...], complaint: str) -> None:
@@ -89,10 +93,36 @@ def test_without_json_people_are_spoken_to(tmp_path: Path) -> None:
     file = tmp_path / "xdsi.toml"
     file.write_text(f"[server]\ndata_dir = '{tmp_path / 'd'}'\n")
     with redirect_stdout(out), redirect_stderr(problems):
+        assert main(["--config", str(file), "patient", "add", DOE]) == 0
         assert main(["--config", str(file), "patient", "list"]) == 0
         assert main(["--config", str(file), "explain", "0" * 32]) == 1
     assert "Patients" in out.getvalue()
-    assert f"no trace {'0' * 32} here; the node that answered keeps it" in problems.getvalue()
+    assert f"no trace {'0' * 32} in {tmp_path / 'd'}; the node that answered keeps it" in problems.getvalue()
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [("patient", "list"), ("consent", "list", DOE), ("audit", "search"), ("audit", "verify"), ("explain", "0" * 32)],
+    ids=" ".join,
+)
+def test_a_command_that_reads_makes_no_store(tmp_path: Path, reading: tuple[str, ...]) -> None:
+    config = settings(tmp_path)
+    message = failed(*reading, config=config)
+    assert message.startswith(f"nothing is kept in {tmp_path / 'data'}: there is no {tmp_path / 'data'}/xdsi.sqlite3")
+    assert "--data DIR" in message
+    assert f"nothing is kept in {tmp_path / 'other'}" in failed(*reading, "--data", tmp_path / "other", config=config)
+    assert list(tmp_path.iterdir()) == [config]
+
+
+def test_a_command_that_reads_is_told_the_data_folder(tmp_path: Path) -> None:
+    done("patient", "add", DOE, config=settings(tmp_path))
+    elsewhere = tmp_path / "elsewhere.toml"
+    elsewhere.write_text(f"[server]\ndata_dir = '{tmp_path / 'nothing'}'\n")
+    (one,) = done("patient", "list", "--data", tmp_path / "data", config=elsewhere)
+    assert one["patient"] == DOE
+    assert done("consent", "list", DOE, "--data", tmp_path / "data", config=elsewhere) == []
+    records = done("audit", "search", "--data", tmp_path / "data", config=elsewhere)
+    assert "ITI-44" in {record["transaction"] for record in records}
 
 
 def test_a_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +196,6 @@ def settings(folder: Path, text: str = "") -> Path:
 def test_patients_are_added_merged_and_listed(tmp_path: Path) -> None:
     config = settings(tmp_path)
     a, b = (f"{name}^^^&2.999.1.1&ISO" for name in "AB")
-    assert done("patient", "list", config=config) == []
     assert done("patient", "add", a, "--name", "Doe^Jo", "--birth-date", "19700101", "--sex", "F", config=config) == []
     done("patient", "add", b, config=config)
     done("patient", "merge", b, a, config=config)
@@ -195,7 +224,39 @@ def test_another_hub_is_told_by_its_url(open_server: Server, tmp_path: Path) -> 
     beside = tmp_path / "hub.toml"
     beside.write_text(f"[server]\ndata_dir = '{open_server.data}'\n")
     assert patient in [item["patient"] for item in done("patient", "list", config=beside)]
-    assert done("patient", "list", config=config) == []
+    assert done("patient", "list", "--data", tmp_path / "data", config=config) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [("1970-01-31", "19700131"), ("19700131", "19700131"), ("1970-01", "197001"), ("1970", "1970"), ("", "")],
+)
+def test_a_birth_date_arrives(tmp_path: Path, said: str, known: str) -> None:
+    config = settings(tmp_path)
+    done("patient", "add", DOE, "--birth-date", said, "--sex", "f", config=config)
+    with app.Parts(load(config)) as parts:
+        (one,) = parts.identities.list()
+    assert (one.demographics.birth_date or "", one.demographics.sex) == (known, "F")
+
+
+def test_it_is_said_where_a_patient_was_announced(open_server: Server, tmp_path: Path) -> None:
+    config, url = settings(tmp_path), open_server.url("identity")
+    _, here = xdsi("patient", "add", "CLI2^^^&2.999.1.1&ISO", config=config)
+    assert here["message"] == f"accepted, and kept in this node's own store in {tmp_path / 'data'}"
+    _, there = xdsi("patient", "add", "CLI2^^^&2.999.1.1&ISO", "--url", url, config=config)
+    assert there["message"] == f"accepted by {url}"
+
+
+@pytest.mark.parametrize("action", [("add", DOE), ("merge", DOE, f"1^^^&{AUTHORITY}&ISO")])
+def test_a_node_without_registry_and_identities_has_no_patients_of_its_own(
+    tmp_path: Path, action: tuple[str, ...]
+) -> None:
+    config = tmp_path / "hospital.toml"
+    config.write_text(f"[server]\ndata_dir = '{tmp_path / 'data'}'\nactors = ['imaging-source']\n")
+    message = failed("patient", *action, config=config)
+    assert "server.actors: imaging-source" in message
+    assert "--url" in message
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_hub_that_is_away_is_a_failure_not_a_traceback(tmp_path: Path) -> None:
@@ -225,6 +286,12 @@ registry_url = "{open_server.url("registry")}"
 "2.999.1.3" = "{open_server.url("imaging-source")}"
 """,
     )
+
+
+def test_a_query_names_its_trace(hospital: Path, open_server: Server) -> None:
+    status, answer = xdsi("find", "NOBODY^^^&2.999.1.1&ISO", config=hospital)
+    assert (status, answer["items"]) == (0, [])
+    wait_until(lambda: xdsi("explain", answer["trace"], "--data", open_server.data)[0] == 0)
 
 
 def titles(hospital: Path) -> list[str]:
@@ -423,6 +490,7 @@ def test_a_consent_is_granted_listed_and_revoked(full_server: Server, folder: Pa
     (granted,) = done("consent", "grant", patient, "--permit", statement("112247003"), *signing, config=hospital)
     (listed,) = done("consent", "list", patient, config=hub)
     assert (listed["entry"], listed["status"], listed["active"]) == (granted["entry"], "valid", True)
+    assert listed["says"] == "permit"
     seen = {item["uniqueId"] for item in done("find", patient, config=consumer)}
     assert granted["document"] in seen
 
@@ -438,7 +506,9 @@ def test_a_consent_is_granted_listed_and_revoked(full_server: Server, folder: Pa
     assert done("find", patient, config=consumer) == []
     after = done(*asked, "112247003^^2.16.840.1.113883.6.96", config=hub)
     assert {(item["decision"], item["consent"]) for item in after} == {("deny", revoked["document"])}
-    assert [item["entry"] for item in done("consent", "list", patient, config=hub)] == [revoked["entry"]]
+    assert [(item["entry"], item["says"]) for item in done("consent", "list", patient, config=hub)] == [
+        (revoked["entry"], "deny")
+    ]
 
 
 def test_a_consent_that_accepts_a_policy_of_the_domain(full_server: Server, folder: Path) -> None:
@@ -517,6 +587,12 @@ def test_a_statement_that_says_nothing_is_wrong_usage(
 def test_the_trail_is_searched_and_verified(open_server: Server, tmp_path: Path) -> None:
     config = tmp_path / "hub.toml"
     config.write_text(f"[server]\ndata_dir = '{open_server.data}'\n")
+    other = exchange(open_server, http(b"id=1", Content_Type="application/x-www-form-urlencoded")).trace
+    wait_until(lambda: xdsi("explain", other, config=config)[0] == 0)
+    out = io.StringIO()
+    with redirect_stdout(out):
+        main(["--config", str(config), "explain", other])
+    assert " no transaction from " in out.getvalue()
     trace = exchange(open_server, http(envelope("urn:ihe:iti:2007:RegistryStoredQuery", b"<x/>"))).trace
     (record,) = done("audit", "search", "--trace", trace, "--outcome", "8", config=config)
     assert set(record) == {
@@ -528,4 +604,5 @@ def test_the_trail_is_searched_and_verified(open_server: Server, tmp_path: Path)
     assert len(done("audit", "search", "--limit", "1", config=config)) == 1
     status, answer = xdsi("audit", "verify", config=config)
     assert (status, answer["message"].endswith(": whole")) == (0, True)
-    assert failed("explain", "0" * 32, config=config) == f"no trace {'0' * 32} here; the node that answered keeps it"
+    message = failed("explain", "0" * 32, config=config)
+    assert message == f"no trace {'0' * 32} in {open_server.data}; the node that answered keeps it"

@@ -104,7 +104,13 @@ def test_the_output_is_as_documented(demo: Path) -> None:
     assert {"hub", "hospital-a", "hospital-b", "patients"} <= set(endpoints)
     names = [file.name for file in (demo / "messages").iterdir()]
     assert all(re.fullmatch(r"\d{3,}-[A-Z]+-\d+-(request|response)\.(xml|mime)", name) for name in names), names
-    assert any((demo / "images").rglob("*.dcm"))
+    fetched = {file.name for file in (demo / "images").iterdir()}
+    assert all(any((demo / "images" / name).glob("*.dcm")) for name in fetched)
+    # What was handed in is apart from what was got: the consumer saw nothing of these.
+    assert {"d-cardiology.kos.dcm", "e-us.kos.dcm", "b-us-abdomen.kos.dcm"} <= {
+        file.name for file in (demo / "published").iterdir()
+    }
+    assert not fetched & {"d-cardiology", "e-us", "b-us-abdomen"}
 
 
 def test_the_transactions_of_the_story_are_recorded(demo: Path) -> None:
@@ -168,7 +174,7 @@ def _schema_for(element: etree._Element) -> etree.XMLSchema:
 
 @pytest.mark.component
 def test_every_manifest_passes_dciodvfy(demo: Path) -> None:
-    manifests = sorted((demo / "images").glob("*.kos.dcm"))
+    manifests = sorted((demo / "published").glob("*.kos.dcm"))
     assert len(manifests) >= 7
     for manifest in manifests:
         errors = [line for line in run("dciodvfy", manifest) if line.startswith("Error")]

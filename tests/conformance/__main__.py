@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .engine import FEATURES, PATHS, USUAL, Case, Endpoint, load, run
+from .engine import FEATURES, PATHS, PRESETS, USUAL, Case, Endpoint, load, run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,7 +22,10 @@ def parser() -> argparse.ArgumentParser:
         "--value", action="append", default=[], metavar="NAME=TEXT", help="what the server calls itself (README.md)"
     )
     options.add_argument(
-        "--feature", action="append", choices=sorted(FEATURES), help=f"what the server has; default: {sorted(USUAL)}"
+        "--feature",
+        action="append",
+        choices=[*PRESETS, *sorted(FEATURES)],
+        help=f"what the server has; default: {', '.join(sorted(USUAL))}; xdsi: all that xdsi has in its open profile",
     )
     options.add_argument("--only", choices=["profile", "ruling"], help="cases of this scope alone")
     options.add_argument("--feed", action="store_true", help="announce patients by ITI-44 before they are used")
@@ -36,9 +39,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when every case passed or does not apply, 1 when one failed, 2 for wrong usage."""
+    """0 when every case passed or does not apply, 1 when one failed or no server is there, 2 for wrong usage."""
     given = parser().parse_args(arguments)
-    cases = [case for case in load() if _wanted(case, given.cases, given.only)]
+    every = load()
+    idle = [pattern for pattern in given.cases if not any(_wanted(case, [pattern], None) for case in every)]
+    if idle:
+        sys.stderr.write(f"no case is meant by {', '.join(map(repr, idle))}; --list names all\n")
+        return 2
+    cases = [case for case in every if _wanted(case, given.cases, given.only)]
+    if not cases:
+        sys.stderr.write(f"none of these cases is of the scope {given.only}\n")
+        return 2
     if given.list:
         _print(f"{case.name:<48} {case.scope:<8} {case.clause}" for case in cases)
         return 0
@@ -49,12 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         base_url=given.endpoint,
         paths=_pairs(given.path),
         values=_pairs(given.value),
-        features=frozenset(given.feature) if given.feature else USUAL,
+        features=_features(given.feature),
         feed=given.feed,
         security=given.security.read_text(encoding="utf-8") if given.security else "",
         certificate=(given.cert, given.key) if given.cert else None,
         authorities=given.ca or True,
     )
+    away = endpoint.unreachable()
+    if away:
+        sys.stderr.write(f"{away}\n")
+        return 1
     return report(cases, endpoint)
 
 
@@ -77,6 +92,12 @@ def _wanted(case: Case, patterns: Sequence[str], scope: str | None) -> bool:
     if scope is not None and case.scope != scope:
         return False
     return not patterns or any(fnmatch.fnmatch(case.name, pattern + "*") for pattern in patterns)
+
+
+def _features(names: Sequence[str] | None) -> frozenset[str]:
+    if not names:
+        return USUAL
+    return frozenset().union(*(PRESETS.get(name, {name}) for name in names))
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import requests
 
@@ -38,6 +40,8 @@ FEATURES = {
 }
 USUAL = frozenset({"identity", "images", "reference-id"})
 """what a server has where nothing else is said"""
+PRESETS = {"xdsi": frozenset(FEATURES) - {"strict-patients"}}
+"""all that a product has, by its name; xdsi as its open profile is"""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,20 @@ class Endpoint:
         """Where an actor answers."""
         path = {**PATHS, **self.paths}[actor]
         return path if "://" in path else self.base_url.rstrip("/") + path
+
+    def unreachable(self) -> str:
+        """Why nobody listens where the actors are; empty where one does."""
+        why = ""
+        for place in sorted({urlsplit(self.url(actor))[:2] for actor in PATHS}):
+            parts = urlsplit("://".join(place))
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            try:
+                socket.create_connection((parts.hostname or "", port), timeout=self.timeout).close()
+            except OSError as error:
+                why = f"{parts.geturl()} cannot be reached: {error.strerror or error}"
+            else:
+                return ""
+        return why
 
     def lacks(self, case: Case) -> frozenset[str]:
         """What the case needs and this endpoint has not."""

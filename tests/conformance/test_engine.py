@@ -398,11 +398,38 @@ def test_the_command_lists_and_counts(capsys: pytest.CaptureFixture[str]) -> Non
     assert command.main(["--list", "0101"]) == 0
     assert capsys.readouterr().out.startswith("0101-register-and-find")
     assert command.main(["0101"]) == 2
-    assert command.main(["--endpoint", "http://127.0.0.1:1", "--feature", "open", "0101", "0701"]) == 1
+
+
+def test_a_line_for_each_case_and_their_number(peer: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{peer.server_port}"
+    assert command.main(["--endpoint", url, "--feature", "open", "0101", "0701"]) == 1
     out = capsys.readouterr().out
     assert "FAIL  0101-register-and-find" in out
     assert "n/a   0701-one-image" in out
     assert out.endswith("1 FAIL, 1 n/a\n")
+
+
+@pytest.mark.parametrize("wanted", [["99*"], ["0101", "99*"], ["--list", "99*"], ["--only", "ruling", "0101"]])
+def test_a_pattern_that_means_no_case_is_wrong_usage(wanted: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--endpoint", "http://127.0.0.1:1", *wanted]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no case is meant by '99*'" in said.err or "none of these cases is of the scope ruling" in said.err
+
+
+def test_a_server_that_is_down_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--endpoint", "http://127.0.0.1:1", "01*"]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("http://127.0.0.1:1 cannot be reached: ")
+
+
+def test_a_preset_names_all_features_of_a_product(peer: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{peer.server_port}"
+    command.main(["--endpoint", url, "--feature", "xdsi", "0023", "0607"])
+    out = capsys.readouterr().out
+    assert "FAIL  0023" in out
+    assert "n/a   0607" in out
 
 
 def test_the_command_takes_paths_and_values(peer: Peer, capsys: pytest.CaptureFixture[str]) -> None:

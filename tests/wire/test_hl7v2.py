@@ -109,7 +109,7 @@ def test_repetitions_without_an_identifier_are_left_out() -> None:
         ("|~^^^^^^S||", Demographics()),
         ("|~DOE||1985|m", Demographics(name=PersonName(family="DOE"), birth_date="1985", sex="M")),
         ('|DOE^""||198507301200|X', Demographics(name=PersonName(family="DOE"), birth_date="19850730", sex=None)),
-        ("|DOE&VAN||unknown|U", Demographics(name=PersonName(family="DOE"), birth_date=None, sex="U")),
+        ("|DOE&VAN|||U", Demographics(name=PersonName(family="DOE"), birth_date=None, sex="U")),
     ],
 )
 def test_what_is_not_said_is_none_and_what_is_deleted_is_empty(pid: str, said: Demographics) -> None:
@@ -134,6 +134,9 @@ MALFORMED = [
     ("85073003328^^^&2.999.3&ISO~77^^^LAB", "", "101", "PID-3"),
     ("85073003328^^^&2.999.3&ISO~77^^^LAB", '""', "101", "PID-3"),
     ("85073003328^^^&2.999.3&ISO~77^^^LAB", "1^^^NS~A&B^^^NS", "102", "PID-3[2].1"),
+    ("||19850730|", "||1985-07-30|", "102", "PID-7"),
+    ("||19850730|", "||19851330|", "102", "PID-7"),
+    ("||19850730|", "||unknown|", "102", "PID-7"),
 ]
 
 

@@ -116,6 +116,7 @@ def test_the_wrappers_say_what_the_profile_asks_for() -> None:
         ({"sender": Application("ADT")}, "OIDs"),
         ({"receiver": Application()}, "OIDs"),
         ({"patients": (PatientId("1", "NS"),)}, "no OID"),
+        ({"demographics": Demographics(birth_date="1970-01-01")}, "birth date '1970-01-01'"),
     ],
 )
 def test_what_this_form_cannot_say_is_not_written(changes: dict[str, object], why: str) -> None:
@@ -151,6 +152,8 @@ def replace_attribute(path: str, name: str, value: str) -> Callable[[etree._Elem
 
 ADDED, MERGED = FeedEvent.ADD, FeedEvent.MERGE
 PRIOR = f"{EVENT}/replacementOf/priorRegistration/subject1/priorRegisteredRole"
+BIRTH = f"{EVENT}/subject1/patient/patientPerson/birthTime"
+NO_DATES = ("1970-01-01", "19701301", "unknown")
 MALFORMED = [
     (ADDED, drop("id"), "/PRPA_IN201301UV02/id"),
     (ADDED, drop("creationTime"), "/PRPA_IN201301UV02/creationTime"),
@@ -163,6 +166,7 @@ MALFORMED = [
     (ADDED, drop(f"{EVENT}/subject1/patient/id"), f"/PRPA_IN201301UV02/{EVENT}/subject1/patient/id"),
     (MERGED, drop(f"{EVENT}/replacementOf"), f"/PRPA_IN201304UV02/{PRIOR}"),
     (MERGED, repeat(f"{EVENT}/replacementOf"), f"/PRPA_IN201304UV02/{PRIOR}"),
+    *((ADDED, replace_attribute(BIRTH, "value", text), f"/PRPA_IN201301UV02/{BIRTH}/@value") for text in NO_DATES),
     (MERGED, drop(f"{PRIOR}/id"), f"/PRPA_IN201304UV02/{PRIOR}/id"),
 ]
 

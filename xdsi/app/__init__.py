@@ -8,7 +8,7 @@ from xdsi.actors import document_repository
 from xdsi.app.checking import check
 from xdsi.app.metadata import export_metadata, import_metadata
 from xdsi.app.services import Application, Parts
-from xdsi.app.storage import base_url, tls_files, utc_now
+from xdsi.app.storage import base_url, database_file, tls_files, utc_now
 from xdsi.settings import Limits, Settings
 from xdsi.storage.recordings import FileRecording
 from xdsi.transport.rest import RestEndpoint
@@ -22,6 +22,7 @@ __all__ = [
     "base_url",
     "build",
     "check",
+    "database_file",
     "export_metadata",
     "import_metadata",
     "prepare",

@@ -19,7 +19,7 @@ from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.subject import Node, Peer
 from xdsi.settings import Settings
 from xdsi.storage.audit_trail import DatabaseAuditTrail
-from xdsi.storage.database import open_database, upgrade
+from xdsi.storage.database import open_database, sqlite_file, upgrade
 from xdsi.storage.documents import SqlDocumentStore
 from xdsi.storage.first_answers import SqlFirstAnswers
 from xdsi.storage.forms import Form
@@ -69,6 +69,14 @@ def base_url(settings: Settings) -> str:
     return f"{scheme}://{host}:{server.port}"
 
 
+def database_file(settings: Settings) -> Path | None:
+    """The file that holds the database; None where a server does."""
+    url = settings.registry.database
+    if not url:
+        return settings.server.data_dir.resolve() / "xdsi.sqlite3"
+    return sqlite_file(url)
+
+
 class StorageParts:
     """Settings, certificates and storage; each part is made once, when first needed."""
 
@@ -114,7 +122,7 @@ class StorageParts:
     @property
     def database_url(self) -> str:
         """Where the database is."""
-        return self.settings.registry.database or f"sqlite:///{self.data.resolve()}/xdsi.sqlite3"
+        return self.settings.registry.database or f"sqlite:///{database_file(self.settings)}"
 
     @property
     def backup_lock(self) -> Path:

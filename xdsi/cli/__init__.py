@@ -1,7 +1,7 @@
 """The command line: `xdsi [--config FILE] [--json] COMMAND`.
 
 Exit status: 0 done, 1 refused or failed, 2 wrong usage. With `--json` one object (`status`, `items`) goes to standard
-output; everything for people goes to the terminal.
+output, with `message` and, of a command that is one exchange, its `trace`; everything for people goes to the terminal.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     if given.json:
         answer = {"status": "ok" if result.ok else "failed", "items": result.items, "message": result.message}
+        answer |= {"trace": result.trace} if result.trace else {}
         sys.stdout.write(json.dumps(answer) + "\n")
     elif result.message:
         terminal.say(result.message, error=not result.ok)

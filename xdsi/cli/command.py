@@ -24,6 +24,8 @@ class Result:
     ok: bool = True
     items: list[dict[str, Any]] = field(default_factory=list)
     message: str = ""
+    trace: str = ""
+    """of the exchange that was the command's one and only"""
 
 
 _WIDE = 10_000

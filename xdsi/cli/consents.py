@@ -13,6 +13,7 @@ from xdsi.actors import consent_source
 from xdsi.cli import explain_consent
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.cli.keep import code, patient
+from xdsi.cli.kept import add_data, kept
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Effect, Statement
 from xdsi.domain.identifiers import InstanceIdentifier
@@ -52,6 +53,7 @@ def add(commands: Any) -> None:
     revoke.set_defaults(run=run_revoke)
     listing = actions.add_parser("list", help="consents that this hub knows of a patient, and whether they count")
     listing.add_argument("patient", type=patient, metavar="PATIENT", help="ID^^^&OID&ISO")
+    add_data(listing)
     listing.set_defaults(run=run_list)
     explain_consent.add(actions)
 
@@ -169,7 +171,7 @@ def _publish(
 
 def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show what the hub makes of a patient's consents."""
-    with app.Parts(load()) as parts, parts.registry.reading() as session:
+    with kept(given, load) as parts, parts.registry.reading() as session:
         consents = session.consents(given.patient)
     items = [
         {
@@ -179,12 +181,13 @@ def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) 
             "signer": one.signer,
             "signed": one.signed_at.isoformat() if one.signed_at else "",
             "active": one.active_at(datetime.now(UTC)),
+            "says": ", ".join((*map(str.lower, one.policy.effects), *one.policy.references)),
             "reason": one.reason,
         }
         for one in consents
     ]
     terminal.table(
-        given.patient.cx, ["entry", "document", "status", "signer", "signed", "active", "reason"],
+        given.patient.cx, ["entry", "document", "status", "signer", "signed", "active", "says", "reason"],
         [tuple(str(value) for value in item.values()) for item in items],
     )  # fmt: skip
     return Result(items=items)

@@ -33,7 +33,7 @@ def run_find(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) 
     )
     errors = found.outcome.errors
     message = "; ".join(f"{p.code}: {p.context}" for p in errors)
-    return Result(ok=not errors, items=items, message=message)
+    return Result(ok=not errors, items=items, message=message, trace=found.trace)
 
 
 def _item(entry: DocumentEntry) -> dict[str, Any]:

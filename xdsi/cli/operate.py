@@ -7,9 +7,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from xdsi import app
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
 from xdsi.cli.keep import patient
+from xdsi.cli.kept import add_data, kept
 from xdsi.domain.audit import AuditOutcome
 from xdsi.domain.audit_records import TrailRecord
 from xdsi.domain.errors import MalformedMessage
@@ -26,6 +26,7 @@ def add(commands: Any) -> None:
         "is in its answer's header Xdsi-Trace, at the end of its errors, and in its audit records.",
     )
     explain.add_argument("trace", metavar="TRACE", help="32 hexadecimal digits")
+    add_data(explain)
     explain.set_defaults(run=run_explain)
     actions = commands.add_parser("audit", help="the audit trail").add_subparsers(required=True, metavar="ACTION")
     search = actions.add_parser(
@@ -46,12 +47,14 @@ def add(commands: Any) -> None:
         help="0 success, 4 minor failure (such as a refused resource), 8 serious failure, 12 major failure",
     )
     search.add_argument("--limit", type=int, default=200, help="how many at most, the newest; default %(default)s")
+    add_data(search)
     search.set_defaults(run=run_search)
     verify = actions.add_parser(
         "verify",
         help="check that no record was removed or changed",
         description="Walk all chains of the audit trail of this node; exit status 1 where one is broken.",
     )
+    add_data(verify)
     verify.set_defaults(run=run_verify)
 
 
@@ -64,15 +67,15 @@ def _time(text: str) -> datetime:
 
 def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show the steps of an exchange."""
-    with app.Parts(load()) as parts:
+    with kept(given, load) as parts:
         records = parts.traces.find(given.trace)
+        folder = parts.data.resolve()
     for record in records:
+        # An attempt that was no message of a transaction has none.
+        transaction = record["transaction"] if "-" in record["transaction"] else "no transaction"
+        about = (record["at"], transaction, "from", record["node"], record["user"], record["peer"])
         terminal.table(
-            " ".join(
-                filter(
-                    None, (record["at"], record["transaction"], "from", record["node"], record["user"], record["peer"])
-                )
-            ),
+            " ".join(filter(None, about)),
             ["ms", "step", "detail"],
             [
                 (
@@ -83,13 +86,13 @@ def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Termina
                 for step in record["steps"]
             ],
         )
-    message = "" if records else f"no trace {given.trace} here; the node that answered keeps it"
+    message = "" if records else f"no trace {given.trace} in {folder}; the node that answered keeps it"
     return Result(ok=bool(records), items=records, message=message)
 
 
 def run_search(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show audit records, newest last."""
-    with app.Parts(load()) as parts:
+    with kept(given, load) as parts:
         records = parts.trail.search(
             patient=given.patient.cx if given.patient else "",
             user=given.user or "",
@@ -145,7 +148,7 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
 
 def run_verify(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Walk the chains."""
-    with app.Parts(load()) as parts:
+    with kept(given, load) as parts:
         report = parts.trail.verify()
     items = [{"finding": str(finding)} for finding in report.findings]
     state = "; ".join(item["finding"] for item in items) or "whole"

@@ -209,6 +209,13 @@ class Policy:
         """Ids of the library's policies that this one refers to, at any depth, in document order."""
         return tuple(dict.fromkeys(self._references()))
 
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What its own rules say at any depth, each effect once; what it refers to is not looked into."""
+        found = {one for child in self.children if isinstance(child, Policy) for one in child.effects}
+        found |= {child.effect for child in self.children if isinstance(child, Rule)}
+        return tuple(effect for effect in Effect if effect in found)
+
     def _references(self) -> Iterator[str]:
         for child in self.children:
             if isinstance(child, Reference):

@@ -62,6 +62,12 @@ def open_database(url: str, *, connections: int = 64, statement_seconds: int = 3
     raise ValueError(f"not a SQLite or PostgreSQL URL: {parsed.render_as_string()}")
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for the URL of another."""
+    parsed = make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
 def _open_sqlite(url: URL, pool: dict[str, Any]) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ValueError("SQLite needs a file: sqlite:////path/to/file")

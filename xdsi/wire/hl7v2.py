@@ -245,12 +245,27 @@ def _demographics(pid: Segment) -> Demographics:
             if any(parts):
                 name = PersonName(family=parts[0], given=parts[1], further=parts[2], suffix=parts[3], prefix=parts[4])
                 break
-    birth_date, sex = pid.value(7), pid.value(8).upper()
+    sex = pid.value(8).upper()
     return Demographics(
         name=name,
-        birth_date="" if birth_date == er7.NULL else hl7_timestamp.read_date(birth_date),
+        birth_date=_birth_date(pid.value(7).strip()),
         sex="" if sex == er7.NULL else (sex if sex in tuple("FMOUAN") else None),
     )
+
+
+def _birth_date(said: str) -> str | None:
+    if said in ("", er7.NULL):
+        return "" if said else None
+    date = hl7_timestamp.read_date(said)
+    if date is None:
+        # Left out in silence, it would be lost while its sender believes it is known here.
+        raise Hl7Malformed(
+            hl7.DATA_TYPE_ERROR,
+            f"the birth time {said!r} is no time stamp",
+            location="PID-7",
+            expected="YYYY[MM[DD[HH[MM[SS]]]]]",
+        )
+    return date
 
 
 def _name(name: PersonName | None) -> str:

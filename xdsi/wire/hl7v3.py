@@ -44,6 +44,8 @@ _GENDER_OF_SEX = {"F": "F", "M": "M", "O": "UN", "A": "UN"}
 _ACCEPTED, _REFUSED = frozenset({"CA", "AA"}), frozenset({"CE", "CR", "AE", "AR"})
 _UUID = re.compile(r"[0-9a-zA-Z]{8}-([0-9a-zA-Z]{4}-){3}[0-9a-zA-Z]{12}")
 
+_TIME_STAMP = "YYYY[MM[DD[HH[MM[SS]]]]]"
+
 _EVENT = "controlActProcess/subject/registrationEvent"
 _PATIENT = f"{_EVENT}/subject1/patient"
 _PRIOR = f"{_EVENT}/replacementOf/priorRegistration/subject1/priorRegisteredRole"
@@ -78,7 +80,7 @@ def decode(body: etree._Element) -> PatientIdentityFeed:
         kind=kind,
         patients=_identifiers(body, patient, _PATIENT),
         prior=prior,
-        demographics=_demographics(patient),
+        demographics=_demographics(body, patient),
         message_id=_message_id(_one(body, "id")),
         sender=_device(_one(body, "sender/device")),
         receiver=_device(_one(body, "receiver/device")),
@@ -90,7 +92,8 @@ def decode(body: etree._Element) -> PatientIdentityFeed:
 def encode(feed: PatientIdentityFeed) -> bytes:
     """Write a feed message, valid by the HL7 v3 2008 schemas.
 
-    Raises ValueError when the sender, the receiver or an authority has no OID, which this form cannot do without.
+    Raises ValueError when the sender, the receiver or an authority has no OID, which this form cannot do without, or
+    the birth date is none.
     """
     interaction = _INTERACTION_OF[feed.kind]
     sender, receiver = _oid_of(feed.sender.name), _oid_of(feed.receiver.name)
@@ -99,6 +102,9 @@ def encode(feed: PatientIdentityFeed) -> bytes:
     for patient in (*feed.patients, *feed.prior):
         if not is_oid(patient.authority):
             raise ValueError(f"the authority of {patient.id!r} is no OID: {patient.authority!r}")
+    born = feed.demographics.birth_date
+    if born and hl7_timestamp.read_date(born) is None:
+        raise ValueError(f"the birth date {born!r} is not {_TIME_STAMP}")
     root = _transmission(interaction, feed.message_id, feed.created, sender=feed.sender, receiver=feed.receiver)
     process = _add(root, "controlActProcess", classCode="CACT", moodCode="EVN")
     _add(process, "code", code=interaction.replace("_IN", "_TE"), codeSystem=hl7.TRIGGER_EVENT)
@@ -179,17 +185,29 @@ def decode_acknowledgement(element: etree._Element, *, to: str = "") -> FeedAnsw
     return FeedAnswer(accepted=False, problems=tuple(problems) or (FeedProblem("", f"answered {code}"),))
 
 
-def _demographics(patient: etree._Element) -> Demographics:
+def _demographics(body: etree._Element, patient: etree._Element) -> Demographics:
     names = _all(patient, "patientPerson/name")
     legal = [name for name in names if "L" in name.get("use", "").split()]
     name = next((n for n in map(_name, [*legal, *names]) if n is not None), None)
-    birth = _first(patient, "patientPerson/birthTime")
     gender = _first(patient, "patientPerson/administrativeGenderCode")
     return Demographics(
         name=name,
-        birth_date=hl7_timestamp.read_date(birth.get("value", "")) if birth is not None else None,
+        birth_date=_birth_date(body, patient),
         sex=_SEX_OF_GENDER.get(gender.get("code", "")) if gender is not None else None,
     )
+
+
+def _birth_date(body: etree._Element, patient: etree._Element) -> str | None:
+    birth = _first(patient, "patientPerson/birthTime")
+    said = birth.get("value", "").strip() if birth is not None else ""
+    if not said:
+        return None
+    date = hl7_timestamp.read_date(said)
+    if date is None:
+        # Left out in silence, it would be lost while its sender believes it is known here.
+        place = _path(body, f"{_PATIENT}/patientPerson/birthTime/@value")
+        raise MalformedMessage(f"the birth time {said!r} is no time stamp", location=place, expected=_TIME_STAMP)
+    return date
 
 
 def _name(element: etree._Element) -> PersonName | None:

@@ -115,7 +115,7 @@ def build(out: Path) -> Network:
         if not (out / "endpoints.json").exists() and any(out.iterdir()):
             raise FileExistsError(f"{out} is not empty and was not made by a demonstration: choose another --out")
         shutil.rmtree(out)
-    for name in ("settings", "data", "assertions", "messages", "audit", "images"):
+    for name in ("settings", "data", "assertions", "messages", "audit", "images", "published"):
         (out / name).mkdir(parents=True)
     credentials = pki.create_demonstration(out / "pki")
     for patient in PATIENTS:

@@ -49,7 +49,7 @@ def publish(stage: Stage) -> None:
                 stage.published[study.slug] = published
                 step.got = said(Outcome.of(published.problems))
                 if published.manifest:
-                    (stage.out / "images" / f"{study.slug}.kos.dcm").write_bytes(published.manifest)
+                    (stage.out / "published" / f"{study.slug}.kos.dcm").write_bytes(published.manifest)
     patients.merge(stage)
 
 

@@ -145,6 +145,8 @@ def _stay(stage: Stage) -> None:
         say("a server has ended; the logs are in " + str(stage.out / "data"))
     except KeyboardInterrupt:
         say("stopping")
+    say(f"{stage.out}/ stays, with settings, keys and data; the next demonstration makes it anew.")
+    say(f"A node can be started again: {xdsi} --config {stage.network.settings_file('hub')} serve")
 
 
 def _on_signals(act: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
