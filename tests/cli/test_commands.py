@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,15 @@ from cryptography.x509.oid import NameOID
 
 from tests.certificates import identity
 from tests.imaging import STUDIES
-from tests.servers import Server, envelope, exchange, http, wait_until
+from tests.servers import Server, envelope, exchange, free_port, http, wait_until
 from xdsi import app
 from xdsi.cli import main
+from xdsi.domain.subject import Peer
 from xdsi.settings import load
 from xdsi.storage.folder_pacs import FolderPacs
 from xdsi.transport import pki
+from xdsi.transport.syslog_collector import Collector
+from xdsi.transport.tls import TlsFiles, server_context
 
 AUTHORITY = "2.999.1.5"
 CT = "1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1"
@@ -559,6 +563,88 @@ def test_policies_are_tested(tmp_path: Path) -> None:
     assert "1 case, 1 failed" in failed("policy", "test", config=config)
     (policies / "library" / "1.toml").write_text(POLICY.replace("effect", "efect"))
     assert "efect" in failed("config", "check", config=config)
+
+
+@pytest.fixture
+def collector(full_server: Server, tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """An audit collector with the hub's certificate: its address, and what it got."""
+    own, received = full_server.data / "pki", []
+    files = TlsFiles(certificate=own / "hub.pem", key=own / "hub.key", peer_ca=own / "ca.pem")
+
+    def store(raw: bytes, peer: Peer) -> int:
+        received.append(raw)
+        return len(received)
+
+    server = Collector("127.0.0.1", 0, lambda: server_context(files), store)
+    server.start()
+    yield f"tls://127.0.0.1:{server.port}", received
+    server.stop()
+
+
+def test_what_a_command_recorded_is_at_the_collector_when_it_ends(
+    folder: Path, collector: tuple[str, list[bytes]]
+) -> None:
+    url, received = collector
+    config = folder / "consumer.toml"
+    config.write_text(f"{config.read_text()}[audit]\nsend = '{url}'\nsource_id = 'the-consumer'\n")
+    done("find", "NOBODY^^^&2.999.1.1&ISO", config=config)
+    assert any(b"the-consumer" in raw and b"ITI-18" in raw for raw in received)
+    # Nothing is sent twice; and what a collector that is away did not get goes with the next command.
+    many = len(received)
+    config.write_text(config.read_text().replace(url, "tls://127.0.0.1:9"))
+    done("find", "NOBODY^^^&2.999.1.1&ISO", config=config)
+    assert len(received) == many
+    config.write_text(config.read_text().replace("tls://127.0.0.1:9", url))
+    done("find", "NOBODY^^^&2.999.1.1&ISO", config=config)
+    assert len(received) == many + 2
+
+
+def test_whose_certificate_is_not_trusted_learns_which_file_is_asked(full_server: Server, folder: Path) -> None:
+    own, patient = full_server.data / "pki", "NOBODY^^^&2.999.1.1&ISO"
+    text = (folder / "consumer.toml").read_text()
+    (folder / "other.toml").write_text(text.replace(f"{own}/ca.pem", f"{own}/stranger-ca.pem"))
+    message = failed("find", patient, config=folder / "other.toml")
+    assert f"{full_server.url('registry')}: its certificate is not trusted: " in message
+    assert f"trusted is {own}/stranger-ca.pem (tls.client_ca)" in message
+    files = f"certificate = '{own}/consumer.pem'\nkey = '{own}/consumer.key'\nca = '{own}/stranger-ca.pem'\n"
+    (folder / "own.toml").write_text(text + files)
+    assert "stranger-ca.pem (consumer.ca)" in failed("find", patient, config=folder / "own.toml")
+    stranger = text.replace(f"{own}/consumer.", f"{own}/stranger.")
+    (folder / "stranger.toml").write_text(stranger)
+    message = failed("find", patient, config=folder / "stranger.toml")
+    assert f"shown is {own}/stranger.pem (tls.certificate)" in message
+    (folder / "none.toml").write_text(f"[server]\ndata_dir = '{folder}/none'\n{text[text.index('[consumer]') :]}")
+    assert "authorities of the public web, for want of settings" in failed("find", patient, config=folder / "none.toml")
+
+
+@pytest.mark.parametrize("command", [("find", "NOBODY^^^&2.999.1.1&ISO"), ("fetch", "1.2.3", "--out", "/tmp/none")])
+def test_who_sent_no_assertion_learns_where_it_would_come_from(folder: Path, command: tuple[str, ...]) -> None:
+    config = folder / "consumer.toml"
+    config.write_text("\n".join(line for line in config.read_text().splitlines() if "assertion" not in line))
+    status, answer = xdsi(*command, config=config)
+    said = answer["message"] or answer["items"][0]["problem"]
+    assert status == 1
+    assert said.endswith("no identity assertion was sent, because consumer.assertion names none")
+    assert "[trace " in said
+
+
+def test_an_assertion_that_lives_too_long_is_told_of(folder: Path, full_server: Server) -> None:
+    own = full_server.data / "pki"
+    issue = (
+        "token", "issue", "--issuer", "urn:i", "--key", own / "idp.key", "--cert", own / "idp.pem", "--user", "dr",
+        "--organization-id", "urn:oid:2.999", "--role", "a^^1.2", "--purpose", "b^^1.2", "--out", folder / "t.xml",
+    )  # fmt: skip
+    _, longest = xdsi(*issue, "--lifetime", "3600")
+    assert longest["message"].endswith("t.xml: valid for 3600 s")
+    _, longer = xdsi(*issue, "--lifetime", "7200")
+    assert "longer than the 3600 s of saml.max_lifetime_seconds" in longer["message"]
+
+
+def test_a_second_server_on_a_data_folder_is_refused(open_server: Server) -> None:
+    message = failed("serve", "--profile", "open", "--port", str(free_port()), "--data", open_server.data)
+    assert message.startswith(f"settings: another server keeps its data in {open_server.data}; valid: ")
+    # Commands are no servers.
+    done("audit", "search", "--limit", "1", "--data", open_server.data)
 
 
 def test_a_consent_says_something(folder: Path) -> None:

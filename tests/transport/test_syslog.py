@@ -126,6 +126,19 @@ def test_a_close_in_good_order_settles_at_once(certificates: Pki) -> None:
         assert not forwarder.status.connected
 
 
+def test_a_process_that_ends_sends_what_waits(certificates: Pki) -> None:
+    outbox, store = MemoryOutbox(450), MemoryStore()
+    with collecting(store, certificates.server()) as collector:
+        forwarder = Forwarder(outbox, destination(collector.port, certificates.client()), pace=QUICK)
+        assert forwarder.deliver(30) == 450
+        until(lambda: len(store.messages) == 450)
+    assert len(outbox.sent) == 450
+    # With nobody there it ends all the same, and what waits goes on waiting.
+    outbox.add()
+    assert Forwarder(outbox, destination(collector.port, certificates.client()), pace=QUICK).deliver(30) == 0
+    assert len(outbox.sent) == 450
+
+
 def test_what_a_peer_never_reads_does_not_count_as_arrived(certificates: Pki) -> None:
     """The peer completes the handshake and reads no more: its buffers fill, and the rest stays in the outbox."""
     context = certificates.server()

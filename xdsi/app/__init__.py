@@ -6,7 +6,9 @@ from pathlib import Path
 
 from xdsi.actors import document_repository
 from xdsi.app.checking import check
+from xdsi.app.claim import claim
 from xdsi.app.metadata import export_metadata, import_metadata
+from xdsi.app.one_command import one_command
 from xdsi.app.services import Application, Parts
 from xdsi.app.storage import base_url, database_file, tls_files, utc_now
 from xdsi.settings import Limits, Settings
@@ -22,9 +24,11 @@ __all__ = [
     "base_url",
     "build",
     "check",
+    "claim",
     "database_file",
     "export_metadata",
     "import_metadata",
+    "one_command",
     "prepare",
     "tls_files",
     "utc_now",

@@ -415,7 +415,13 @@ class ActorParts(PolicyParts):
 
     def consumer_channel(self, url: str) -> SoapClient:
         """A way to another node with the consumer's certificate."""
-        return SoapClient(url, make_spool=self.make_spool, tls=self.consumer_tls if url.startswith("https:") else None)
+        if not url.startswith("https:"):
+            return SoapClient(url, make_spool=self.make_spool)
+        consumer = self.settings.consumer
+        if not (consumer.certificate and consumer.key and consumer.ca):
+            return self.channel(url)
+        files = f"trusted is {consumer.ca} (consumer.ca), shown is {consumer.certificate} (consumer.certificate)"
+        return SoapClient(url, make_spool=self.make_spool, tls=self.consumer_tls, tls_files=files)
 
 
 class OwnRepository:

@@ -108,8 +108,16 @@ class PolicyParts(StorageParts):
 
     def channel(self, url: str, *, read_seconds: float = 60.0) -> SoapClient:
         """A way to another node."""
-        context = client_context(self.tls) if url.startswith("https:") and self.tls else None
-        return SoapClient(url, make_spool=self.make_spool, tls=context, read_seconds=read_seconds)
+        if not url.startswith("https:") or self.tls is None:
+            return SoapClient(url, make_spool=self.make_spool, read_seconds=read_seconds)
+        files = f"trusted is {self.tls.peer_ca} (tls.client_ca), shown is {self.tls.certificate} (tls.certificate)"
+        return SoapClient(
+            url,
+            make_spool=self.make_spool,
+            tls=client_context(self.tls),
+            tls_files=files,
+            read_seconds=read_seconds,
+        )
 
     def make_spool(self) -> Spool:
         """A spool for one request."""

@@ -27,7 +27,7 @@ from xdsi.storage.files import locked
 from xdsi.transport.mllp import MllpServer
 from xdsi.transport.move_scp import MoveServer
 from xdsi.transport.operations_server import OperationsServer
-from xdsi.transport.syslog import Destination, Forwarder
+from xdsi.transport.syslog import Destination, Forwarder, Pace
 from xdsi.transport.syslog_collector import Collector
 from xdsi.transport.tls import ReloadingContext, client_context
 from xdsi.transport.wsgi import WsgiApp
@@ -129,8 +129,8 @@ class Parts(ActorParts):
             refused=self.node_refused,
         )
 
-    def forwarder(self, url: str) -> Forwarder:
-        """Sends audit records to a collector."""
+    def forwarder(self, url: str, *, seconds: float | None = None) -> Forwarder:
+        """Sends audit records to a collector; `seconds` is how long all of it may take, where that is limited."""
         parsed = urlsplit(url)
         if parsed.scheme != "tls" or not parsed.hostname or self.tls is None:
             raise ConfigurationError(f"audit.send is {url!r}; valid: tls://host:6514, with TLS certificates")
@@ -143,6 +143,7 @@ class Parts(ActorParts):
                 hostname=self.site.host,
                 process_id=self.site.process_id,
             ),
+            pace=Pace(operation=seconds / 2) if seconds is not None else None,
         )
 
     def named(self, peer: Peer) -> Peer:

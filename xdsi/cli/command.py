@@ -12,7 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from xdsi.domain.errors import SoapFault
 from xdsi.settings import Settings
+from xdsi.spec.namespaces import WSSE
 
 LoadSettings: TypeAlias = Callable[[], Settings]
 
@@ -30,6 +32,14 @@ class Result:
 
 _WIDE = 10_000
 """columns where nobody's window ends a line"""
+
+
+def why(error: Exception, settings: Settings) -> str:
+    """What to tell of a failure; who sent no assertion where one is asked for learns which key names it."""
+    refused = isinstance(error, SoapFault) and error.subcode == (WSSE, "InvalidSecurity")
+    if refused and not settings.consumer.assertion:
+        return f"{error}; no identity assertion was sent, because consumer.assertion names none"
+    return str(error)
 
 
 def counted(number: int, noun: str) -> str:

@@ -161,7 +161,7 @@ def _appc(
 def _publish(
     given: argparse.Namespace, settings: Settings, consent: consent_source.SignedConsent, *, title: str, replaces: str
 ) -> Result:
-    with app.Parts(settings) as parts:
+    with app.one_command(settings) as parts:
         published = parts.consent_source(given.url).publish(consent, title=title, replaces=replaces)
     errors = published.outcome.errors
     item = {"entry": published.entry_uuid, "document": published.unique_id, "trace": published.trace}

@@ -12,7 +12,7 @@ from typing import Any
 from xdsi import app
 from xdsi.actors.image_fetcher import Arrived
 from xdsi.actors.imaging_document_consumer import Found, ImagingDocumentConsumer
-from xdsi.cli.command import LoadSettings, Result, Terminal, counted
+from xdsi.cli.command import LoadSettings, Result, Terminal, counted, why
 from xdsi.domain.errors import MalformedMessage, Refused, Unavailable, XdsiError
 from xdsi.domain.identifiers import is_entry_uuid
 from xdsi.domain.imaging import Instance, Manifest
@@ -58,7 +58,8 @@ def run_fetch(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
     if given.workers < 1:
         return Result(ok=False, message="--workers is 1 or more")
     fetched = Fetched()
-    with app.Parts(load()) as parts:
+    settings = load()
+    with app.one_command(settings) as parts:
         for wanted in given.entries:
             try:
                 found = _find(parts.consumer, wanted)
@@ -71,7 +72,7 @@ def run_fetch(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
                     _fetch(parts, entry, given, fetched, terminal)
             except (XdsiError, LookupError) as error:
                 # One that cannot be had does not keep the others.
-                fetched.items.append({"entry": wanted, "problem": str(error)})
+                fetched.items.append({"entry": wanted, "problem": why(error, settings)})
         _afterwards(parts, given, fetched, terminal)
     failed = [item for item in fetched.items if item.get("problem")]
     terminal.table(

@@ -6,8 +6,9 @@ import argparse
 from typing import Any
 
 from xdsi import app
-from xdsi.cli.command import LoadSettings, Result, Terminal, counted
+from xdsi.cli.command import LoadSettings, Result, Terminal, counted, why
 from xdsi.cli.keep import patient
+from xdsi.domain.errors import SoapFault
 from xdsi.domain.metadata import DocumentEntry
 
 
@@ -20,8 +21,12 @@ def add(commands: Any) -> None:
 
 def run_find(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show what may be seen of a patient."""
-    with app.Parts(load()) as parts:
-        found = parts.consumer.find_documents(given.patient)
+    settings = load()
+    try:
+        with app.one_command(settings) as parts:
+            found = parts.consumer.find_documents(given.patient)
+    except SoapFault as error:
+        return Result(ok=False, message=why(error, settings))
     items = [_item(entry) for entry in found.entries]
     terminal.table(
         f"{given.patient.cx}: {counted(len(items), 'document')}, trace {found.trace}",

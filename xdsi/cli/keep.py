@@ -173,7 +173,11 @@ def issue_token(given: argparse.Namespace, load: LoadSettings, terminal: Termina
         lifetime=timedelta(seconds=given.lifetime),
     )
     given.out.write_bytes(assertion)
-    return Result(message=f"{given.out}: valid for {given.lifetime} s", items=[{"file": str(given.out)}])
+    message = f"{given.out}: valid for {given.lifetime} s"
+    longest = load().saml.max_lifetime_seconds
+    if given.lifetime > longest:
+        message += f"; longer than the {longest} s of saml.max_lifetime_seconds, so a hub with that setting refuses it"
+    return Result(message=message, items=[{"file": str(given.out)}])
 
 
 def explain_token(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:

@@ -114,7 +114,7 @@ def _send(settings: Settings, event: PatientIdentityFeed, url: str) -> Result:
             message=f"nothing is done: this node runs neither registry nor identity (server.actors: {actors}), so "
             "nobody would ask its store; say which hub to tell: --url https://HUB/services/identity",
         )
-    with app.Parts(settings) as parts:
+    with app.one_command(settings) as parts:
         channel = parts.channel(url) if url else parts.own_identity_channel
         called = call(parts.client, iti44.BY_EVENT[event.kind], event, channel)
         called.close()

@@ -11,6 +11,7 @@ from xdsi import app
 from xdsi.cli import repository_care
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.cli.keep import patient
+from xdsi.cli.kept import add_data, kept
 from xdsi.domain.holds import HeldKind, Hold
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.rules import hold_audit
@@ -43,7 +44,9 @@ def add(commands: Any) -> None:
     end.set_defaults(run=run_remove)
     for one in (place, end):
         one.add_argument("--by", default="", metavar="NAME", help="who asked for it; default: the user of the system")
-    holds.add_parser("list", help="show the holds").set_defaults(run=run_list)
+    listing = holds.add_parser("list", help="show the holds")
+    add_data(listing)
+    listing.set_defaults(run=run_list)
 
 
 def _time(text: str) -> datetime:
@@ -56,7 +59,7 @@ def _time(text: str) -> datetime:
 def run_add(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Place a hold on something that is here."""
     now = datetime.now(UTC)
-    with app.Parts(load()) as parts:
+    with app.one_command(load()) as parts:
         key: int | None = None
         if given.patient is not None:
             with parts.registry.reading() as session:
@@ -91,7 +94,7 @@ def run_remove(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
     if not given.reason.strip():
         raise LookupError("a reason is needed")
     by, now = given.by or getpass.getuser(), datetime.now(UTC)
-    with app.Parts(load()) as parts:
+    with app.one_command(load()) as parts:
         ended = parts.holds.remove(
             given.number, lambda one: hold_audit.ended(parts.site, now, one, by, given.reason.strip())
         )
@@ -100,7 +103,7 @@ def run_remove(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
 
 def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show the holds, those that have ended by themselves included."""
-    with app.Parts(load()) as parts:
+    with kept(given, load) as parts:
         items = [_item(one) for one in parts.holds.all()]
     columns = ["number", "kind", "target", "reason", "placed_by", "placed_at", "until"]
     terminal.table("Holds", columns, [[str(item[name]) for name in columns] for item in items])

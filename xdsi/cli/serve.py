@@ -62,7 +62,10 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
             )
     holder: dict[str, app.Application] = {}
 
+    claim = app.claim(chosen)
+
     def make() -> WsgiApp:
+        claim.leave_to_parent()
         application = app.build(chosen)
         application.start_services()
         atexit.register(application.close)

@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
 
 def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Publish studies of this hospital, or say which would be."""
-    with app.Parts(load()) as parts:
+    with app.one_command(load()) as parts:
         publisher, pacs = parts.study_publisher, parts.pacs
         if parts.announces_on_demand and given.confidentiality:
             return Result(ok=False, message="--confidentiality is for manifests, not for what is made on demand")

@@ -73,10 +73,12 @@ class SoapClient:
         *,
         make_spool: Callable[[], Spool],
         tls: ssl.SSLContext | None = None,
+        tls_files: str = "",
         connect_seconds: float = 5.0,
         read_seconds: float = 60.0,
     ) -> None:
         self.url = url
+        self._tls_files = tls_files or "trusted are the authorities of the public web, for want of settings"
         self._make_spool = make_spool
         self._timeout = (connect_seconds, read_seconds)
         self._session = requests.Session()
@@ -108,7 +110,7 @@ class SoapClient:
             response = self._session.post(self.url, data=data, headers=headers, timeout=self._timeout, stream=True)
         except (requests.ConnectionError, requests.Timeout) as error:
             uncertain = not _never_connected(error)
-            raise Unavailable(f"{self.url} cannot be reached: {_reason(error)}", uncertain=uncertain) from error
+            raise Unavailable(self._unanswered(error), uncertain=uncertain) from error
         spool = self._make_spool()
         try:
             with response:
@@ -120,6 +122,15 @@ class SoapClient:
             spool.close()
             raise
         return reply
+
+    def _unanswered(self, error: requests.RequestException) -> str:
+        """Why there is no answer; where TLS is why, with the files that it was tried with."""
+        failure = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
+        if failure is None:
+            return f"{self.url} cannot be reached: {_reason(error)}"
+        if isinstance(failure, ssl.SSLCertVerificationError):
+            return f"{self.url}: its certificate is not trusted: {failure.verify_message}; {self._tls_files}"
+        return f"{self.url}: TLS failed, a certificate may not be welcome there: {failure}; {self._tls_files}"
 
     def _envelope(
         self, transaction: Transaction[Any, Any], body: Iterable[bytes], message_id: str, security: bytes
@@ -213,7 +224,15 @@ def _never_connected(error: requests.RequestException) -> bool:
 
 def _reason(error: BaseException) -> str:
     """The innermost cause, without the library's nesting."""
-    cause: BaseException = error
-    while cause.__cause__ or cause.__context__:
-        cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
+    *_, cause = _causes(error)
     return str(cause) or type(cause).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came of, innermost last."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        # urllib3 wraps some errors as arguments.
+        wrapped = next((one for one in cause.args if isinstance(one, BaseException)), None)
+        cause = cause.__cause__ or cause.__context__ or wrapped

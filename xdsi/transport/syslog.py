@@ -91,6 +91,19 @@ class Forwarder:
         """Begin to send."""
         self._thread.start()
 
+    def deliver(self, seconds: float) -> int:
+        """Send what waits now, within some seconds, and close: for a process that ends. Returns how many arrived."""
+        until = time.monotonic() + seconds
+        try:
+            self._connection = self._connect()
+            while time.monotonic() < until and self._send_waiting(self._connection):
+                pass
+        except Exception as error:
+            log.warning("audit records wait, they cannot be forwarded: %s: %s", type(error).__name__, error)
+            self._give_up()
+        self._finish()
+        return self._arrived
+
     def wake(self) -> None:
         """There is something new; without this it is found at the next poll."""
         self._wake.set()
