@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xdsi.actors import document_repository
 from xdsi.app.checking import check
-from xdsi.app.claim import claim
+from xdsi.app.claim import Claim, claim
 from xdsi.app.metadata import export_metadata, import_metadata
 from xdsi.app.one_command import one_command
 from xdsi.app.services import Application, Parts
@@ -24,7 +24,6 @@ __all__ = [
     "base_url",
     "build",
     "check",
-    "claim",
     "database_file",
     "export_metadata",
     "import_metadata",
@@ -75,7 +74,10 @@ def build(settings: Settings) -> Application:
     return Application(parts, compose(endpoints, parts.pages, base_url=base_url(settings), rest=rest))
 
 
-def prepare(settings: Settings) -> None:
-    """Bring the database to the newest schema and tell mistakes of the settings, before any worker is forked."""
+def prepare(settings: Settings) -> Claim:
+    """Before any worker is forked: tell mistakes of the settings, be the one server of the database, and bring it to
+    the newest schema."""
     check(settings)
+    claimed = claim(settings)
     Parts(settings).engine.dispose()
+    return claimed

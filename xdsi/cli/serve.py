@@ -62,8 +62,6 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
             )
     holder: dict[str, app.Application] = {}
 
-    claim = app.claim(chosen)
-
     def make() -> WsgiApp:
         claim.leave_to_parent()
         application = app.build(chosen)
@@ -79,7 +77,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
 
     require_port(chosen.server.address, chosen.server.port)
     # Migrations run once, before any worker; mistakes in the settings are told before anything listens.
-    app.prepare(chosen)
+    claim = app.prepare(chosen)
     server = HttpServer(
         make,
         address=chosen.server.address,
