@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= demo-out
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: demo test check bench long serve lock docs clean
+.PHONY: demo test check bench bench-imaging long serve lock docs clean
 
 .venv: .venv/installed
 .venv/installed: requirements-dev.lock pyproject.toml setup.py
@@ -32,6 +32,9 @@ check: .venv
 
 bench: .venv
 	$(BIN)/python -m tests.bench
+
+bench-imaging: .venv
+	$(BIN)/python -m tests.bench.imaging
 
 # What takes hours of a processor, and is not part of `make check`.
 long: .venv

@@ -1,22 +1,27 @@
 """Manifests before other people's programs, and other people's manifests before ours."""
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from highdicom.ko import KeyObjectSelectionDocument
 from lxml import etree
+from pydicom import dcmread
 
-from tests.imaging import ECG_CLASS, SR_CLASS, large_study, manifest, pydicom_studies, run, series, study
+from tests.imaging import ECG_CLASS, SR_CLASS, large_study, manifest, mixed_study, pydicom_studies, run, series, study
 from tests.oracles import corpus
 from xdsi.domain.imaging import Accession, Study
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Severity
 from xdsi.rules.manifest import check, check_against_entry
 from xdsi.wire import kos
+from xdsi.wire.dicom_content import value_type
 
 MADE = {
     "complete": study(),
     "bare": Study(study_instance_uid="1.2.840.3", series=(series(),)),
     "several orders": study(accessions=(Accession(number="A1", issuer="1.2.40.2"), Accession(number="A2"))),
+    "several modalities": mixed_study(),
     "mixed": study(series=(series(1), series(2, 1, ECG_CLASS), series(3, 2, SR_CLASS))),
     "large": large_study(2000),
 }
@@ -47,6 +52,23 @@ def test_dsrdump_prints_it(file: Path) -> None:
 @pytest.mark.component
 def test_dcmdump_finds_nothing_amiss(file: Path) -> None:
     assert [line for line in run("dcmdump", "-q", file) if line.startswith(("E:", "F:", "W:"))] == []
+
+
+# highdicom has no class for items of type WAVEFORM, which TID 2010 knows.
+IMAGES_AND_REPORTS = {
+    name: of for name, of in STUDIES.items() if all(value_type(i.sop_class_uid) != "WAVEFORM" for i in of.instances)
+}
+
+
+@pytest.mark.parametrize("of", IMAGES_AND_REPORTS.values(), ids=IMAGES_AND_REPORTS)
+def test_highdicom_reads_it_and_finds_every_instance(of: Study) -> None:
+    read = KeyObjectSelectionDocument.from_dataset(dcmread(BytesIO(manifest(of))))
+    found = [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in read.content.get_references()]
+    assert found == [one.sop_instance_uid for one in of.instances]
+    for within in of.series[:3]:
+        for one in within.instances[:3]:
+            expected = (of.study_instance_uid, within.series_instance_uid, one.sop_instance_uid)
+            assert read.resolve_reference(one.sop_instance_uid) == expected
 
 
 KINDS = ("kos-", "kos.", "kos_")
