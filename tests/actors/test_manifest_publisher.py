@@ -19,7 +19,7 @@ from xdsi.domain.audit import AuditEvent
 from xdsi.domain.codes import Code
 from xdsi.domain.errors import SoapFault, Unavailable
 from xdsi.domain.identifiers import PatientId
-from xdsi.domain.imaging import ImagedPatient
+from xdsi.domain.imaging import ImagedPatient, Instance, Series
 from xdsi.domain.imaging_profile import ImagingProfile
 from xdsi.domain.outcome import Outcome, Problem, Severity
 from xdsi.domain.submission import Provision
@@ -491,3 +491,27 @@ def test_what_a_former_version_published_is_a_key_object_selection() -> None:
     sent = hospital.repository.received[1]
     kos_entry = sent.submission.document_entries[1]
     assert related(sent, uuids.RPLC) == {(kos_entry.entry_uuid, known.entry_uuid)}
+
+
+def test_a_manifest_that_was_stored_back_is_no_reason_for_another() -> None:
+    hospital = Hospital()
+    done = hospital.publisher.publish(STUDY)
+    manifest = kos.decode(done.manifest)
+    stored = Instance(
+        sop_class_uid=manifest.sop_class_uid, sop_instance_uid=manifest.sop_instance_uid, title=manifest.title
+    )
+    again = Series(series_instance_uid=manifest.series_instance_uid, modality="KO", instances=(stored,))
+    grown = replace(STUDY, series=(*STUDY.series, again))
+    assert hospital.publisher.publish(grown).result is Result.UNCHANGED
+    assert hospital.publisher.plan(grown).result is Result.UNCHANGED
+
+
+def test_a_plan_is_what_would_be_done_and_does_nothing() -> None:
+    hospital = Hospital()
+    assert hospital.publisher.plan(STUDY).result is Result.PUBLISHED
+    assert hospital.publisher.plan(replace(STUDY, patient=ImagedPatient())).result is Result.REFUSED
+    hospital.publisher.publish(STUDY)
+    assert hospital.publisher.plan(STUDY).result is Result.UNCHANGED
+    assert hospital.publisher.plan(STUDY, again=True).result is Result.REPLACED
+    assert hospital.publisher.plan(replace(STUDY, description="corrected")).result is Result.REPLACED
+    assert len(hospital.repository.received) == 1

@@ -23,7 +23,8 @@ IMAGES = imaging.series(1, 3)
 def note(*named: str, title: str = "113001", uid: str = "1.2.3.9.1") -> tuple[Series, bytes]:
     """A rejection note as a series of the study, and its bytes."""
     kept = replace(IMAGES, instances=tuple(one for one in IMAGES.instances if one.sop_instance_uid in named))
-    content = imaging.manifest(imaging.study(series=(kept,)))
+    # A note is built as a manifest is, but for its title.
+    content = imaging.manifest(imaging.study(series=(kept,))).replace(b"113030", title.encode())
     instance = Instance(
         sop_class_uid=dicom.KEY_OBJECT_SELECTION, sop_instance_uid=uid, title=Code(title, "DCM", "Rejected")
     )
@@ -115,3 +116,8 @@ def test_issuers_are_known_by_their_oids(patient: ImagedPatient, issuer: str) ->
     found = archive.study("1.2.3")
     assert found is not None
     assert found.patient.issuer == issuer
+
+
+def test_a_study_of_which_all_is_rejected_is_gone() -> None:
+    series, content = note("1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3")
+    assert shared(IMAGES, series, contents={"1.2.3.9.1": content}).study("1.2.3") is None

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import imaging
 from tests.imaging import series, study
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import PatientId
-from xdsi.domain.imaging import Accession, ImagedPatient, Study, merge, merge_accessions
+from xdsi.domain.imaging import Accession, ImagedPatient, Instance, Series, Study, as_witnesses, merge, merge_accessions
+from xdsi.spec import dicom
 
 
 def parts_of(whole: Study) -> list[Study]:
@@ -92,3 +94,16 @@ def test_an_accession_number_counts_once_for_each_issuer(
 def test_a_patient_is_identified_by_its_own_issuer_first(patient: ImagedPatient, identifier: PatientId | None) -> None:
     assert patient.identifier("1.9") == identifier
     assert ImagedPatient(id="1").identifier("") is None
+
+
+def test_a_manifest_that_was_stored_back_says_nothing_of_the_study() -> None:
+    """Nor does a rejection note; the instances themselves are there."""
+    whole = imaging.study()
+    image = replace(whole, timezone_offset="", institution="", accessions=())
+    for code in ("113030", "113037"):
+        note = Instance(sop_class_uid=dicom.KEY_OBJECT_SELECTION, sop_instance_uid="1.2.3.9.1", title=Code(code, "DCM"))
+        stored = replace(whole, series=(Series(series_instance_uid="1.2.3.9", modality="KO", instances=(note,)),))
+        for parts in ((stored, image), (image, stored)):
+            merged = merge(as_witnesses(parts))
+            assert replace(merged, series=()) == replace(image, series=())
+            assert {one.series_instance_uid for one in merged.series} == {"1.2.3.1", "1.2.3.9"}

@@ -138,7 +138,8 @@ class ManifestPublisher:
     def check(self, study: Study) -> tuple[Problem, ...]:
         """What keeps a manifest of the study from being made."""
         authority = self.profile.patient_id_authority
-        return (*manifest_rules.check_study(study, patient_id_authority=authority), *self._unmapped(study))
+        found = manifest_rules.check_study(manifest_rules.shareable(study), patient_id_authority=authority)
+        return (*found, *self._unmapped(study))
 
     def make(self, study: Study) -> Made:
         """A manifest of the study as it now is, of the first kind, published nowhere."""
@@ -239,7 +240,7 @@ class ManifestPublisher:
         if patient_id is None:
             raise ValueError(f"study {study.study_instance_uid} has no patient of the domain")
         return documents.made(
-            study,
+            manifest_rules.shareable(study),
             ids.documents,
             replace(self.profile, confidentiality_codes=codes) if codes else self.profile,
             documents.Location(uid=self.retrieve_location_uid, ae_title=self.retrieve_ae_title, url=self.retrieve_url),
@@ -288,7 +289,7 @@ class ManifestPublisher:
             study_instance_uid=study.study_instance_uid,
             unique_id=attempt.unique_id,
             entry_uuid=attempt.entry_uuid,
-            instances=sum(1 for _ in study.instances),
+            instances=sum(1 for _ in manifest_rules.shareable(study).instances),
             manifest=sent[0].content,
         )
         try:

@@ -100,7 +100,7 @@ class SharedArchive:
             study = replace(study, patient=replace(study.patient, issuer=issuer))
         rejected = self._note_all(study)
         kept = manifest_rules.without(study, rejected) if rejected else study
-        return kept if kept.series else None
+        return kept if manifest_rules.shareable(kept).series else None
 
     def _rejected_of(self, study_uid: str) -> frozenset[str]:
         with self._lock:
@@ -131,7 +131,7 @@ class SharedArchive:
             if len(content) > _LARGEST_NOTE:
                 raise Unavailable(f"the rejection note {note.sop_instance_uid} is too large to be read")
         try:
-            decoded = kos.decode(bytes(content))
+            decoded = kos.decode(bytes(content), rejections=True)
         except MalformedMessage as error:
             raise Unavailable(f"the rejection note {note.sop_instance_uid} cannot be read: {error}") from error
         named = frozenset(one.sop_instance_uid for one in decoded.references) | frozenset(decoded.tree)

@@ -34,7 +34,7 @@ class StudyPublisher:
     publisher: ManifestPublisher
     on_demand: OnDemandManifests | None
     clock: Clock
-    reported: Callable[[str], bool] = lambda uid: False
+    reported: Callable[[Study], bool] = lambda study: False
     """whether a message has said that a study's report is final"""
 
     def publish(
@@ -70,7 +70,7 @@ class StudyPublisher:
         study = self.pacs.reread(uid)
         if study is None:
             return Considered(uid)
-        verdict = judge(study, self.rule, today=self.clock().date(), reported=self.reported(uid))
+        verdict = judge(study, self.rule, today=self.clock().date(), reported=self.reported(study))
         if whatever_the_rule and not verdict.publish:
             verdict = Verdict(publish=True, reasons=("asked for, whatever the rule says",))
         return Considered(uid, study, verdict)

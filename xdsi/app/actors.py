@@ -336,6 +336,7 @@ class ActorParts(PolicyParts):
             publisher=publisher,
             on_demand=self.on_demand if self.announces_on_demand else None,
             clock=utc_now,
+            reported=self.publication_queue.is_reported,
         )
 
     @cached_property

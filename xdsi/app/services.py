@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from flask import Flask
 
 from xdsi.actors import identity_manager
-from xdsi.app.actors import ActorParts
+from xdsi.app.publishing import PublishingParts
 from xdsi.app.storage import utc_now
 from xdsi.domain.audit import AuditEvent
 from xdsi.domain.errors import ConfigurationError, Refused, Unavailable
@@ -46,7 +46,7 @@ class Service(Protocol):
         """End."""
 
 
-class Parts(ActorParts):
+class Parts(PublishingParts):
     """Everything a process is made of, each made once, when first needed."""
 
     def __enter__(self) -> Parts:
@@ -105,6 +105,8 @@ class Parts(ActorParts):
             )
         if self.settings.dicom.port:
             found.append(self.move_server(context))
+        if "imaging-source" in server.actors and self.settings.publishing.automatic:
+            found.append(self.publishing())
         if server.operations_port:
             found.append(OperationsServer(server.operations_port, self.pages))
         if audit.send:

@@ -26,6 +26,7 @@ from xdsi.storage.forms import Form
 from xdsi.storage.holds import SqlHolds
 from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.moving import MovingBlobs
+from xdsi.storage.publication_queue import SqlPublicationQueue
 from xdsi.storage.publications import SqlPublications
 from xdsi.storage.registry import SqlRegistry
 from xdsi.storage.restore import UNFINISHED
@@ -231,6 +232,11 @@ class StorageParts:
     def publications(self) -> SqlPublications:
         """What the hospital has published."""
         return SqlPublications(self.engine)
+
+    @cached_property
+    def publication_queue(self) -> SqlPublicationQueue:
+        """Studies to be published, and what is known of the archive."""
+        return SqlPublicationQueue(self.engine, archive=self.settings.imaging_source.pacs)
 
     @cached_property
     def pacs(self) -> SharedArchive:

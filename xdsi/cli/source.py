@@ -1,10 +1,12 @@
-"""`xdsi publish`: the hospital's everyday work."""
+"""`xdsi publish`, `xdsi source`: the hospital's everyday work."""
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from xdsi import app
@@ -30,6 +32,14 @@ def add(commands: Any) -> None:
         "--whatever-the-rule", action="store_true", help="also what the settings ([publishing]) do not choose"
     )
     publish.set_defaults(run=run_publish)
+    source = commands.add_parser("source", help="the queue of studies to be published")
+    actions = source.add_subparsers(dest="action", required=True, metavar="ACTION")
+    queue = actions.add_parser("queue", help="show the queue, and what was set aside with the reason")
+    queue.add_argument("--dead", action="store_true", help="only what was set aside")
+    queue.add_argument(
+        "--retry", nargs="*", metavar="STUDY", help="try these at once; without STUDY all that were set aside"
+    )
+    queue.set_defaults(run=run_queue)
 
 
 def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
@@ -70,6 +80,36 @@ def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Termina
     message = "; ".join([f"{_MISSING}: {', '.join(missing)}"] * bool(missing) + others)
     # Whoever names studies wants to hear of those; the rest is said to people only.
     return Result(ok=not failed, items=items if given.studies else [*items, *skipped], message=message)
+
+
+def run_queue(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Show the queue, or let studies be tried again."""
+    with app.Parts(load()) as parts:
+        queue = parts.publication_queue
+        if given.retry is not None:
+            found = queue.retry(given.retry, now=time.time())
+            unknown = sorted(set(given.retry) - set(found))
+            message = f"not in the queue: {', '.join(unknown)}" if unknown else f"{len(found)} to be tried again"
+            return Result(ok=not unknown, items=[{"study": uid} for uid in found], message=message)
+        jobs = [job for job in queue.jobs() if job.state == "dead" or not given.dead]
+    items: list[dict[str, Any]] = [
+        {
+            "study": job.study_instance_uid,
+            "state": job.state,
+            "due": datetime.fromtimestamp(job.due, UTC).isoformat(timespec="seconds"),
+            "since": datetime.fromtimestamp(job.since, UTC).isoformat(timespec="seconds"),
+            "attempts": job.attempts,
+            "origin": job.origin,
+            "reason": job.reason,
+        }
+        for job in jobs
+    ]
+    terminal.table(
+        "Queue",
+        ["study", "state", "due", "attempts", "origin", "reason"],
+        [(one["study"], one["state"], one["due"], str(one["attempts"]), one["origin"], one["reason"]) for one in items],
+    )
+    return Result(items=items)
 
 
 _MISSING = "not in the PACS"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import PatientId, is_oid
+from xdsi.spec import dicom
 
 if TYPE_CHECKING:
     from xdsi.domain.retrieval import DocumentRequest
@@ -177,6 +178,33 @@ def merge_accessions(accessions: Iterable[Accession]) -> tuple[Accession, ...]:
         else:
             merged.append(accession)
     return tuple(merged)
+
+
+def speaks_of_others(instance: Instance) -> bool:
+    """Whether it is a manifest or a rejection note: made of what others say, and no part of what was examined."""
+    title = (instance.title.code, instance.title.scheme) if instance.title is not None else None
+    apart = dicom.MANIFEST_TITLES | dicom.REJECTION_TITLES.keys()
+    return instance.sop_class_uid == dicom.KEY_OBJECT_SELECTION and title in apart
+
+
+def as_witnesses(parts: Iterable[Study]) -> list[Study]:
+    """Parts of a study in the order in which they tell of it.
+
+    A manifest that was stored back must not be the reason for another one: it comes last, and of the study it says
+    nothing.
+    """
+    found = list(parts)
+    heard = [part for part in found if not all(map(speaks_of_others, part.instances))]
+    silent = [
+        Study(
+            study_instance_uid=part.study_instance_uid,
+            patient=ImagedPatient(id=part.patient.id),
+            series=part.series,
+        )
+        for part in found
+        if all(map(speaks_of_others, part.instances))
+    ]
+    return heard + silent
 
 
 def of_several_patients(parts: Iterable[Study]) -> bool:

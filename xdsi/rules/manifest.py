@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from xdsi.domain.imaging import Instance, Manifest, Study
+from xdsi.domain.imaging import Instance, Manifest, Study, speaks_of_others
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Problem, Severity
 from xdsi.rules.manifest_values import STUDY_REFERENCE, unescaped
@@ -189,16 +189,9 @@ def shareable(study: Study) -> Study:
 
     A manifest that was stored back into the PACS must not be the reason for another one.
     """
-    apart = dicom.MANIFEST_TITLES | dicom.REJECTION_TITLES.keys()
     kept = []
     for series in study.series:
-        instances = tuple(
-            instance
-            for instance in series.instances
-            if instance.sop_class_uid != dicom.KEY_OBJECT_SELECTION
-            or instance.title is None
-            or (instance.title.code, instance.title.scheme) not in apart
-        )
+        instances = tuple(instance for instance in series.instances if not speaks_of_others(instance))
         if instances:
             kept.append(series if len(instances) == len(series.instances) else replace(series, instances=instances))
     return replace(study, series=tuple(kept))

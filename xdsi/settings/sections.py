@@ -198,6 +198,23 @@ class Publishing:
         ("113001", "113037", "113038", "113039"),
         choices=("113001", "113037", "113038", "113039"),
     )
+    automatic: bool = _key("publish by itself what comes into the archive, beside the actor imaging-source", False)
+    stable_seconds: float = _key(
+        "how long a study must not have changed, where the archive does not say that it is stable",
+        60.0,
+        check="seconds",
+    )
+    changes_seconds: float = _key("how often the archive's record of changes is asked for", 0.5, check="seconds")
+    poll_seconds: float = _key(
+        "how often an archive without such a record is asked for its studies", 60.0, check="seconds"
+    )
+    poll_days: int = _key("for studies of how many days it is asked then; 0: for all", 0)
+    compare_seconds: float = _key("how often all studies are compared, to notice deletions", 3600.0, check="seconds")
+    parallel: int = _key("how many studies are published at once", 4, check="count")
+    retry_seconds: float = _key(
+        "wait before a second attempt; doubled with each further one, up to an hour", 5.0, check="seconds"
+    )
+    attempts: int = _key("how often a study is tried before it is set aside", 20, check="count")
     issuers: dict[str, str] = _key("Issuer of Patient ID, as images have it -> OID of that authority", {}, check="oid")
 
 

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from xdsi.domain.errors import MalformedMessage, Unavailable
-from xdsi.domain.imaging import Instance, Study, merge, of_several_patients
+from xdsi.domain.imaging import Instance, Study, as_witnesses, merge, of_several_patients
 from xdsi.domain.pacs import Changes, StudyState
 from xdsi.wire.dicom_header import read_header
 
@@ -240,5 +240,5 @@ def _indexed(files: dict[str, _File], before: _Index) -> _Index:
                 del places[instance.sop_instance_uid]
             continue
         unchanged = uid in before.studies and before.parts[uid] == parts[uid]
-        studies[uid] = before.studies[uid] if unchanged else merge(parts[uid])
+        studies[uid] = before.studies[uid] if unchanged else merge(as_witnesses(parts[uid]))
     return _Index(files, parts, studies, places, tuple(sorted(skipped.items())))

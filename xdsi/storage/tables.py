@@ -330,6 +330,54 @@ publication = Table(
 of what the manifest says, so that a study that did not change is not published again. With `series` and `created` a
 manifest whose answer was lost is made again, to the byte. `confidentiality_codes` and `documents` are JSON."""
 
+publication_job = Table(
+    "publication_job",
+    metadata,
+    Column("study_instance_uid", Exact, primary_key=True),
+    Column("state", Exact, nullable=False),
+    Column("due", Double, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("origin", Exact, nullable=False),
+    _text("reason"),
+    Index("ix_publication_job_due", "state", "due"),
+)
+"""Studies to be looked at and published: `state` is `waiting` or `dead`, times in seconds of the Unix epoch; each new
+trigger adds one to `generation`, so that what came while a study was looked at is not lost."""
+
+archive_study = Table(
+    "archive_study",
+    metadata,
+    Column("study_instance_uid", Exact, primary_key=True),
+    Column("state", Exact, nullable=False),
+)
+"""What the archive told of each study when it was last compared."""
+
+archive_cursor = Table(
+    "archive_cursor",
+    metadata,
+    Column("archive", Exact, primary_key=True),
+    Column("cursor", Exact, nullable=False),
+)
+"""How far the archive's record of changes was followed."""
+
+study_accession = Table(
+    "study_accession",
+    metadata,
+    Column("accession", Exact, primary_key=True),
+    Column("study_instance_uid", Exact, primary_key=True),
+)
+"""Accession numbers of studies that were looked at, so that a message about an order leads to its studies."""
+
+final_report = Table(
+    "final_report",
+    metadata,
+    Column("reference", Exact, primary_key=True),
+    Column("at", Double, nullable=False),
+)
+"""Studies whose report is final as a message said: an accession number, or a Study Instance UID after `study:`."""
+
 # --- traces ----------------------------------------------------------------------------------------------------------
 
 trace = Table(

@@ -199,10 +199,11 @@ def _known(tag: int, vr: str, value: str) -> bytes:
     return text(tag, vr, value) if value else b""
 
 
-def decode(raw: bytes) -> Manifest:
+def decode(raw: bytes, *, rejections: bool = False) -> Manifest:
     """What a manifest says; tolerant of what known producers leave out.
 
-    Raises MalformedMessage for another SOP class, a rejection note, a missing UID, and what exceeds the limits.
+    Raises MalformedMessage for another SOP class, a rejection note unless `rejections` are asked for, a missing UID,
+    and what exceeds the limits.
     """
     if len(raw) > MAX_BYTES:
         raise MalformedMessage("the manifest is too large", expected=f"at most {MAX_BYTES} bytes")
@@ -223,7 +224,7 @@ def decode(raw: bytes) -> Manifest:
         )
     charset = CharacterSet(dataset)
     title = dicom_header.code(dataset.item(tags.CONCEPT_NAME_CODE_SEQUENCE), charset)
-    if title is not None and (title.code, title.scheme) in dicom.REJECTION_TITLES:
+    if not rejections and title is not None and (title.code, title.scheme) in dicom.REJECTION_TITLES:
         raise MalformedMessage(
             f"the document is a rejection note ({title.code}, {dicom.REJECTION_TITLES[title.code, title.scheme]})",
             location="(0040,A043)",

@@ -19,7 +19,7 @@ from io import BytesIO
 from pathlib import Path
 
 from xdsi.domain.errors import MalformedMessage, Unavailable
-from xdsi.domain.imaging import Instance, Series, Study, merge, of_several_patients
+from xdsi.domain.imaging import Instance, Series, Study, as_witnesses, merge, of_several_patients
 from xdsi.domain.pacs import Changes, StudyState
 from xdsi.wire.dicom_reader import transfer_syntax_of
 from xdsi.wire.dicom_text import is_uid
@@ -188,7 +188,7 @@ class RemotePacs(ABC):
         if of_several_patients(parts):
             skipped.append((uid, f"instances of study {uid} name different patients"))
             return None, skipped
-        return merge(parts), skipped
+        return merge(as_witnesses(parts)), skipped
 
     def _series(self, uid: str, members: list[Listed], skipped: list[tuple[str, str]]) -> Iterator[Study]:
         """A part for the series as its first readable header tells it, and one for each report with its own title."""

@@ -1,0 +1,108 @@
+"""The publisher that runs beside the imaging source: watches the archive and works off the queue."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+from xdsi.actors.archive_watch import ArchiveWatch
+from xdsi.actors.publication_queue import Worker
+from xdsi.app.actors import ActorParts
+from xdsi.app.storage import utc_now
+from xdsi.domain.errors import Unavailable
+
+log = logging.getLogger("xdsi.source")
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class PublishingService:
+    """Two threads: one asks the archive, the other publishes; an archive that answers slowly delays no publishing."""
+
+    watch: ArchiveWatch
+    worker: Worker
+    parallel: int
+    idle_seconds: float = 0.25
+    """how soon what another process has put in the queue is noticed"""
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Begin."""
+        for name, run in (("archive", self._watch), ("publishing", self._work)):
+            thread = threading.Thread(target=run, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """End; what is being sent is sent to its end."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            due = self._guarded(self.watch.look, otherwise=time.time() + 5)
+            self._stopping.wait(max(0.05, min(due - time.time(), 5.0)))
+
+    def _work(self) -> None:
+        with ThreadPoolExecutor(self.parallel, thread_name_prefix="publish") as executor:
+            while not self._stopping.is_set():
+                done = self._guarded(lambda: self.worker.work(executor, limit=self.parallel * 4), otherwise=0)
+                if not done:
+                    self._stopping.wait(self.idle_seconds)
+
+    def _guarded(self, do: Callable[[], _T], *, otherwise: _T) -> _T:
+        try:
+            return do()
+        except Unavailable as error:
+            log.warning("publishing waits: %s", error)
+        except Exception:
+            log.exception("publishing failed; it goes on")
+        self._stopping.wait(1.0)
+        return otherwise
+
+
+class PublishingParts(ActorParts):
+    """Adds what publishes by itself."""
+
+    def publishing(self) -> PublishingService:
+        """Publishes by itself what comes into the archive."""
+        chosen = self.settings.publishing
+        watch = ArchiveWatch(
+            pacs=self.pacs,
+            archives=self.publication_queue,
+            time=time.time,
+            today=lambda: utc_now().date(),
+            settle=chosen.stable_seconds,
+            changes_every=chosen.changes_seconds,
+            poll_every=chosen.poll_seconds,
+            compare_every=chosen.compare_seconds,
+            recent_days=chosen.poll_days,
+        )
+        return PublishingService(watch, self.publication_worker, chosen.parallel)
+
+    @cached_property
+    def publication_worker(self) -> Worker:
+        """Works off the queue."""
+        chosen = self.settings.publishing
+        return Worker(
+            queue=self.publication_queue,
+            publish=self.study_publisher.publish,
+            gone=self.study_gone,
+            time=time.time,
+            retry_seconds=chosen.retry_seconds,
+            attempts=chosen.attempts,
+        )
+
+    def study_gone(self, uid: str) -> str:
+        """What is left to do for a study that the archive has no more: its manifest stands, which is told."""
+        if self.publications.newest(uid) is None:
+            return ""
+        return "the study is gone from the archive, or nothing of it is shared any more; its manifest stands"
