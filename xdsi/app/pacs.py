@@ -11,6 +11,7 @@ from xdsi.domain.ports import Pacs
 from xdsi.settings import Settings
 from xdsi.storage.fresh_folder import FreshFolder
 from xdsi.transport.http_client import HttpAccess
+from xdsi.transport.image_push import HttpPush, ImagePush, StorePush
 from xdsi.transport.pacs.associations import DimseAccess, DimseAddress, is_ae_title
 from xdsi.transport.pacs.dicomweb import DicomWebPacs
 from xdsi.transport.pacs.dimse import DimsePacs
@@ -44,6 +45,16 @@ def check_pacs(settings: Settings) -> None:
         dimse_access(settings)
     else:
         http_access(settings)
+
+
+def image_push(settings: Settings) -> ImagePush:
+    """The way into the same archive for images of elsewhere."""
+    kind, place = _named(settings)
+    if kind == "dimse":
+        return StorePush(_address(place), dimse_access(settings))
+    if kind == "folder":
+        raise ConfigurationError("imaging_source.pacs is a folder: nothing can be pushed into it")
+    return HttpPush(place, http_access(settings), orthanc=kind == "orthanc")
 
 
 def folder_of(settings: Settings) -> Path:

@@ -12,6 +12,8 @@ from typing import Any
 from xdsi import app
 from xdsi.actors.image_fetcher import Arrived
 from xdsi.actors.imaging_document_consumer import Found, ImagingDocumentConsumer
+from xdsi.app.pacs import image_push
+from xdsi.cli import pushing
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted, why
 from xdsi.domain.errors import MalformedMessage, Refused, Unavailable, XdsiError
 from xdsi.domain.identifiers import is_entry_uuid
@@ -20,6 +22,7 @@ from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.wado import PNG, View
 from xdsi.spec import imaging_codes, mado, uuids
 from xdsi.storage.fetched_folder import FetchedFolder, name_of
+from xdsi.transport.image_push import ImagePush
 from xdsi.wire import contact_sheet
 from xdsi.wire.file_set import write_file_set
 
@@ -40,6 +43,7 @@ def add(commands: Any) -> None:
     fetch.add_argument("--workers", type=int, default=4, metavar="N", help="requests at the same time")
     fetch.add_argument("--dicomdir", type=Path, metavar="DIR", help="also write the images as a File-set with DICOMDIR")
     fetch.add_argument("--contact-sheet", type=Path, metavar="FILE", help="also write small pictures of them (PNG)")
+    pushing.add(fetch)
     fetch.set_defaults(run=run_fetch)
 
 
@@ -57,8 +61,12 @@ def run_fetch(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
     """Write documents, and the images of manifests, into a folder; all that was listed has to be there."""
     if given.workers < 1:
         return Result(ok=False, message="--workers is 1 or more")
+    if wrong := pushing.complaint(given):
+        return Result(ok=False, message=wrong)
     fetched = Fetched()
     settings = load()
+    # Told before anything is fetched: a folder takes no images.
+    way = image_push(settings) if given.push else None
     with app.one_command(settings) as parts:
         for wanted in given.entries:
             try:
@@ -69,7 +77,7 @@ def run_fetch(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
                 if not found.entries and found.outcome.accepted:
                     fetched.items.append({"entry": wanted, "problem": "not found"})
                 for entry in found.entries:
-                    _fetch(parts, entry, given, fetched, terminal)
+                    _fetch(parts, entry, given, fetched, terminal, way)
             except (XdsiError, LookupError) as error:
                 # One that cannot be had does not keep the others.
                 fetched.items.append({"entry": wanted, "problem": why(error, settings)})
@@ -94,12 +102,18 @@ def _find(consumer: ImagingDocumentConsumer, wanted: str) -> Found:
 
 
 def _fetch(
-    parts: app.Parts, entry: DocumentEntry, given: argparse.Namespace, fetched: Fetched, terminal: Terminal
+    parts: app.Parts,
+    entry: DocumentEntry,
+    given: argparse.Namespace,
+    fetched: Fetched,
+    terminal: Terminal,
+    way: ImagePush | None,
 ) -> None:
     name = MANIFESTS.get(entry.format_code.code if entry.format_code else "")
     if name is None:
         fetched.items.extend(_fetch_document(parts.consumer, entry, given.out))
         return
+    local = pushing.identity_for(parts, given, entry) if way is not None else None
     manifest, raw = parts.consumer.manifest(entry)
     shelf = FetchedFolder(given.out / name_of(manifest.study_instance_uid))
     file = shelf.path / name
@@ -109,6 +123,7 @@ def _fetch(
     with terminal.progress() as progress:
         task = progress.add_task("images", total=sum(1 for _ in manifest.references))
         arrived = fetcher.fetch(manifest, shelf, lambda more: progress.advance(task, more))
+    files: list[Path] = []
     for one in arrived:
         item: dict[str, Any] = {"instance": one.wanted.uid}
         if one.problem:
@@ -117,8 +132,11 @@ def _fetch(
             path = shelf.file(one.wanted.uid)
             item |= {"file": str(path), "bytes": one.size}
             fetched.images.append((one, path))
+            files.append(path)
         fetched.items.append(item)
     fetched.modalities.update(_captions(manifest))
+    if way is not None and local is not None:
+        fetched.items.extend(pushing.push(parts, way, files, local, terminal))
 
 
 def _captions(manifest: Manifest) -> Iterator[tuple[str, str]]:

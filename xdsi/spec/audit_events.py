@@ -213,6 +213,11 @@ TRANSACTIONS: dict[str, AuditedTransaction] = {
         _provide("ITI-92", "Restricted Update Document Set", Kind.SUBMISSION_SET, action="U"),
         _images("RAD-16", "Retrieve Images", "R"),
         _images("RAD-55", "WADO Retrieve", "R"),
+        # Not a retrieval: who sends images to be imported reports that he transferred them (PS3.15 A.5.3).
+        AuditedTransaction(
+            "RAD-61", "Imported Objects Stored", Report(INSTANCES_TRANSFERRED, "R"), Report(INSTANCES_TRANSFERRED, "C"),
+            (Kind.PATIENT, Kind.STUDY), repository_detail=REPOSITORY_RAD,
+        ),
         _provide("RAD-68", "Provide and Register Imaging Document Set - MTOM/XOP", Kind.SUBMISSION_SET),
         _images("RAD-69", "Retrieve Imaging Document Set", "C"),
         _images("RAD-75", "Cross Gateway Retrieve Imaging Document Set", "C", HOME_COMMUNITY_XCA),

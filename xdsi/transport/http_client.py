@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from xdsi.domain.errors import Unavailable
 
 READ_SIZE = 256 * 1024
 _JSON_LIMIT = 512 * 1024 * 1024
+_SAID = 64 * 1024
 
 
 class TlsAdapter(requests.adapters.HTTPAdapter):
@@ -83,6 +84,9 @@ class HttpClient:
             status_forcelist=(429, 502, 503, 504), allowed_methods=("GET", "POST"),
         )  # fmt: skip
         self._session.mount("http://", TlsAdapter(None, retries))
+        self._once = requests.Session()
+        self._once.trust_env = False
+        self._once.mount("https://", TlsAdapter(access.tls or ssl.create_default_context()))
         self._session.mount("https://", TlsAdapter(access.tls or ssl.create_default_context(), retries))
 
     def json(
@@ -124,6 +128,19 @@ class HttpClient:
             if answer is None or answer.status == 404:
                 raise Unavailable(f"{self.url}{path} is not there")
             yield answer
+
+    def store(self, path: str, content_type: str, body: Iterable[bytes]) -> tuple[int, bytes]:
+        """Send content to be kept; the status and the beginning of the answer. It is sent once, whatever happens."""
+        headers = {"Content-Type": content_type, "Accept": "application/dicom+json, application/json"}
+        content = b"".join(body)
+        try:
+            with self._once.post(
+                self.url + path, data=content, headers={**self._session.headers, **headers}, auth=self._session.auth,
+                timeout=self._timeout, stream=True, allow_redirects=False,
+            ) as response:  # fmt: skip
+                return response.status_code, response.raw.read(_SAID, decode_content=True) or b""
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"{self.url} cannot be reached: {_reason(error)}") from error
 
     @contextmanager
     def _answer(

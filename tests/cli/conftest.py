@@ -1,0 +1,5 @@
+"""The archive that commands push into."""
+
+from tests.archives import orthanc
+
+__all__ = ["orthanc"]
