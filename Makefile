@@ -40,6 +40,7 @@ bench-imaging: .venv
 long: .venv
 	$(BIN)/python -m tests.differential
 	$(BIN)/python -m tests.faults.storm
+	$(BIN)/python -m tests.faults.repository_storm
 
 serve: .venv
 	$(BIN)/xdsi serve

@@ -853,3 +853,16 @@ def test_what_is_not_looked_at_is_not_answered_for() -> None:
     assert problem_of(world).context.startswith("several elements in the Body")
     run(actor(world, row), replace(row, several=True), two, CALLER, packaging=Packaging.SIMPLE, trace=Trace())
     assert "handle" in world.steps
+
+
+def test_what_may_have_been_done_is_not_refused() -> None:
+    world = World(fail={"end": Unavailable("fell silent", uncertain=True)})
+    with pytest.raises(SoapFault, match="not known whether this was done") as caught:
+        ran(world, writing(world))
+    assert caught.value.code == "Receiver"
+    other = World(fail={"audit": Unavailable("no room for the record of what was done")})
+    with pytest.raises(SoapFault, match="not known"):
+        ran(other, transaction(other, changes=True))
+    reading = World(fail={"end": Unavailable("fell silent", uncertain=True)})
+    ran(reading)
+    assert [problem.code for problem in reading.refused[1]] == ["XDSRegistryBusy"]

@@ -350,3 +350,26 @@ def test_what_another_wrote_is_not_told_in_my_error(tmp_path: Path) -> None:
     engine.dispose()
     assert all(isinstance(error, Unavailable) for error in errors)
     assert "SECRET" not in str(errors[0])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("again", [True, False])
+def test_a_database_that_falls_silent_while_it_commits_may_have_done_so(engine: Engine, again: bool) -> None:
+    """Given a lost connection, where something was still to be done it was not all done; where not, who knows."""
+
+    def write() -> None:
+        with writing(engine) as connection:
+            _cut(connection)
+            if again:
+                connection.execute(sa.text("SELECT 1"))
+
+    with pytest.raises(Unavailable) as caught:
+        write()
+    assert caught.value.uncertain is not again
+
+
+def _cut(connection: sa.Connection) -> None:
+    """End the connection's server process from another one."""
+    number = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+    with connection.engine.connect() as other:
+        other.execute(sa.text("SELECT pg_terminate_backend(:number, 5000)"), {"number": number})

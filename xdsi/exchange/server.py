@@ -228,6 +228,10 @@ def _respond(
     except Unavailable as error:
         log.warning("trace %s: %s", trace.id, error)
         trace.note("unavailable", detail=str(error))
+        if error.uncertain and (transaction.writes or transaction.changes):
+            # A refusal would say that nothing was done.
+            reason = "it is not known whether this was done; the same message may be sent again"
+            raise SoapFault("Receiver", reason, detail=str(error)) from error
         problems = _unavailable(transaction)
     asked_for = asked[0] if asked else None
     try:
@@ -304,8 +308,17 @@ def _work(
     if transaction.settle is not None and first is None:
         transaction.settle(response, actor.ports.get(transaction.number), record)
     else:
-        record()
+        try:
+            record()
+        except Unavailable as error:
+            # What was done cannot be undone for want of its record, and no refusal may say that it was not done.
+            raise Unavailable(str(error), uncertain=transaction.changes and _accepted(response)) from error
     return response, payload
+
+
+def _accepted(response: Any) -> bool:
+    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
+    return not isinstance(outcome, Outcome) or outcome.accepted
 
 
 def _decoded(transaction: Transaction[Any, Any], message: Message) -> Any:

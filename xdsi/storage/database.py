@@ -131,11 +131,31 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A connection whose transaction commits durably when left normally and rolls back on an exception."""
+    """A connection whose transaction commits durably when left normally and rolls back on an exception.
+
+    Unavailable is `uncertain` where the database fell silent while it committed: it may have done so.
+    """
     with _mapped():
         group: SharedCommit | None = engine.get_execution_options().get("xdsi_group")
-        with group.unit() if group is not None else engine.begin() as connection:
+        with group.unit() if group is not None else _transaction(engine) as connection:
             yield connection
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        try:
+            yield connection
+        except BaseException:
+            transaction.rollback()
+            raise
+        try:
+            transaction.commit()
+        except exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise Unavailable(f"database, while it committed: {error.orig}", uncertain=True) from error
+            raise
 
 
 @contextmanager
