@@ -13,6 +13,7 @@ from xdsi.actors import (
     identity_manager,
     imaging_document_source,
 )
+from xdsi.actors.order_messages import PERMITS
 from xdsi.app.dicom import dicom_peers
 from xdsi.app.pacs import check_pacs
 from xdsi.app.services import Parts
@@ -28,7 +29,9 @@ _ROLES = (
     identity_manager.ROLE,
     imaging_document_source.ROLE,
 )
-PERMITTED = frozenset({"*", "ITI-8", "ITI-20", *(one.number for role in _ROLES for one in role.transactions)})
+PERMITTED = frozenset(
+    {"*", *PERMITS.values(), "ITI-8", "ITI-20", *(one.number for role in _ROLES for one in role.transactions)}
+)
 """what a node may be permitted; RAD-68 is asked for as ITI-41"""
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from xdsi.actors.archive_watch import ArchiveWatch
+from xdsi.actors.order_messages import OrderMessages
 from xdsi.actors.publication_queue import Worker
 from xdsi.app.actors import ActorParts
 from xdsi.app.storage import utc_now
@@ -106,3 +107,14 @@ class PublishingParts(ActorParts):
         if self.publications.newest(uid) is None:
             return ""
         return "the study is gone from the archive, or nothing of it is shared any more; its manifest stands"
+
+    @cached_property
+    def order_messages(self) -> OrderMessages:
+        """Takes messages about orders and reports."""
+        return OrderMessages(
+            orders=self.publication_queue,
+            clock=utc_now,
+            traces=self.traces,
+            nodes_required=not self.open_profile,
+            settle=self.settings.publishing.stable_seconds,
+        )

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from flask import Flask
 
 from xdsi.actors import identity_manager
+from xdsi.actors.order_messages import by_type
 from xdsi.app.publishing import PublishingParts
 from xdsi.app.storage import utc_now
 from xdsi.domain.audit import AuditEvent
@@ -81,11 +82,12 @@ class Parts(PublishingParts):
                 site=self.site,
                 nodes_required=not self.open_profile,
             )
+            take = by_type(self.order_messages, feed) if "imaging-source" in server.actors else feed
             found.append(
                 MllpServer(
                     server.address,
                     server.mllp_port,
-                    lambda raw, peer: feed(raw, self.named(peer)),
+                    lambda raw, peer: take(raw, self.named(peer)),
                     context,
                     on_refused=self.node_refused,
                 )

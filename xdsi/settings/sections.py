@@ -35,7 +35,11 @@ class Server:
         ("registry", "repository", "identity", "authorization"),
         choices=("registry", "repository", "imaging-source", "identity", "authorization"),
     )
-    mllp_port: int = _key("port of the HL7 v2 feed (ITI-8), TLS where the server has TLS; 0: none", 0, check="port")
+    mllp_port: int = _key(
+        "port for HL7 v2 (ITI-8; orders and reports for an imaging source), TLS where the server has TLS; 0: none",
+        0,
+        check="port",
+    )
     trace_days: int = _key("how long `xdsi explain` can tell of an exchange, in days", 30)
     record_dir: str = _key("folder that keeps every SOAP message received and answered; empty: none", "")
 
