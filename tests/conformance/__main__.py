@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .engine import FEATURES, PATHS, PRESETS, USUAL, Case, Endpoint, load, run
+from .engine import FEATURES, PATHS, PRESETS, USUAL, Case, Endpoint, Issuer, load, run
+
+ISSUER = "urn:xdsi:demonstration:idp"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,6 +32,13 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--only", choices=["profile", "ruling"], help="cases of this scope alone")
     options.add_argument("--feed", action="store_true", help="announce patients by ITI-44 before they are used")
     options.add_argument("--security", type=Path, metavar="FILE", help="a wsse:Security header for every message")
+    options.add_argument(
+        "--pki", type=Path, metavar="DIR",
+        help="certificates as `xdsi pki init` makes them: idp issues assertions, consumer is the client's, ca trusted",
+    )  # fmt: skip
+    options.add_argument("--issuer", default=ISSUER, metavar="NAME", help="of assertions; default: %(default)s")
+    options.add_argument("--issuer-key", type=Path, metavar="FILE", help="its private key (PEM); default: DIR/idp.key")
+    options.add_argument("--issuer-cert", type=Path, metavar="FILE", help="its certificate (PEM)")
     options.add_argument("--cert", metavar="FILE", help="own certificate (PEM), with --key for mutual TLS")
     options.add_argument("--key", metavar="FILE", help="own private key (PEM)")
     options.add_argument("--ca", metavar="FILE", help="certificate authorities to trust (PEM)")
@@ -63,8 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         features=_features(given.feature),
         feed=given.feed,
         security=given.security.read_text(encoding="utf-8") if given.security else "",
-        certificate=(given.cert, given.key) if given.cert else None,
-        authorities=given.ca or True,
+        issuer=_issuer(given),
+        certificate=_certificate(given),
+        authorities=given.ca or (str(given.pki / "ca.pem") if given.pki else True),
     )
     away = endpoint.unreachable()
     if away:
@@ -92,6 +102,24 @@ def _wanted(case: Case, patterns: Sequence[str], scope: str | None) -> bool:
     if scope is not None and case.scope != scope:
         return False
     return not patterns or any(fnmatch.fnmatch(case.name, pattern + "*") for pattern in patterns)
+
+
+def _issuer(given: argparse.Namespace) -> Issuer | None:
+    """Who signs the assertions; None where neither a folder nor a key is named."""
+    key, certificate = given.issuer_key, given.issuer_cert
+    if given.pki:
+        key, certificate = key or given.pki / "idp.key", certificate or given.pki / "idp.pem"
+    if not key:
+        return None
+    if not certificate:
+        sys.exit("--issuer-key needs --issuer-cert")
+    return Issuer.of(given.issuer, key, certificate)
+
+
+def _certificate(given: argparse.Namespace) -> tuple[str, str] | None:
+    if given.cert:
+        return given.cert, given.key
+    return (str(given.pki / "consumer.pem"), str(given.pki / "consumer.key")) if given.pki else None
 
 
 def _features(names: Sequence[str] | None) -> frozenset[str]:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .model import Assertion, Case, Delivered, Document, Expectation, Http, Kind, Mtom, Part, Step
+from .model import Assertion, Case, Delivered, Document, Expectation, Http, Kind, Mtom, Part, Step, Token
 from .templates import TemplateError, generated
 
 FOLDER = Path(__file__).resolve().parent
@@ -156,12 +156,13 @@ def _step(table: _Table, number: int) -> Step:
         parts=(*attach, *(Part(**row) for row in table.take("part", ()))),
         mtom=table.table("mtom").all_of(Mtom),
         http=table.table("http").all_of(Http),
+        token=table.table("assertion").all_of(Token),
         expect=_expectation(table.table("expect"), kind, packaging),
     )
     table.end()
     if not (step.request or step.http.body):
         raise ValueError(f"step {step.name!r}: request or http.body")
-    for edit in step.change:
+    for edit in (*step.change, *step.token.before, *step.token.after):
         if "at" not in edit or len(set(edit) & CHANGES) != 1 or len(edit) != 2:
             raise ValueError(f"step {step.name!r}: a change is `at` with one of {sorted(CHANGES)}: {edit}")
     return step

@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 
 import requests
 
-from . import answers, checks, messages
+from . import answers, checks, messages, tokens
 from .answers import Answer, BadAnswer
-from .cases import FOLDER, kinds, known_values, load, load_case
+from .cases import FOLDER, kinds, known_values, load, load_case, shared
 from .messages import HttpRequest
 from .model import Case, Expectation, Step
 from .templates import TemplateError, Values
+from .tokens import Issuer
 
-__all__ = ["FOLDER", "Case", "Endpoint", "Exchange", "Finding", "TemplateError", "load", "load_case", "run"]
+__all__ = ["FOLDER", "Case", "Endpoint", "Exchange", "Finding", "Issuer", "TemplateError", "load", "load_case", "run"]
 
 PATHS = {
     "registry": "/services/registry",
@@ -35,12 +36,13 @@ FEATURES = {
     "reference-id": "the Reference ID option",
     "removal": "ITI-86 is served, and whoever sends the messages may remove documents",
     "repeats": "a message that is sent again, with the same MessageID and body, gets the answer of the first",
+    "secured": "an identity assertion is asked for, and the runner can make such (--pki, or --issuer with its key)",
     "strict-patients": "only patients that a feed announced are accepted",
     "trace": "every answer carries the header Xdsi-Trace, and faults end with it",
 }
 USUAL = frozenset({"identity", "images", "reference-id"})
 """what a server has where nothing else is said"""
-PRESETS = {"xdsi": frozenset(FEATURES) - {"strict-patients"}}
+PRESETS = {"xdsi": frozenset(FEATURES) - {"secured", "strict-patients"}}
 """all that a product has, by its name; xdsi as its open profile is"""
 
 
@@ -57,6 +59,8 @@ class Endpoint:
     """announce each patient by ITI-44 before it is first used"""
     security: str = ""
     """a wsse:Security header block for every message"""
+    issuer: Issuer | None = None
+    """who makes a fresh assertion for every message, where `security` is none"""
     certificate: tuple[str, str] | None = None
     """own certificate and key (PEM), for mutual TLS"""
     authorities: str | bool = True
@@ -86,6 +90,12 @@ class Endpoint:
         """What the case needs and this endpoint has not."""
         return case.needs - self.features
 
+    def header(self, step: Step, values: Values) -> str:
+        """The security header of a step's message."""
+        if self.security or self.issuer is None:
+            return self.security
+        return tokens.header(step.token, self.issuer, shared("assertion.xml"), values)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -112,7 +122,7 @@ class Exchange:
 def run(case: Case, endpoint: Endpoint, *, observe: Callable[[Exchange], None] | None = None) -> tuple[Finding, ...]:
     """Play the steps of a case in order; ids are fresh each time, so that it can be repeated on a living system."""
     documents = {name: document.content for name, document in case.documents.items()}
-    values = Values({**known_values(), **endpoint.values, "security": endpoint.security}, documents)
+    values = Values({**known_values(), **endpoint.values}, documents)
     values.given.update({name: text for name, text in case.values.items() if name not in endpoint.values})
     findings: list[Finding] = []
     fed: set[str] = set()
@@ -124,6 +134,7 @@ def run(case: Case, endpoint: Endpoint, *, observe: Callable[[Exchange], None] |
             before = dict(values.given)
             values.given.update(step.values)
             try:
+                values.given["security"] = endpoint.header(step, values)
                 request = messages.build(case, step, endpoint.url(step.actor), values)
                 if endpoint.feed and case.feed:
                     findings.extend(_announce(case, endpoint, session, values, fed))

@@ -66,6 +66,30 @@ class Mtom:
 
 
 @dataclass(frozen=True)
+class Token:
+    """The identity assertion that goes along; as it stands here it is in order."""
+
+    copies: int = 1
+    """how many go along: 0 is none"""
+    age: int = 0
+    """seconds since it was issued"""
+    lifetime: int = 300
+    issuer: str = ""
+    """the name of another issuer"""
+    audience: str = ""
+    """another audience than the server's home community"""
+    signed: bool = True
+    key: str = ""
+    """`stranger`: signed with a key that nobody knows"""
+    before: Sequence[Mapping[str, Any]] = ()
+    """changes before it is signed"""
+    after: Sequence[Mapping[str, Any]] = ()
+    """changes afterwards"""
+    wrap: str = ""
+    """`advice` or `beside`: it lies there, and another assertion, of another user, is in front"""
+
+
+@dataclass(frozen=True)
 class Assertion:
     """One XPath on the envelope of the answer."""
 
@@ -131,6 +155,7 @@ class Step:
     parts: tuple[Part, ...] = ()
     mtom: Mtom = field(default_factory=Mtom)
     http: Http = field(default_factory=Http)
+    token: Token = field(default_factory=Token)
 
 
 @dataclass(frozen=True)

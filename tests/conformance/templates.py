@@ -30,6 +30,8 @@ NAMESPACES = {
     "xop": "http://www.w3.org/2004/08/xop/include",
     "hl7": "urn:hl7-org:v3",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
+    "saml": "urn:oasis:names:tc:SAML:2.0:assertion",
+    "ds": "http://www.w3.org/2000/09/xmldsig#",
     "wsse": "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd",
 }
 """prefixes bound in every template, XPath and change"""

@@ -1,4 +1,4 @@
-"""Every case against a running server: `xdsi serve --profile open`, or the one that XDSI_CONFORMANCE_URL names."""
+"""Every case against a running server: one that `xdsi serve` starts, or the one that XDSI_CONFORMANCE_URL names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from tests.conformance.__main__ import ISSUER
 from tests.conformance.engine import FEATURES, FOLDER, PRESETS, USUAL, Case, Endpoint, Exchange, Finding, load, run
+from tests.conformance.tokens import Issuer, stranger
 from tests.oracles import official_schema, schema_of
 
 CASES = load()
@@ -32,14 +34,20 @@ def _free_port() -> int:
         return port
 
 
+SECURED = "secured"
+"""asks for a server as a first start makes it, with assertions"""
+
+
 class Server:
-    """`xdsi serve --profile open` as a process of its own, from the line that says it is ready to its end."""
+    """`xdsi serve` as a process of its own, from the line that says it is ready to its end."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._log = (folder / "server.log").open("w")
-        command = [sys.executable, "-m", "xdsi", "serve", "--profile", "open", "--port", str(_free_port())]
+        if options != (SECURED,):
+            options = ("--profile", "open", "--dicom", str(FOLDER / "dicom"), *options)
+        command = [sys.executable, "-m", "xdsi", "serve", "--port", str(_free_port()), "--data", str(folder / "data")]
         self._process = subprocess.Popen(
-            [*command, "--data", str(folder / "data"), "--dicom", str(FOLDER / "dicom"), *options],
+            [*command, *(option for option in options if option != SECURED)],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
@@ -56,6 +64,15 @@ class Server:
             values={"home": ids["home"], "repository": ids["repository"], "location_uid": ids["location"]},
             features=OURS,
         )
+        if options == (SECURED,):
+            pki = folder / "data" / "pki"
+            self.endpoint = replace(
+                self.endpoint,
+                features=frozenset({"explains", "secured", "trace"}),
+                issuer=Issuer.of(ISSUER, pki / "idp.key", pki / "idp.pem"),
+                certificate=(str(pki / "consumer.pem"), str(pki / "consumer.key")),
+                authorities=str(pki / "ca.pem"),
+            )
 
     def stop(self) -> None:
         """End the process and wait for it."""
@@ -90,6 +107,8 @@ def _endpoint_for(case: Case, start: Start) -> Endpoint:
     if url:
         features = os.environ.get("XDSI_CONFORMANCE_FEATURES")
         return Endpoint(base_url=url, features=frozenset(features.split(",")) if features else USUAL)
+    if "secured" in case.needs:
+        return start(SECURED)
     if "strict-patients" in case.needs:
         endpoint = start("--strict-patients")
         return replace(endpoint, features=endpoint.features | {"strict-patients"}, feed=True)
@@ -112,6 +131,14 @@ def _played(case: Case, start: Start) -> tuple[tuple[Finding, ...], list[Exchang
 def test_case(case: Case, start: Start) -> None:
     findings, _ = _played(case, start)
     assert not findings, "\n".join(map(str, findings))
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if "secured" in case.needs and case.name[:4] != "1401"], ids=lambda case: case.name
+)
+def test_a_server_that_looks_at_no_assertion_is_found_out(case: Case, start: Start) -> None:
+    endpoint = start()
+    assert run(case, replace(endpoint, issuer=stranger(), features=endpoint.features | {"secured"}))
 
 
 @pytest.mark.oracle

@@ -6,20 +6,24 @@ import gzip
 import re
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import xmlsec
 from lxml import etree
 
 from tests.conformance import __main__ as command
-from tests.conformance import answers, cases, checks, templates
-from tests.conformance.engine import FOLDER, Endpoint, load, load_case, run
-from tests.conformance.model import Assertion, Delivered, Expectation
-from tests.conformance.templates import Values
+from tests.conformance import answers, cases, checks, templates, tokens
+from tests.conformance.engine import FOLDER, Endpoint, Issuer, load, load_case, run
+from tests.conformance.model import Assertion, Delivered, Expectation, Token
+from tests.conformance.templates import TemplateError, Values
+from tests.oracles import corpus, schema_importing
 
 CASES = load()
+HL7_TYPES = ("schemas", "ihe-iti-info", "schema", "HL7V3", "NE2008", "coreschemas", "infrastructureRoot.xsd")
 SUCCESS = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
 FAILURE = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
 
@@ -271,6 +275,137 @@ def test_captured_values_are_there_once(values: Values) -> None:
     assert kept == {"code": "B"}
     several = Expectation(refused=True, capture={"code": "//rs:RegistryError/@errorCode"})
     assert list(checks.captures(FAILED, several, values, kept.__setitem__))
+
+
+# -- assertions
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Issuer:
+    key, certificate = tokens.stranger().key, tokens.stranger().certificate
+    return Issuer("urn:issuer", key, certificate)
+
+
+def security(signer: Issuer, /, **token: Any) -> etree._Element | None:
+    """The header block that a step with this assertion sends."""
+    values = Values(dict(cases.known_values()), {})
+    text = tokens.header(Token(**token), signer, cases.shared("assertion.xml"), values)
+    return etree.fromstring(text.encode()) if text else None
+
+
+def holds(header: etree._Element, issuer: Issuer) -> bool:
+    """Whether the signature of the first assertion in a header is by the issuer's key and of what it points at."""
+    root = etree.fromstring(etree.tostring(header))
+    (signature,) = root.iter(f"{{{templates.NAMESPACES['ds']}}}Signature")
+    context = xmlsec.SignatureContext()
+    context.key = xmlsec.Key.from_memory(issuer.certificate, xmlsec.constants.KeyDataFormatCertPem)
+    for assertion in root.iter(f"{{{templates.NAMESPACES['saml']}}}Assertion"):
+        context.register_id(assertion, "ID")
+    try:
+        context.verify(signature)
+    except xmlsec.Error:
+        return False
+    return True
+
+
+def said(header: etree._Element, path: str) -> list[str]:
+    return checks.strings(header.xpath(path, namespaces=templates.NAMESPACES))
+
+
+ROLE = "//saml:Attribute[@Name='urn:oasis:names:tc:xacml:2.0:subject:role']//@code"
+OTHER_ROLE = {"at": ROLE, "set": "other"}
+
+
+@pytest.mark.parametrize(
+    ("token", "good"),
+    [
+        ({}, True),
+        ({"before": [OTHER_ROLE]}, True),
+        ({"after": [OTHER_ROLE]}, False),
+        ({"after": [{"at": "//saml:NameID", "set": "intruder"}]}, False),
+        ({"wrap": "advice"}, True),
+        ({"wrap": "beside"}, True),
+        ({"age": 7200, "issuer": "urn:other", "audience": "urn:other"}, True),
+    ],
+)
+def test_an_assertion_is_signed_and_spoilt_as_the_step_says(issuer: Issuer, token: dict[str, Any], good: bool) -> None:
+    header = security(issuer, **token)
+    assert header is not None
+    assert holds(header, issuer) == good
+
+
+def test_an_assertion_says_what_the_step_says(issuer: Issuer) -> None:
+    header = security(issuer, age=60, lifetime=90)
+    assert header is not None
+    assert said(header, "saml:Assertion/saml:Issuer") == ["urn:issuer"]
+    assert said(header, "//saml:Audience") == [cases.known_values()["home"]]
+    (begin,), (end,) = said(header, "//@NotBefore"), said(header, "//saml:Conditions/@NotOnOrAfter")
+    lasting = datetime.fromisoformat(end) - datetime.fromisoformat(begin)
+    assert lasting.total_seconds() == 90
+    assert said(header, f"count({ROLE})") == ["1"]
+    other = security(issuer, issuer="urn:other", audience="urn:nowhere", before=[OTHER_ROLE])
+    assert other is not None
+    assert [said(other, path) for path in ("saml:Assertion/saml:Issuer", "//saml:Audience", ROLE)] == [
+        ["urn:other"], ["urn:nowhere"], ["other"],
+    ]  # fmt: skip
+
+
+def test_an_assertion_comes_as_often_as_the_step_says(issuer: Issuer) -> None:
+    assert security(issuer, copies=0) is None
+    two = security(issuer, copies=2)
+    assert two is not None
+    assert len({*said(two, "saml:Assertion/@ID")}) == 2
+    bare = security(issuer, signed=False)
+    assert bare is not None
+    assert said(bare, "count(//ds:Signature)") == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("how", "place"), [("advice", "saml:Assertion/saml:Advice/saml:Assertion"), ("beside", "*[2]/saml:Assertion")]
+)
+def test_a_wrapped_assertion_hides_the_genuine_one(issuer: Issuer, how: str, place: str) -> None:
+    header = security(issuer, wrap=how)
+    assert header is not None
+    assert said(header, "saml:Assertion[1]/saml:Subject/saml:NameID") == ["intruder"]
+    (genuine,) = said(header, f"{place}/@ID")
+    assert said(header, "//ds:Signature/ds:SignedInfo/ds:Reference/@URI") == [f"#{genuine}"]
+    assert said(header, f"{place}/saml:Subject/saml:NameID") == [cases.known_values()["subject"]]
+
+
+@pytest.mark.parametrize("token", [{"wrap": "around"}, {"wrap": "advice", "signed": False}])
+def test_an_assertion_that_cannot_be_made_is_an_error(issuer: Issuer, token: dict[str, Any]) -> None:
+    with pytest.raises(TemplateError):
+        security(issuer, **token)
+
+
+@pytest.mark.oracle
+def test_an_assertion_is_valid_by_the_official_schema(issuer: Issuer) -> None:
+    header = security(issuer)
+    assert header is not None
+    # With the HL7 data types, which the coded attributes name in xsi:type.
+    schema = schema_importing(
+        saml=(
+            templates.NAMESPACES["saml"],
+            corpus("schemas", "saml-xacml", "schema", "sstc-saml-schema-assertion-2.0.xsd"),
+        ),
+        hl7=(templates.NAMESPACES["hl7"], corpus(*HL7_TYPES)),
+    )
+    (assertion,) = header
+    alone = etree.fromstring(etree.tostring(assertion))
+    assert schema.validate(alone), schema.error_log
+
+
+def test_the_command_makes_assertions(peer: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "idp.key").write_bytes(tokens.stranger().key)
+    (tmp_path / "idp.pem").write_bytes(tokens.stranger().certificate)
+    url = f"http://127.0.0.1:{peer.server_port}"
+    signing = ["--issuer-key", str(tmp_path / "idp.key"), "--issuer-cert", str(tmp_path / "idp.pem")]
+    assert command.main(["--endpoint", url, "--feature", "secured", *signing, "--issuer", "urn:mine", "1402"]) == 1
+    first, *_, last = (body for _, body in peer.requests)
+    assert (b"Security" in first, b"<saml:Issuer>urn:mine</saml:Issuer>" in last) == (False, True)
+    assert "FAIL  1402" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="--issuer-key needs --issuer-cert"):
+        command.main(["--endpoint", url, *signing[:2], "1402"])
 
 
 # -- over a socket
