@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import trusted
 from tests.certificates import identity
 from tests.wire.ebxml.bodies import message
 from xdsi import actors
@@ -37,6 +38,8 @@ from xdsi.exchange import (
     Trace,
     Transaction,
     admit,
+    admit_http,
+    admit_peer,
     call,
     run,
 )
@@ -44,6 +47,7 @@ from xdsi.exchange.row import NO_SOAP
 from xdsi.rules.consent import BREAK_GLASS
 from xdsi.spec import error_codes
 from xdsi.wire import saml_issue, soap
+from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.saml import SamlTrust
 
@@ -668,6 +672,43 @@ def test_an_answer_that_cannot_be_read_leaves_no_parts_behind() -> None:
         called(world, line)
     assert line.closed == 1
     assert events(world) == [("ITI-18", 8)]
+
+
+# -- by other ways than SOAP
+
+
+def test_an_access_token_may_be_used_once_where_uses_are_remembered() -> None:
+    """The rule of assertions (saml.refuse_replay) holds for tokens, by their issuer and jti."""
+    used: set[tuple[str, str]] = set()
+
+    def replay(issuer: str, token_id: str, until: datetime) -> bool:
+        seen = (issuer, token_id) in used
+        used.add((issuer, token_id))
+        return seen
+
+    world = World()
+    row = transaction(world)
+    whole = actor(world, row)
+    trust = JwtTrust.of({trusted.ISSUER: trusted.key_set(trusted.SIGNER).encode()}, ["urn:oid:2.999.1"])
+    access = replace(whole.access, tokens=trust, replay=replay, clock=lambda: datetime.now(UTC))
+    whole = replace(whole, access=access)
+    shown = f"Bearer {trusted.token()}"
+    assert admit_http(whole, row, shown, Peer(address="192.0.2.7"), Trace()).subject is not None
+    with pytest.raises(SecurityFault):
+        admit_http(whole, row, shown, Peer(address="192.0.2.7"), Trace())
+    assert admit_http(whole, row, f"Bearer {trusted.token()}", Peer(address="192.0.2.7"), Trace()).subject is not None
+
+
+def test_a_peer_without_a_subject_of_the_settings_is_refused_and_audited() -> None:
+    world = World()
+    row = transaction(world)
+    with pytest.raises(SecurityFault):
+        admit_peer(actor(world, row), row, Peer(address="192.0.2.7"), None, "nobody", Trace())
+    assert world.steps == ["audit"]
+    caller = admit_peer(actor(world, row), row, Peer(address="192.0.2.7"), SUBJECT, "", Trace())
+    other = admit_peer(actor(world, row), row, Peer(address="192.0.2.7"), replace(SUBJECT, user_id="x"), "", Trace())
+    assert caller.subject == SUBJECT
+    assert caller.assertion != other.assertion, "what is decided for one is not used again for another"
 
 
 # -- all actors

@@ -160,6 +160,32 @@ def test_parts_are_read_by_others(size: int | None) -> None:
     assert first.get_payload(decode=True) == b"one\r\n--"  # type: ignore[union-attr]
 
 
+def test_each_part_is_opened_in_its_turn_and_none_is_held() -> None:
+    opened: list[int] = []
+
+    def document(number: int) -> Document:
+        def chunks() -> Iterator[bytes]:
+            opened.append(number)
+            yield from (bytes(1024) for _ in range(64))
+
+        return Document(open=chunks, size=64 * 1024)
+
+    answer = written(*(part(b"", document=document(n)) for n in range(100)))
+    largest = 0
+    for piece in answer.body:
+        largest = max(largest, len(piece))
+        if len(piece) == 1024:
+            assert len(opened) <= 100
+    assert opened == list(range(100))
+    assert largest <= 1024
+    assert answer.length is not None
+    first = iter(written(*(part(b"", document=document(n)) for n in range(100))).body)
+    opened.clear()
+    next(first)
+    next(first)
+    assert opened == [0], "nothing is read before its turn"
+
+
 def test_a_part_that_turns_out_shorter_breaks_the_answer_off() -> None:
     answer = written(part(b"one", 7))
     with pytest.raises(IntegrityLost):

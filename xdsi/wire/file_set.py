@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,9 +36,3 @@ def write_file_set(files: Sequence[Path], folder: Path) -> tuple[Path, list[tupl
             if staged is not None:
                 staged.cleanup()
     return folder / "DICOMDIR", left_out
-
-
-def replace_folder(folder: Path) -> None:
-    """Remove a File-set that was written before, and nothing else."""
-    if (folder / "DICOMDIR").is_file():
-        shutil.rmtree(folder)
