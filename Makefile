@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= demo-out
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: demo test check bench bench-imaging long serve lock docs clean
+.PHONY: demo test check bench bench-imaging bench-registry long serve lock docs clean
 
 .venv: .venv/installed
 .venv/installed: requirements-dev.lock pyproject.toml setup.py
@@ -36,11 +36,16 @@ bench: .venv
 bench-imaging: .venv
 	$(BIN)/python -m tests.bench.imaging
 
+# ENTRIES=1000000 for a larger population (minutes of loading); more by `python -m tests.bench.registry --help`.
+bench-registry: .venv
+	$(BIN)/python -m tests.bench.registry $(if $(ENTRIES),--entries $(ENTRIES))
+
 # What takes hours of a processor, and is not part of `make check`.
 long: .venv
 	$(BIN)/python -m tests.differential
 	$(BIN)/python -m tests.faults.storm
 	$(BIN)/python -m tests.faults.repository_storm
+	$(BIN)/python -m tests.bench.registry --entries 1000000 --count 1000 --seconds 60
 
 serve: .venv
 	$(BIN)/xdsi serve

@@ -46,7 +46,8 @@ def _runs(given: argparse.Namespace) -> list[Callable[[Path], Comparison]]:
     return runs
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What was measured on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
@@ -84,7 +85,7 @@ def main() -> int:
         "at": at,
         "seconds": seconds,
         "load": {"before": load, "after": after},
-        "machine": _machine(),
+        "machine": machine(),
         "comparisons": [comparison.record() for comparison in done],
     }
     (out / "bench.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")

@@ -20,11 +20,12 @@ from xdsi.domain.submission import Submission
 from xdsi.storage import consents, removal
 from xdsi.storage import tables as t
 from xdsi.storage.people import People
+from xdsi.storage.prepared import PreparedInsert
 from xdsi.storage.routes import IdKind, Routes, at_places, place_binds
 from xdsi.storage.rows import INSERT_ORDER, Ends, Rows
 from xdsi.storage.wording import letter_of
 
-_INSERTS: Final = {table: table.insert() for table in INSERT_ORDER}
+_INSERTS: Final = {table: PreparedInsert(table, table.c.keys()) for table in INSERT_ORDER}
 _DEPRECATE: Final = (
     update(t.document_entry)
     .where(at_places(t.document_entry), t.document_entry.c.status == "Approved")
@@ -59,7 +60,7 @@ def save(connection: Connection, people: People, routes: Routes, submission: Sub
     try:
         for table, values in rows.by_table.items():
             if values:
-                connection.execute(_INSERTS[table], values)
+                _INSERTS[table].many(connection, values)
     except DBAPIError as error:
         raise Rejected((_unacceptable(error),)) from error
     for one in submission.objects:

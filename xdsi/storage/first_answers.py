@@ -27,6 +27,16 @@ _FIND = select(t.c.answer, t.c.trace).where(
     t.c.digest == bindparam("digest"),
     t.c.at >= bindparam("since"),
 )
+
+
+def _keep(dialect: Any) -> Any:
+    insert = dialect.insert(t).values({column.name: bindparam(column.name) for column in t.c})
+    changed = {name: insert.excluded[name] for name in ("at", "answer", "trace")}
+    return insert.on_conflict_do_update(index_elements=["sender", "message_id", "digest"], set_=changed)
+
+
+# ON CONFLICT is the same on both engines but lies in their dialects; to build it takes longer than to run it.
+_KEEP = {"postgresql": _keep(postgresql), "sqlite": _keep(sqlite)}
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
@@ -56,10 +66,7 @@ class SqlFirstAnswers:
             if now - self._pruned > _PRUNE_SECONDS:
                 self._pruned = now
                 connection.execute(delete(t).where(t.c.at < int(now) - LASTING_SECONDS))
-            insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(t).values(row)
-            changed = {name: insert.excluded[name] for name in ("at", "answer", "trace")}
-            connection.execute(insert.on_conflict_do_update(index_elements=["sender", "message_id", "digest"],
-                                                            set_=changed))  # fmt: skip
+            connection.execute(_KEEP[connection.dialect.name], row)
 
 
 def _of(session: Any) -> AbstractContextManager[Connection] | None:

@@ -25,7 +25,17 @@ from xdsi.storage.tables import patient_demographics as said
 
 _IS = and_(rows.c.authority == bindparam("authority"), rows.c.id == bindparam("id"))
 _STATUS = select(rows.c.status).where(_IS)
-_KEY = select(rows.c.key).where(_IS)
+_KEY = Prepared(select(rows.c.key).where(_IS))
+
+
+def _make_known(dialect: Any) -> Any:
+    insert = dialect.insert(rows).values(authority=bindparam("authority"), id=bindparam("id"))
+    # An update that changes nothing, so that the key comes back also when another writer was faster.
+    insert = insert.on_conflict_do_update(index_elements=["authority", "id"], set_={"id": insert.excluded.id})
+    return insert.returning(rows.c.key)
+
+
+_MAKE_KNOWN = {"postgresql": _make_known(postgresql), "sqlite": _make_known(sqlite)}
 
 # From an identifier up to the survivor, then down to everything merged into that. UNION, not UNION ALL: ends on a ring.
 _up = select(rows.c.key, rows.c.survivor_key).where(_IS).cte("up", recursive=True)
@@ -41,13 +51,12 @@ _CHAIN = Prepared(
 
 def key_of(connection: Connection, patient: PatientId, *, create: bool) -> int | None:
     """The identifier's own internal key, which never changes; `create` makes an unknown one known first."""
-    key: int | None = connection.execute(_KEY, _named(patient)).scalar()
-    if key is None and create:
-        insert = _insert(connection, rows).values(authority=patient.authority, id=patient.id)
-        # An update that changes nothing, so that the key comes back also when another writer was faster.
-        insert = insert.on_conflict_do_update(index_elements=["authority", "id"], set_={"id": insert.excluded.id})
-        key = connection.execute(insert.returning(rows.c.key)).scalar_one()
-    return key
+    row = _KEY.first(connection, _named(patient))
+    if row is not None:
+        return int(row.key)
+    if not create:
+        return None
+    return int(connection.execute(_MAKE_KNOWN[connection.dialect.name], _named(patient)).scalar_one())
 
 
 def keys_of_chain(connection: Connection, patient: PatientId) -> tuple[int, ...]:

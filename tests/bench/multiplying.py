@@ -1,0 +1,100 @@
+"""Makes a large population larger, inside PostgreSQL: `python -m tests.bench.multiplying URL --times 10`.
+
+Every patient is copied with all rows under new ids and a new key, which takes a tenth of the time that casting new
+objects takes. The fragments of copies keep the ids of the original in their text; all columns have the new ones. What
+matters for measuring is as it would be: numbers, lengths, indexes, plans.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from tests.bench.filling import _analyze, _without_indexes
+from xdsi.storage.database import open_database
+from xdsi.storage.tables import metadata
+
+_TABLES = (
+    "identifier", "submission_set", "document_entry", "folder", "association", "code", "author_person", "reference_id",
+)  # fmt: skip
+_IDS = {"id", "object_id", "source", "target", "unique_id", "logical_id"}
+_KEYS = {"patient_key", "target_patient_key"}
+
+
+def _renamed(column: str) -> str:
+    """Another id for each copy: the first byte of an UUID, or one more component of a UID, say which."""
+    first = f"(('x' || substr({column}, 10, 2))::bit(8)::int + :copy) % 256"
+    uuid = f"'urn:uuid:' || lpad(to_hex({first}), 2, '0') || substr({column}, 12)"
+    return f"CASE WHEN {column} LIKE 'urn:uuid:%' THEN {uuid} ELSE '2.25.' || :copy || substr({column}, 6) END"
+
+
+def _statement(table: str) -> str:
+    columns = [column.name for column in metadata.tables[table].c]
+    selected = []
+    for column in columns:
+        if column in _KEYS:
+            selected.append(f"{column} + :copy * :step")
+        elif column in _IDS or (table, column) == ("identifier", "value"):
+            selected.append(_renamed(column))
+        elif (table, column) == ("reference_id", "value"):
+            selected.append(f"CASE WHEN {column} LIKE '2.25.%' THEN {_renamed(column)} ELSE {column} END")
+        else:
+            selected.append(column)
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(selected)} FROM {table}"
+        " WHERE patient_key <= :step"
+    )
+
+
+def multiply(url: str, times: int, *, processes: int = 2) -> int:
+    """Make a population so many times as large; returns how many patients there are then."""
+    engine = open_database(url, statement_seconds=36_000)
+    began = time.monotonic()
+
+    def told(what: str) -> None:
+        sys.stdout.write(f"{time.monotonic() - began:7.0f} s  {what}\n")
+        sys.stdout.flush()
+
+    with engine.connect() as connection:
+        step: int = connection.execute(sa.text("SELECT max(key) FROM patient")).scalar_one()
+    with engine.begin() as connection:
+        rows = (
+            "INSERT INTO patient (key, authority, id, status, survivor_key) SELECT key + copy * :step, authority,"
+            " 'B' || key + copy * :step, status, survivor_key + copy * :step FROM patient,"
+            " generate_series(1, :times - 1) copy WHERE key <= :step"
+        )
+        connection.execute(sa.text(rows), {"step": step, "times": times})
+    with _without_indexes(engine, told), ThreadPoolExecutor(processes) as pool:
+        done = [pool.submit(_copy, engine, copy, step) for copy in range(1, times)]
+        for number, one in enumerate(done, 1):
+            one.result()
+            told(f"copy {number}")
+    told("indexes made")
+    _analyze(engine, step * times)
+    told("analyzed")
+    engine.dispose()
+    return step * times
+
+
+def _copy(engine: Engine, copy: int, step: int) -> None:
+    for table in _TABLES:
+        with engine.begin() as connection:
+            statement = _statement(table).replace(":copy", str(copy)).replace(":step", str(step))
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.multiplying", description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--times", type=int, default=10)
+    given = parser.parse_args()
+    multiply(given.url, given.times)
+
+
+if __name__ == "__main__":
+    main()
