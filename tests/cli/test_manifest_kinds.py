@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
+from tests.actors.test_imaging_reports import pdf_file
 from tests.cli.test_commands import done, settings
-from tests.imaging import STUDIES
+from tests.imaging import FILES, STUDIES
 from tests.servers import Server
 from tests.transport.test_rest import kept
 from tests.trusted import MR
@@ -80,3 +82,26 @@ def test_when_it_is_published_again_and_when_the_settings_change_nothing_former_
         seen.append(sorted(code for uuid, code in found(config).items() if uuid not in others))
     assert results == ["published", "replaced", "replaced", "replaced"]
     assert seen == [sorted([KOS, FHIR]), sorted([KOS, FHIR]), [KOS], sorted([KOS, FHIR])]
+
+
+def test_a_report_of_the_study_is_found_beside_its_manifest(open_server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "pacs"
+    folder.mkdir()
+    image = pydicom.dcmread(FILES / "CT_small.dcm")
+    image.PatientID, image.StudyInstanceUID, image.SOPInstanceUID = "R1", "2.999.77.1", "2.999.77.1.1.1"
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    image.save_as(folder / "image.dcm")
+    pdf = b"%PDF-1.4\n%%EOF\n"
+    study = {"PatientID": "R1", "StudyInstanceUID": "2.999.77.1", "SeriesInstanceUID": "2.999.77.1.2"}
+    (folder / "report.dcm").write_bytes(pdf_file("2.999.77.1.2.1", pdf, Modality="DOC", PatientName="Roe^Jo", **study))
+    config = hospital(tmp_path, open_server, "mado", "mado-fhir")
+    text = config.read_text("utf-8").replace(str(STUDIES), str(folder))
+    config.write_text(text.replace("manifests =", 'reports = "pdf"\nmanifests ='), "utf-8")
+    (published,) = done("publish", "2.999.77.1", config=config)
+    assert (published["result"], published["problems"]) == ("published", [])
+    entries = done("find", "R1^^^&2.999.1.5&ISO", config=config)
+    assert sorted(one["formatCode"] for one in entries) == sorted([KOS, FHIR, "urn:ihe:rad:PDF"])
+    (report,) = [one for one in entries if one["formatCode"] == "urn:ihe:rad:PDF"]
+    assert {tuple(one["referenceIdList"]) for one in entries} == {tuple(report["referenceIdList"])}
+    (item,) = done("fetch", report["entryUUID"], "--out", tmp_path / "out", config=config)
+    assert Path(item["file"]).read_bytes() == pdf

@@ -32,6 +32,10 @@ class SentDocument:
     entry_uuid: str
     replaces: tuple[str, ...] = ()
     """entryUUIDs of those that it takes the place of"""
+    source: str = ""
+    """SOP Instance UID of the object that a report was taken from; empty for a manifest"""
+    registered: bool = False
+    """a report that an earlier submission brought"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ def planned(kinds: Sequence[str], former: Sequence[SentDocument]) -> tuple[SentD
     """New documents of these kinds, each replacing the former of its kind; the first replaces what else there was."""
     places: dict[str, list[str]] = {kind: [] for kind in kinds}
     for one in former:
+        if one.source:
+            continue
         places[one.kind if one.kind in places else kinds[0]].append(one.entry_uuid)
     return tuple(
         SentDocument(kind=kind, unique_id=new_oid(), entry_uuid=new_entry_uuid(), replaces=tuple(replaced))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from xdsi.actors import imaging_reports
 from xdsi.actors import manifest_documents as documents
 from xdsi.actors.manifest_documents import Made, SentDocument
 from xdsi.domain.codes import Code
@@ -22,11 +23,12 @@ from xdsi.domain.imaging import Study
 from xdsi.domain.imaging_profile import KOS, ImagingProfile
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Outcome, Problem, Status
-from xdsi.domain.ports import Clock
+from xdsi.domain.ports import Clock, InstanceSource
 from xdsi.domain.submission import Document, Provision
 from xdsi.exchange import Channel, Client, call
 from xdsi.rules import manifest as manifest_rules
 from xdsi.rules import manifest_metadata as metadata
+from xdsi.rules.imaging_reports import Report, reports_of
 from xdsi.transactions import iti41_provide_and_register_document_set as iti41
 from xdsi.wire.message import Packaging
 
@@ -134,6 +136,8 @@ class ManifestPublisher:
     retrieve_ae_title: str
     retrieve_url: str
     clock: Clock
+    instances: InstanceSource | None = None
+    """where reports are read that are published beside manifests; None publishes none"""
 
     def check(self, study: Study) -> tuple[Problem, ...]:
         """What keeps a manifest of the study from being made."""
@@ -178,7 +182,7 @@ class ManifestPublisher:
         pending = self.publications.newest(uid, state="sending")
         latest = pending or former
         codes = confidentiality_codes or (latest.confidentiality_codes if latest is not None else ())
-        content = _digest(self._made(study, codes, self._no_ids()))
+        content = self._digest(study, codes)
         if pending is not None:
             if pending.content == content and pending.created:
                 return self._send(study, pending, retry=True, snapshot_of=snapshot_of)
@@ -190,7 +194,13 @@ class ManifestPublisher:
                 unique_id=former.unique_id,
                 entry_uuid=former.entry_uuid,
             )
-        return self._send(study, self._attempt(study, content, codes, replaced=former), snapshot_of=snapshot_of)
+        try:
+            attempt, unreadable = self._attempt(study, content, codes, replaced=former)
+        except Unavailable as error:
+            problem = Problem("XDSRepositoryError", f"a report cannot be read: {error}")
+            return Published(result=Result.UNAVAILABLE, study_instance_uid=uid, problems=(problem,))
+        published = self._send(study, attempt, snapshot_of=snapshot_of)
+        return replace(published, problems=(*published.problems, *unreadable))
 
     def plan(self, study: Study, *, again: bool = False) -> Published:
         """What `publish` would do, without doing it."""
@@ -201,7 +211,7 @@ class ManifestPublisher:
         former = self.publications.newest(uid)
         if former is None:
             return Published(result=Result.PUBLISHED, study_instance_uid=uid)
-        content = _digest(self._made(study, former.confidentiality_codes, self._no_ids()))
+        content = self._digest(study, former.confidentiality_codes)
         same = former.content == content and not again and self.publications.newest(uid, state="sending") is None
         return Published(
             result=Result.UNCHANGED if same else Result.REPLACED,
@@ -241,7 +251,7 @@ class ManifestPublisher:
             raise ValueError(f"study {study.study_instance_uid} has no patient of the domain")
         return documents.made(
             manifest_rules.shareable(study),
-            ids.documents,
+            [one for one in ids.documents if not one.source],
             replace(self.profile, confidentiality_codes=codes) if codes else self.profile,
             documents.Location(uid=self.retrieve_location_uid, ae_title=self.retrieve_ae_title, url=self.retrieve_url),
             patient_id=patient_id,
@@ -249,11 +259,30 @@ class ManifestPublisher:
             created=ids.created,
         )
 
-    def _attempt(self, study: Study, content: str, codes: tuple[Code, ...], *, replaced: Attempt | None) -> Attempt:
+    def _digest(self, study: Study, codes: tuple[Code, ...]) -> str:
+        """What documents and their entries say; a study for which all would be the same needs no new manifest."""
+        digest = hashlib.sha256()
+        for one in self._made(study, codes, self._no_ids()):
+            authors = tuple(replace(author, id="") for author in one.entry.authors)
+            digest.update(one.content + repr(replace(one.entry, authors=authors)).encode())
+        for report in self._reports(study):
+            # What lies under a SOP Instance UID never changes.
+            digest.update(f"{report.kind} {report.instance.sop_instance_uid}".encode())
+        return digest.hexdigest()
+
+    def _reports(self, study: Study) -> tuple[Report, ...]:
+        return tuple(reports_of(manifest_rules.shareable(study), self.profile)) if self.instances is not None else ()
+
+    def _attempt(
+        self, study: Study, content: str, codes: tuple[Code, ...], *, replaced: Attempt | None
+    ) -> tuple[Attempt, tuple[Problem, ...]]:
+        """What to send, and what is said of reports that cannot be read; raises Unavailable while the PACS is away."""
         former = replaced.current if replaced else ()
-        ids = _Ids(documents=documents.planned(self.profile.manifests, former), created=self.clock())
+        manifests = documents.planned(self.profile.manifests, former)
+        reports, unreadable = imaging_reports.planned(self._reports(study), former, self.instances)
+        ids = _Ids(documents=(*manifests, *reports), created=self.clock())
         entry = self._made(study, codes, ids)[0].entry
-        return Attempt(
+        attempt = Attempt(
             study_instance_uid=study.study_instance_uid,
             content=content,
             state="sending",
@@ -269,12 +298,21 @@ class ManifestPublisher:
             confidentiality_codes=codes,
             documents=ids.documents,
         )
+        return attempt, unreadable
 
     def _send(self, study: Study, attempt: Attempt, *, retry: bool = False, snapshot_of: str = "") -> Published:
         ids = _ids_of(attempt)
         sent = self._made(study, attempt.confidentiality_codes, ids)
+        new = [one for one in ids.documents if not one.registered]
+        try:
+            reports = imaging_reports.made(study, new, sent[0].entry, self.profile, self.instances)
+        except (Unavailable, MalformedMessage) as error:
+            problem = Problem("XDSRepositoryError", f"a report cannot be read: {error}")
+            uid = study.study_instance_uid
+            return Published(result=Result.UNAVAILABLE, study_instance_uid=uid, problems=(problem,))
+        sent = (*sent, *reports)
         submission = documents.submission(
-            ids.documents,
+            new,
             [one.entry for one in sent],
             self.profile,
             unique_id=ids.submission_set,
@@ -344,12 +382,3 @@ def registered_before(outcome: Outcome, attempt: Attempt) -> bool:
 
 def _document(made: Made) -> Document:
     return Document(open=lambda: iter((made.content,)), size=len(made.content), sha1=made.entry.hash)
-
-
-def _digest(made: tuple[Made, ...]) -> str:
-    """What documents and their entries say; a study for which all would be the same needs no new manifest."""
-    digest = hashlib.sha256()
-    for one in made:
-        authors = tuple(replace(author, id="") for author in one.entry.authors)
-        digest.update(one.content + repr(replace(one.entry, authors=authors)).encode())
-    return digest.hexdigest()

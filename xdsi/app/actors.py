@@ -299,6 +299,7 @@ class ActorParts(PolicyParts):
             organization_id=source.organization_id,
             organization_name=source.organization_name,
             manifests=source.manifests,
+            reports=source.reports,
             mado_codes=source.mado_codes,
         )
         return ManifestPublisher(
@@ -315,6 +316,7 @@ class ActorParts(PolicyParts):
             retrieve_ae_title=source.retrieve_ae_title,
             retrieve_url=source.retrieve_url,
             clock=utc_now,
+            instances=self.pacs if source.reports else None,
         )
 
     @cached_property

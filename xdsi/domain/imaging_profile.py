@@ -13,8 +13,11 @@ KOS = "kos"
 MADO = "mado"
 FHIR = "mado-fhir"
 MANIFESTS = (KOS, MADO, FHIR)
+PDF = "pdf"
+STRUCTURED = "sr"
 
 _CLASS_CODE = Code(*imaging_codes.CLASS_CODE)
+_REPORT_CLASS_CODE = Code(*imaging_codes.REPORT_CLASS_CODE)
 _TYPE_CODE = Code(*imaging_codes.TYPE_CODE)
 _CONFIDENTIALITY_CODE = Code(*imaging_codes.CONFIDENTIALITY_CODE)
 _FACILITY_TYPE_CODE = Code(*imaging_codes.FACILITY_TYPE_CODE)
@@ -39,6 +42,8 @@ class ImagingProfile:
     timezone: tzinfo = UTC
     """where the modalities are, for images without Timezone Offset From UTC"""
     class_code: Code = _CLASS_CODE
+    report_class_code: Code = _REPORT_CLASS_CODE
+    """of reports published beside a manifest"""
     type_code: Code = _TYPE_CODE
     """for studies without one procedure code that can be used"""
     type_codes: frozenset[Code] | None = None
@@ -52,6 +57,8 @@ class ImagingProfile:
     language_code: str = imaging_codes.LANGUAGE_CODE
     manifests: tuple[str, ...] = (KOS,)
     """kinds of manifests to publish of a study: kos, mado, mado-fhir; the first is the one that decisions rest on"""
+    reports: tuple[str, ...] = ()
+    """reports of the study to publish beside its manifest: pdf, sr"""
     mado_codes: str = "final"
     """codes that MADO added: final (DICOM CP-2595) or trial (99IHE)"""
     coding_schemes: Mapping[str, str] = field(default_factory=dict)

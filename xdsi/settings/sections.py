@@ -135,6 +135,11 @@ class ImagingSource:
         ("kos",),
         choices=("kos", "mado", "mado-fhir"),
     )
+    reports: tuple[str, ...] = _key(
+        "reports in a study to publish beside its manifest: encapsulated PDF (pdf), verified structured reports (sr)",
+        (),
+        choices=("pdf", "sr"),
+    )
     mado_codes: str = _key(
         "codes that MADO added to DICOM: final, or those of its trial version", "final", choices=("final", "trial")
     )

@@ -5,6 +5,14 @@ CP-2595 (131560), the MADO trial code in scheme 99IHE.
 """
 
 KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
+ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
+REPORTS = {
+    "1.2.840.10008.5.1.4.1.1.88.11": "Basic Text SR",
+    "1.2.840.10008.5.1.4.1.1.88.22": "Enhanced SR",
+    "1.2.840.10008.5.1.4.1.1.88.33": "Comprehensive SR",
+    "1.2.840.10008.5.1.4.1.1.88.34": "Comprehensive 3D SR",
+}
+"""structured reports that people write; those of doses, findings of machines and procedures are not among them"""
 UID_REGISTRY = "1.2.840.10008.2.6.1"
 """the coding scheme whose codes are DICOM UIDs"""
 

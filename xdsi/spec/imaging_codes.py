@@ -10,9 +10,12 @@ LOINC = "2.16.840.1.113883.6.1"
 
 MANIFEST_FORMAT = ("1.2.840.10008.5.1.4.1.1.88.59", "1.2.840.10008.2.6.1", "Key Object Selection Document")
 MANIFEST_MIME_TYPE = "application/dicom"
+PDF_FORMAT = ("urn:ihe:rad:PDF", "1.3.6.1.4.1.19376.1.2.3", "Radiology PDF")
+PDF_MIME_TYPE = "application/pdf"
 
 # Affinity-domain defaults; each can be set in the domain's profile
 CLASS_CODE = ("IMAGES", "1.3.6.1.4.1.19376.1.2.6.1", "Images")
+REPORT_CLASS_CODE = ("REPORTS", "1.3.6.1.4.1.19376.1.2.6.1", "Reports")
 TYPE_CODE = ("18748-4", LOINC, "Diagnostic imaging study")
 CONFIDENTIALITY_CODE = ("N", "2.16.840.1.113883.5.25", "normal")
 FACILITY_TYPE_CODE = ("22232009", SNOMED_CT, "Hospital")
