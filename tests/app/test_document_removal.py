@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -238,3 +239,26 @@ def test_a_removal_that_is_sent_again_is_answered_the_same(parts: Parts) -> None
     assert answers[0] == answers[1]
     assert b":Success" in answers[0]
     assert sent(parts.repository_actor, STEWARD, iti43.TRANSACTION, iti43.RetrieveRequest(request.documents)).errors
+
+
+# -- what was never registered
+
+
+def test_housekeeping_takes_back_what_was_never_registered_and_nothing_else(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three documents one is registered, one has lost its metadata by ITI-62, one its process before ITI-42."""
+    kept = provided(parts, WHOLE, b"registered").document_entries[0]
+    bare = provided(parts, WHOLE, b"without metadata")
+    lost = document(b"published and never registered")
+    parts.documents.publish("2.999.77", "text/plain", parts.documents.stage(lost), lost.size, lost.sha1)
+    (one,) = bare.document_entries
+    with parts.registry.reading() as session:
+        ids = [found.entry_uuid for found in session.associations_of([one.entry_uuid])]
+    ids += [one.entry_uuid, bare.submission_set.entry_uuid]
+    assert sent(parts.registry_actor, STEWARD, iti62.TRANSACTION, RemovalRequest(tuple(ids))).accepted
+    monkeypatch.setattr(parts.documents, "_clock", lambda: time.time() + 7200)
+    parts.tidy()
+    assert parts.documents.find("2.999.77") is None
+    for unique_id in (kept.unique_id, one.unique_id):
+        assert parts.documents.find(unique_id) is not None

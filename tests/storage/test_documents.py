@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -46,13 +46,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(engine: Engine, folder: Path, clock: Clock) -> SqlDocumentStore:
-    return SqlDocumentStore(engine, FolderBlobs(folder, clock=clock))
+    return SqlDocumentStore(engine, FolderBlobs(folder, clock=clock), clock=clock)
 
 
 @pytest.fixture
 def sqlite_store(sqlite_engine: Engine, folder: Path, clock: Clock) -> SqlDocumentStore:
     """Where the engine does not matter."""
-    return SqlDocumentStore(sqlite_engine, FolderBlobs(folder, clock=clock))
+    return SqlDocumentStore(sqlite_engine, FolderBlobs(folder, clock=clock), clock=clock)
 
 
 def document(data: bytes) -> Document:
@@ -374,7 +374,7 @@ def test_a_killed_process_loses_nothing_it_acknowledged(
     published = [int(number) for kind, number in (line for line in lines if len(line) == 2) if kind == "published"]
     assert len(published) >= 9
     engine = open_database(sqlite_engine.url.render_as_string())
-    store = SqlDocumentStore(engine, FolderBlobs(folder, clock=clock))
+    store = SqlDocumentStore(engine, FolderBlobs(folder, clock=clock), clock=clock)
     clock.now = time.time() + blobs.GRACE_SECONDS + 60
     removed = store.collect()
     for number in published:
@@ -403,3 +403,51 @@ def test_verifying_inside_a_unit_of_work_does_not_wait_for_itself(
         assert rotten is not None
         assert not rotten.verify()
     assert files(folder, "quarantine") != []
+
+
+# -- what was published and never registered
+
+
+def registering(*known: str) -> Callable[[Sequence[str]], set[str]]:
+    return lambda asked: set(known) & set(asked)
+
+
+def test_what_was_published_and_never_registered_is_taken_back(
+    store: SqlDocumentStore, folder: Path, clock: Clock
+) -> None:
+    publish(store, "2.999.1", b"registered")
+    publish(store, "2.999.2", b"lost on the way")
+    clock.now += blobs.GRACE_SECONDS
+    publish(store, "2.999.3", b"on its way")
+    clock.now += 60
+    assert store.review(registering("2.999.1")) == ["2.999.2"]
+    assert [one.unique_id for one in store.all()] == ["2.999.1", "2.999.3"]
+    assert len(store.collect(grace=-1)) == 1
+    clock.now += blobs.GRACE_SECONDS
+    assert store.review(registering()) == ["2.999.3"], "what was found registered once is not asked about again"
+
+
+def test_a_second_submission_that_was_never_registered_takes_nothing_from_the_first(
+    store: SqlDocumentStore, clock: Clock
+) -> None:
+    publish(store, "2.999.1", b"twice")
+    clock.now += blobs.GRACE_SECONDS + 60
+    assert store.review(registering("2.999.1")) == []
+    publish(store, "2.999.1", b"twice")
+    clock.now += blobs.GRACE_SECONDS + 60
+    store.review(registering())
+    assert read(store, "2.999.1") == b"twice"
+    store.withdraw("2.999.1")
+    assert store.find("2.999.1") is None, "one claim was left"
+
+
+def test_a_claim_that_comes_during_the_review_stands(store: SqlDocumentStore, clock: Clock) -> None:
+    publish(store, "2.999.1", b"again")
+    clock.now += blobs.GRACE_SECONDS + 60
+
+    def meanwhile(asked: Sequence[str]) -> set[str]:
+        publish(store, "2.999.1", b"again")
+        return set()
+
+    store.review(meanwhile)
+    assert read(store, "2.999.1") == b"again"

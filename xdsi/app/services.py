@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -206,12 +206,20 @@ class Parts(PublishingParts):
     def _collect(self) -> None:
         try:
             with locked(self.backup_lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                if not self.settings.repository.registry_url:
+                    # Another node's registry cannot be asked: what it may have registered stays.
+                    self.documents.review(self._registered)
                 collected = self.documents.collect()
         except BlockingIOError:
             log.info("a backup is being taken: no document is removed now")
             return
         if collected:
             log.warning("%d documents that nobody needs are removed", len(collected))
+
+    def _registered(self, unique_ids: Sequence[str]) -> Set[str]:
+        """Which of these documents the registry of this process knows."""
+        with self.registry.reading() as session:
+            return session.kinds_by_unique_id(unique_ids).keys()
 
     def ready(self) -> Mapping[str, Callable[[], str]]:
         """The checks of `/health/ready`."""

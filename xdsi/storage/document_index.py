@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from xdsi.storage.database import reading, writing
 from xdsi.storage.tables import document as t
@@ -64,13 +64,13 @@ class DocumentIndex:
 
     def add(self, entry: Indexed) -> None:
         """Let a uniqueId name bytes; the same bytes again are one more claim to it, ValueError for others."""
-        row: dict[str, Any] = {name: getattr(entry, name) for name in Indexed.__slots__}
+        row: dict[str, Any] = {name: getattr(entry, name) for name in Indexed.__slots__} | {"claimed": entry.stored}
         with writing(self._engine) as connection:
             # ON CONFLICT is the same on both engines but lies in their dialects.
             insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(t).values(row)
             again = insert.on_conflict_do_update(
                 index_elements=["unique_id"],
-                set_={"claims": t.c.claims + 1},
+                set_={"claims": t.c.claims + 1, "claimed": insert.excluded.claimed},
                 where=t.c.sha256 == insert.excluded.sha256,
             )
             connection.execute(again)
@@ -86,8 +86,36 @@ class DocumentIndex:
     def remove(self, unique_id: str) -> None:
         """Take one claim back; with the last one the uniqueId is forgotten."""
         with writing(self._engine) as connection:
-            connection.execute(update(t).where(t.c.unique_id == unique_id).values(claims=t.c.claims - 1))
-            connection.execute(delete(t).where(t.c.unique_id == unique_id, t.c.claims <= 0))
+            own = t.c.unique_id == unique_id
+            connection.execute(update(t).where(own).values(claims=t.c.claims - 1))
+            connection.execute(delete(t).where(own, t.c.claims <= 0))
+            connection.execute(update(t).where(own, t.c.confirmed > t.c.claims).values(confirmed=t.c.claims))
+
+    def unconfirmed(self, before: str, after: str = "") -> list[tuple[str, str]]:
+        """uniqueIds with claims of which it is not known that they were registered, none newer; with the newest's time.
+
+        A page of them, in order, from the one after `after` on.
+        """
+        query = (
+            select(t.c.unique_id, t.c.claimed)
+            .where(t.c.claims > t.c.confirmed, t.c.claimed < before, t.c.unique_id > after)
+            .order_by(t.c.unique_id)
+            .limit(_PAGE)
+        )
+        with reading(self._engine) as connection:
+            return [(row.unique_id, row.claimed) for row in connection.execute(query)]
+
+    def confirm(self, unique_ids: Iterable[str]) -> None:
+        """All claims to these stand."""
+        with writing(self._engine) as connection:
+            confirm(connection, unique_ids)
+
+    def revoke(self, unique_id: str, claimed: str) -> None:
+        """Take the claims back that nobody confirmed, unless there is a newer one."""
+        with writing(self._engine) as connection:
+            same = (t.c.unique_id == unique_id) & (t.c.claimed == claimed)
+            connection.execute(update(t).where(same).values(claims=t.c.confirmed))
+            connection.execute(delete(t).where(same, t.c.claims <= 0))
 
     def erase(self, unique_ids: Sequence[str], also: Callable[[Any], None]) -> None:
         """Forget uniqueIds with all claims to them, and do `also` in the same transaction."""
@@ -110,6 +138,13 @@ class DocumentIndex:
         """Note that the file no longer had its hash."""
         with writing(self._engine) as connection:
             connection.execute(update(t).where(t.c.sha256 == sha256).values(quarantined=True, verified=""))
+
+
+def confirm(connection: Connection, unique_ids: Iterable[str]) -> None:
+    """All claims to these stand, in somebody's transaction."""
+    for some in in_batches(sorted(unique_ids)):
+        named = t.c.unique_id.in_(some)
+        connection.execute(update(t).where(named, t.c.claims > t.c.confirmed).values(confirmed=t.c.claims))
 
 
 def _indexed(row: Any) -> Indexed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -104,6 +104,27 @@ class SqlDocumentStore:
     def index(self) -> DocumentIndex:
         """Which uniqueId names which bytes."""
         return self._index
+
+    def review(self, registered: Callable[[Sequence[str]], Set[str]], *, grace: float = GRACE_SECONDS) -> Sequence[str]:
+        """Take documents back that were published more than `grace` seconds ago and never registered.
+
+        `registered` says which uniqueIds a registry knows. Returns those that were taken back: their process was
+        killed, or could not undo what the registry refused.
+        """
+        before = datetime.fromtimestamp(self._clock() - grace, UTC).isoformat(timespec="seconds")
+        revoked: list[str] = []
+        after = ""
+        while page := self._index.unconfirmed(before, after):
+            known = registered([unique_id for unique_id, _ in page])
+            self._index.confirm(known)
+            for unique_id, claimed in page:
+                entry = self._index.find(unique_id) if unique_id not in known else None
+                if entry is not None:
+                    self._blobs.doubt(entry.sha256)
+                    self._index.revoke(unique_id, claimed)
+                    revoked.append(unique_id)
+            after = page[-1][0]
+        return revoked
 
     def collect(self, *, grace: float = GRACE_SECONDS) -> Sequence[str]:
         """Remove what was staged more than `grace` seconds ago and never published; returns the hashes removed.

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.engine import Connection, Row
 
-from xdsi.storage import consents
+from xdsi.storage import consents, document_index
 from xdsi.storage import tables as t
 from xdsi.storage.people import People
 from xdsi.storage.routes import IdKind, Routes, at_places, place_binds
@@ -78,14 +78,19 @@ def remove(connection: Connection, people: People, routes: Routes, ids: Collecti
     names = set(ids)
     names.update(studies(row.value for row in _select(connection, t.reference_id, "object_id", places["D"])))
     chains: dict[str, set[str]] = {}
+    documents: set[str] = set()
     for letter, table in _OBJECTS.items():
         for row in _select(connection, table, "id", places[letter]):
             names.update(getattr(row, column) for column in _NAMES[letter])
+            if letter == "D":
+                documents.add(row.unique_id)
             if letter in _VERSIONED:
                 chains.setdefault(letter, set()).add(row.logical_id)
         for part in _PARTS[letter]:
             _delete(connection, part, "object_id", places[letter])
         _delete(connection, table, "id", places[letter])
+    # Documents outlive their metadata: nobody may take them for such as were never registered.
+    document_index.confirm(connection, documents)
     for values in in_batches(sorted(names)):
         for objects in in_batches(sorted(ids)):
             connection.execute(_FORGET, {"values": values, "objects": objects})

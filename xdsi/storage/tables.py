@@ -270,10 +270,19 @@ document = Table(
     Column("quarantined", Boolean, nullable=False, server_default=text("false")),
     Column("claims", Integer, nullable=False, server_default=text("1")),
     _text("stored"),
+    Column("confirmed", Integer, nullable=False, server_default=text("0")),
+    _text("claimed"),
     Index("ix_document_sha256", "sha256"),
+    Index(
+        "ix_document_claimed",
+        "claimed",
+        sqlite_where=text("claims > confirmed"),
+        postgresql_where=text("claims > confirmed"),
+    ),
 )
 """What the store of documents holds; `verified` is the state of the file when its hash was last found right, `claims`
-how many submissions published it, `stored` when it came (ISO 8601, UTC)."""
+how many submissions published it, `confirmed` how many of them are known to be registered, `claimed` when the newest
+came and `stored` the first (ISO 8601, UTC)."""
 
 hold = Table(
     "hold",
