@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= demo-out
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: demo test check bench bench-imaging bench-registry long serve lock docs clean
+.PHONY: demo test check bench bench-imaging bench-registry long audit sbom serve lock docs clean
 
 .venv: .venv/installed
 .venv/installed: requirements-dev.lock pyproject.toml setup.py
@@ -28,6 +28,7 @@ check: .venv
 	$(BIN)/ruff format --check xdsi tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit.py
 	$(BIN)/python -m pytest
 
 bench: .venv
@@ -46,6 +47,14 @@ long: .venv
 	$(BIN)/python -m tests.faults.storm
 	$(BIN)/python -m tests.faults.repository_storm
 	$(BIN)/python -m tests.bench.registry --entries 1000000 --count 1000 --seconds 60
+
+# Known vulnerabilities of the pinned dependencies, as far as they can be looked up.
+audit: .venv
+	$(BIN)/python .ci/audit.py
+
+# The bill of materials: CycloneDX, of requirements.lock.
+sbom: .venv
+	$(BIN)/python .ci/sbom.py sbom.cdx.json
 
 serve: .venv
 	$(BIN)/xdsi serve
