@@ -17,9 +17,11 @@ from tests import builders
 from tests.cli.test_commands import done, failed, xdsi
 from tests.servers import Server, envelope, exchange, http, serving
 from tests.transactions.ports import document
+from xdsi import app
 from xdsi.domain.identifiers import new_entry_uuid, new_oid
 from xdsi.domain.retrieval import DocumentRequest, RetrieveRequest
 from xdsi.domain.submission import Provision
+from xdsi.settings import load, replaced
 from xdsi.spec.namespaces import SUCCESS
 from xdsi.wire import xml
 from xdsi.wire.ebxml import provision, retrieve
@@ -123,6 +125,8 @@ def test_what_was_acknowledged_before_the_backup_is_there_after_the_restore(tmp_
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of a node without documents."""
     folder = tmp_path_factory.mktemp("copied")
+    with app.Parts(replaced(load(), "server", data_dir=folder / "data")) as parts:
+        parts.engine.connect().close()
     done("backup", folder / "copy", config=settings(folder, folder / "data"))
     return folder / "copy"
 
@@ -137,18 +141,22 @@ def test_nothing_is_overwritten_without_being_asked(copied: Path, tmp_path: Path
 
 
 def test_a_restore_that_was_not_finished_keeps_everybody_from_serving(copied: Path, tmp_path: Path) -> None:
-    half = tmp_path / "half"
-    shutil.copytree(copied, half)
     config, data = settings(tmp_path, tmp_path / "data"), tmp_path / "data"
-    (data).mkdir()
+    done("restore", copied, config=config)
     (data / "restore.unfinished").touch()
     assert "was not finished" in failed("patient", "list", config=config)
-    assert "--force" in failed("restore", half, config=config)
-    done("restore", half, "--force", config=config)
+    assert "--force" in failed("restore", copied, config=config)
+    done("restore", copied, "--force", config=config)
     assert done("patient", "list", config=config) == []
 
 
 def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
     config = settings(tmp_path, tmp_path / "data")
     assert "holds no backup" in failed("restore", tmp_path, config=config)
-    assert "not empty" in failed("backup", tmp_path, config=config)
+    assert "nothing is kept" in failed("backup", tmp_path / "copy", config=config)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_backup_goes_into_a_new_or_empty_folder(copied: Path) -> None:
+    config = settings(copied.parent, copied.parent / "data")
+    assert "not empty" in failed("backup", copied, config=config)

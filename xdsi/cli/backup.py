@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from xdsi import app
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
+from xdsi.cli.kept import add_data, kept
 from xdsi.domain.errors import Refused
 from xdsi.rules import backup_audit
 from xdsi.storage import backup, restore
@@ -29,6 +30,7 @@ def add(commands: Any) -> None:
         "submitted: keep DIR where patients' data may be.",
     )
     take.add_argument("folder", type=Path, metavar="DIR", help="a new or empty folder")
+    add_data(take)
     take.set_defaults(run=run_backup)
     put = commands.add_parser(
         "restore",
@@ -43,14 +45,13 @@ def add(commands: Any) -> None:
 
 def run_backup(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Take a backup."""
-    settings = load()
-    about = {
-        "repository": settings.repository.unique_id,
-        "home": settings.domain.home_community_id,
-        "node": settings.audit.source_id,
-    }
-    with app.Parts(settings) as parts:
-        engine, by = parts.engine, getpass.getuser()
+    with kept(given, load) as parts:
+        settings, engine, by = parts.settings, parts.engine, getpass.getuser()
+        about = {
+            "repository": settings.repository.unique_id,
+            "home": settings.domain.home_community_id,
+            "node": settings.audit.source_id,
+        }
         # Nothing is collected meanwhile: documents that the snapshot names stay until they are copied.
         with terminal.progress() as progress, locked(parts.backup_lock, LOCK_SH):
             taken = backup.take(engine, parts.blobs, given.folder, about=about, progress=_shown(progress, "copying"))
