@@ -14,12 +14,14 @@ import pydicom
 import pytest
 from cryptography.x509.oid import NameOID
 
+from tests import audit_samples
 from tests.certificates import identity
 from tests.imaging import STUDIES
 from tests.servers import Server, envelope, exchange, free_port, http, wait_until
 from xdsi import app
 from xdsi.cli import main
 from xdsi.domain.subject import Peer
+from xdsi.rules.audit import events_for
 from xdsi.settings import load
 from xdsi.storage.folder_pacs import FolderPacs
 from xdsi.transport import pki
@@ -426,6 +428,21 @@ def test_what_is_not_configured_is_named(tmp_path: Path, arguments: tuple[str, .
     status, answer = xdsi(*arguments, config=settings(tmp_path))
     assert status == 1
     assert key in answer["message"] + json.dumps(answer["items"])
+
+
+def test_emergencies_are_found_with_their_reasons(tmp_path: Path) -> None:
+    config = tmp_path / "hub.toml"
+    config.write_text(f"[server]\ndata_dir = '{tmp_path / 'data'}'\n")
+    asked = replace(audit_samples.SUBJECT, emergency_reason="unconscious")
+    with app.Parts(load(config, {})) as parts:
+        for emergency in (False, True):
+            found = audit_samples.facts("ITI-18", emergency=emergency, subject=asked)
+            parts.trail.append(events_for(found), trace="")
+    assert len(done("audit", "search", config=config)) > 1
+    (item,) = done("audit", "search", "--emergencies", config=config)
+    assert item["patient"] == audit_samples.PATIENT
+    assert item["told"].startswith("ITI-18: unconscious [trace ")
+    assert done("audit", "search", "--emergencies", "--since", "2999-01-01T00:00Z", config=config) == []
 
 
 def test_a_token_is_explained(tmp_path: Path) -> None:

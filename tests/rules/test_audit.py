@@ -374,6 +374,9 @@ def test_an_emergency_adds_an_alert_with_its_purpose() -> None:
     alert = events_for(facts("ITI-18", emergency=True))[-1]
     assert (alert.types[0].code, alert.outcome, alert.patient) == ("110127", 0, PATIENT)
     assert alert.purposes == SUBJECT.purposes
+    asked = replace(SUBJECT, emergency_reason="found\nunconscious")
+    alert = events_for(facts("ITI-18", emergency=True, subject=asked))[-1]
+    assert "ITI-18: found unconscious" in alert.outcome_description
 
 
 def test_every_event_keeps_the_rules_of_all() -> None:

@@ -13,6 +13,7 @@ from xdsi.cli.kept import add_data, kept
 from xdsi.domain.audit import AuditOutcome
 from xdsi.domain.audit_records import TrailRecord
 from xdsi.domain.errors import MalformedMessage
+from xdsi.spec.audit_events import EMERGENCY_OVERRIDE
 from xdsi.spec.namespaces import WSA_ANONYMOUS
 from xdsi.wire import audit as audit_codec
 
@@ -45,6 +46,11 @@ def add(commands: Any) -> None:
         type=int,
         choices=[int(one) for one in AuditOutcome],
         help="0 success, 4 minor failure (such as a refused resource), 8 serious failure, 12 major failure",
+    )
+    search.add_argument(
+        "--emergencies",
+        action="store_true",
+        help="only emergencies that overrode consent, with their reasons: for patients and the data protection officer",
     )
     search.add_argument("--limit", type=int, default=200, help="how many at most, the newest; default %(default)s")
     add_data(search)
@@ -100,24 +106,26 @@ def run_search(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
             until=given.until,
             outcome=given.outcome,
             trace=given.trace or "",
+            transaction=EMERGENCY_OVERRIDE.code if given.emergencies else "",
             limit=given.limit,
         )
     items = [_item(record) for record in records]
     terminal.table(
         counted(len(items), "audit record"),
-        ["time", "node", "transaction", "event", "outcome", "user", "patient", "trace"],
+        ["time", "node", "transaction", "event", "outcome", "user", "patient", "trace", "reason"],
         [_row(item) for item in items],
     )
     return Result(items=items)
 
 
 def _item(record: TrailRecord) -> dict[str, Any]:
-    node, event = record.peer, ""
+    node, event, told = record.peer, "", ""
     with suppress(MalformedMessage):  # another node's text is evidence whatever it says
         decoded = audit_codec.decode(record.xml)
         node = decoded.source.source_id
         what = decoded.types[0] if decoded.types and "-" not in record.transaction else decoded.event
         event = what.display or what.code
+        told = decoded.outcome_description
     return {
         "time": record.time.isoformat(timespec="milliseconds"),
         "node": node,
@@ -125,6 +133,7 @@ def _item(record: TrailRecord) -> dict[str, Any]:
         "transaction": record.transaction,
         "event": event,
         "outcome": record.outcome,
+        "told": told,
         "user": record.user_id,
         "patient": record.patient,
         "trace": record.trace,
@@ -143,6 +152,8 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
         "" if item["user"] == WSA_ANONYMOUS else item["user"],
         item["patient"],
         item["trace"],
+        # What is told of a success is why consent was overridden.
+        item["told"].partition(" [trace")[0] if item["transaction"] == EMERGENCY_OVERRIDE.code else "",
     )
 
 

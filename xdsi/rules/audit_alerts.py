@@ -192,9 +192,11 @@ def _denial(facts: ExchangeFacts, patient: str, denied: Sequence[tuple[str, Deci
 
 
 def emergencies(facts: ExchangeFacts) -> Iterator[AuditEvent]:
-    """Consent was overridden in an emergency: one alert per patient."""
+    """Consent was overridden in an emergency: one alert per patient, with the reason that the person gave."""
     if not facts.emergency:
         return
+    reason = " ".join(facts.subject.emergency_reason.split()) if facts.subject else ""
+    told = f"{facts.transaction}: {reason}" if reason else facts.transaction
     for patient in _patients(facts) or [""]:
         yield system_event(
             table.BREAK_GLASS,
@@ -203,7 +205,7 @@ def emergencies(facts: ExchangeFacts) -> Iterator[AuditEvent]:
             participants=[*_people(facts), _caller(facts), parts.responder(facts)],
             objects=[parts.patient_object(patient)] if patient else [],
             purposes=facts.subject.purposes if facts.subject else (),
-            description=parts.description(facts.transaction, facts.trace),
+            description=parts.description(told, facts.trace),
         )
 
 
