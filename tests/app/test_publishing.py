@@ -46,9 +46,11 @@ patient_id_authority = "{AUTHORITY}"
 [imaging_source]
 pacs = "orthanc:{archive.url}"
 repository_url = "{repository}"
+registry_url = "{hub.url("registry")}"
 patient_id_authority = "{AUTHORITY}"
 [publishing]
 automatic = true
+deleted = "deprecate"
 stable_seconds = 1
 compare_seconds = 1
 retry_seconds = 0.1
@@ -132,7 +134,8 @@ def test_the_life_of_a_study(archive: Orthanc, open_server: Server, tmp_path: Pa
 
         # Nothing in the archive's record says that a study was deleted.
         archive.delete(f"/studies/{archive.lookup(uid)}")
-        wait_until(lambda: any("gone from the archive" in job["reason"] for job in source.queue()), PATIENCE)
+        wait_until(lambda: source.states(uid) == ["withdrawn"] * 3, PATIENCE)
+        assert found(config, study) == []
 
 
 def found(config: Path, study: Study) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ attempt whose answer was lost is sent again as it was, so that it is registered 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -138,6 +138,8 @@ class ManifestPublisher:
     clock: Clock
     instances: InstanceSource | None = None
     """where reports are read that are published beside manifests; None publishes none"""
+    contradicted: Callable[[Attempt], bool] = lambda attempt: False
+    """asks the registry, where it can be asked, whether what it has under an attempt's uniqueId is something else"""
 
     def check(self, study: Study) -> tuple[Problem, ...]:
         """What keeps a manifest of the study from being made."""
@@ -349,6 +351,14 @@ class ManifestPublisher:
         called.close()
         outcome = called.answer
         if retry and registered_before(outcome, attempt):
+            try:
+                contradicted = self.contradicted(attempt)
+            except Unavailable as error:
+                problem = Problem("XDSRegistryNotAvailable", str(error))
+                return replace(published, result=Result.UNAVAILABLE, problems=(problem,))
+        else:
+            contradicted = True
+        if not contradicted:
             outcome = Outcome.of(problem for problem in outcome.problems if problem not in outcome.errors)
         published = replace(published, trace=called.reply.trace, problems=outcome.problems)
         if outcome.status is Status.SUCCESS:

@@ -9,6 +9,7 @@ from xdsi.actors.manifest_publisher import ManifestPublisher, Published, Result
 from xdsi.actors.on_demand_manifests import OnDemandManifests
 from xdsi.domain.codes import Code
 from xdsi.domain.imaging import Study
+from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, Pacs
 from xdsi.rules.publication import PublicationRule, Verdict, judge
 
@@ -36,6 +37,8 @@ class StudyPublisher:
     clock: Clock
     reported: Callable[[Study], bool] = lambda study: False
     """whether a message has said that a study's report is final"""
+    withdraw: Callable[[str], str] = lambda uid: "it was published for another patient, and that manifest stands"
+    """takes back what was published of a study; what is left to say, empty when it is done"""
 
     def publish(
         self,
@@ -52,6 +55,10 @@ class StudyPublisher:
             return considered
         if self.on_demand is not None:
             return replace(considered, published=self.on_demand.announce(study, again=again))
+        if left := self._of_another_patient(study):
+            problem = Problem("XDSPatientIdDoesNotMatch", left, location=uid, rule="STUDY.patient.changed")
+            refused = Published(result=Result.REFUSED, study_instance_uid=uid, problems=(problem,))
+            return replace(considered, published=refused)
         codes = confidentiality_codes
         return replace(considered, published=self.publisher.publish(study, confidentiality_codes=codes, again=again))
 
@@ -65,6 +72,16 @@ class StudyPublisher:
         if self.on_demand is not None and planned.result is not Result.REFUSED:
             planned = replace(planned, result=Result.ANNOUNCED)
         return replace(considered, published=planned)
+
+    def _of_another_patient(self, study: Study) -> str:
+        """A manifest replaces none of another patient: that is withdrawn first; what keeps it from that, else empty."""
+        uid = study.study_instance_uid
+        former = self.publisher.publications.newest(uid)
+        if former is None or self.publisher.check(study):
+            return ""
+        if self.publisher.entry_of(study).patient_id == former.patient:
+            return ""
+        return self.withdraw(uid)
 
     def _considered(self, uid: str, *, whatever_the_rule: bool) -> Considered:
         study = self.pacs.reread(uid)

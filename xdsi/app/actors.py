@@ -27,9 +27,10 @@ from xdsi.actors.consent_source import ConsentSource
 from xdsi.actors.image_fetcher import ImageFetcher
 from xdsi.actors.image_mover import ImageMover
 from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
-from xdsi.actors.manifest_publisher import ManifestPublisher
-from xdsi.actors.on_demand_manifests import OnDemandManifests
+from xdsi.actors.manifest_publisher import Attempt, ManifestPublisher
+from xdsi.actors.on_demand_manifests import ANNOUNCED, OnDemandManifests
 from xdsi.actors.registry_client import InProcess, RegistersBy42
+from xdsi.actors.source_registry import SourceRegistry, Withdrawal
 from xdsi.actors.study_publisher import StudyPublisher
 from xdsi.app.dicom import dicom_peers
 from xdsi.app.policy import PolicyParts
@@ -41,7 +42,7 @@ from xdsi.domain.imaging_profile import ImagingProfile
 from xdsi.domain.ports import Decisions
 from xdsi.domain.registration import RegisterPorts
 from xdsi.domain.subject import Node
-from xdsi.exchange import Actor, Channel, Reply, Role, Transaction, no_unit_of_work
+from xdsi.exchange import Actor, Channel, Client, Reply, Role, Transaction, no_unit_of_work
 from xdsi.rules.image_access import ImagingPorts, WadoPorts
 from xdsi.rules.publication import PublicationRule
 from xdsi.rules.stored_query_answer import QueryPorts
@@ -317,6 +318,7 @@ class ActorParts(PolicyParts):
             retrieve_url=source.retrieve_url,
             clock=utc_now,
             instances=self.pacs if source.reports else None,
+            contradicted=lambda attempt: bool(source.registry_url) and self.source_registry.contradicts(attempt),
         )
 
     @cached_property
@@ -339,6 +341,39 @@ class ActorParts(PolicyParts):
             on_demand=self.on_demand if self.announces_on_demand else None,
             clock=utc_now,
             reported=self.publication_queue.is_reported,
+            withdraw=self.withdrawal,
+        )
+
+    @cached_property
+    def source_registry(self) -> SourceRegistry:
+        """The registry as the hospital asks it."""
+        source = self.settings.imaging_source
+        if not source.registry_url:
+            raise ConfigurationError("imaging_source.registry_url is needed to ask what became of manifests")
+
+        def client() -> Client:
+            named = source.assertion
+            return replace(self.client, assertion=read_file(named, "imaging_source.assertion") if named else b"")
+
+        return SourceRegistry(
+            client=client,
+            channel=self.channel(source.registry_url),
+            profile=self.publisher.profile,
+            clock=utc_now,
+        )
+
+    @cached_property
+    def withdrawal(self) -> Withdrawal:
+        """What becomes of manifests of studies that are gone."""
+
+        def newest(uid: str) -> Attempt | None:
+            return self.publications.newest(uid) or self.publications.newest(uid, state=ANNOUNCED)
+
+        return Withdrawal(
+            way=self.settings.publishing.deleted,
+            registry=lambda: self.source_registry,
+            newest=newest,
+            keep=self.publications.keep,
         )
 
     @cached_property

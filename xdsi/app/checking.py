@@ -111,6 +111,12 @@ def _mistakes(settings: Settings) -> Iterator[str]:
         yield "answers of decision_url are believed when consent.decision_trust names who signs them; it is empty"
     if settings.dicom.port and "imaging-source" not in server.actors:
         yield "dicom.port is served by the actor imaging-source, which is not among server.actors"
+    publishing = settings.publishing
+    publishes = publishing.automatic and "imaging-source" in server.actors and source.announce != "on-demand"
+    if publishes and not source.repository_url:
+        yield "publishing.automatic needs imaging_source.repository_url"
+    if publishing.deleted != "keep" and not source.registry_url:
+        yield f"publishing.deleted is {publishing.deleted!r}, which needs imaging_source.registry_url"
     if settings.audit.send and not tls.certificate:
         yield "audit.send needs tls.certificate"
     if settings.audit.listen and not tls.certificate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import TypeVar
 from xdsi.actors.archive_watch import ArchiveWatch
 from xdsi.actors.order_messages import OrderMessages
 from xdsi.actors.publication_queue import Worker
+from xdsi.actors.reconciliation import Reconciliation
 from xdsi.app.actors import ActorParts
 from xdsi.app.storage import utc_now
 from xdsi.domain.errors import Unavailable
@@ -96,17 +97,25 @@ class PublishingParts(ActorParts):
         return Worker(
             queue=self.publication_queue,
             publish=self.study_publisher.publish,
-            gone=self.study_gone,
+            gone=self.withdrawal,
             time=time.time,
             retry_seconds=chosen.retry_seconds,
             attempts=chosen.attempts,
         )
 
-    def study_gone(self, uid: str) -> str:
-        """What is left to do for a study that the archive has no more: its manifest stands, which is told."""
-        if self.publications.newest(uid) is None:
-            return ""
-        return "the study is gone from the archive, or nothing of it is shared any more; its manifest stands"
+    def reconciliation(self) -> Reconciliation:
+        """Compares archive, record and registry."""
+        queue = self.publication_queue
+
+        def enqueue(uids: Sequence[str]) -> None:
+            queue.add(uids, origin="reconciliation", due=time.time(), now=time.time())
+
+        return Reconciliation(
+            publisher=self.study_publisher,
+            records=self.publications,
+            registry=self.source_registry if self.settings.imaging_source.registry_url else None,
+            enqueue=enqueue,
+        )
 
     @cached_property
     def order_messages(self) -> OrderMessages:

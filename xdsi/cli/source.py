@@ -40,6 +40,9 @@ def add(commands: Any) -> None:
         "--retry", nargs="*", metavar="STUDY", help="try these at once; without STUDY all that were set aside"
     )
     queue.set_defaults(run=run_queue)
+    reconcile = actions.add_parser("reconcile", help="compare archive, record and registry, and repair what differs")
+    reconcile.add_argument("--dry-run", action="store_true", help="only say what differs")
+    reconcile.set_defaults(run=run_reconcile)
 
 
 def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
@@ -110,6 +113,40 @@ def run_queue(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
         [(one["study"], one["state"], one["due"], str(one["attempts"]), one["origin"], one["reason"]) for one in items],
     )
     return Result(items=items)
+
+
+def run_reconcile(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Find what differs, and repair it at once."""
+    with app.Parts(load()) as parts:
+        reconciliation = parts.reconciliation()
+        findings = list(reconciliation.findings())
+        left: dict[str, str] = {}
+        if not given.dry_run and findings:
+            reconciliation.repair(findings)
+            wanted = {one.study_instance_uid for one in findings if one.repair}
+            for job in parts.publication_queue.jobs():
+                if job.study_instance_uid in wanted:
+                    parts.publication_worker.do(job)
+            left = {
+                job.study_instance_uid: job.reason or "it waits for its turn"
+                for job in parts.publication_queue.jobs()
+                if job.study_instance_uid in wanted
+            }
+    items: list[dict[str, Any]] = [
+        {
+            "study": one.study_instance_uid,
+            "finding": one.what,
+            "repair": one.repair,
+            "result": "" if given.dry_run or not one.repair else left.get(one.study_instance_uid, "done"),
+        }
+        for one in findings
+    ]
+    terminal.table(
+        "Differences",
+        ["study", "finding", "repair", "result"],
+        [(one["study"], one["finding"], one["repair"], one["result"]) for one in items],
+    )
+    return Result(ok=given.dry_run or not left, items=items, message="" if items else "nothing differs")
 
 
 _MISSING = "not in the PACS"

@@ -148,7 +148,12 @@ class ImagingSource:
     )
     repository_url: str = _key("ITI-41 endpoint that manifests are published to", "", check="url")
     repository_unique_id: str = _key("repositoryUniqueId of that repository", "2.999.1.2", check="oid")
-    registry_url: str = _key("ITI-18 endpoint where the hospital finds its published manifests", "", check="url")
+    registry_url: str = _key(
+        "registry endpoint where the hospital finds its published manifests and withdraws them (ITI-18, 57, 62)",
+        "",
+        check="url",
+    )
+    assertion: str = _key("file with the identity assertion for that, read anew each time; empty: none", "")
     organization_id: str = _key("urn:oid: of the hospital", "urn:oid:2.999.1.9", check="oid-urn")
     organization_name: str = _key("name of the hospital", "Hospital")
     source_id: str = _key("SubmissionSet.sourceId, an OID", "2.999.1.4", check="oid")
@@ -206,6 +211,11 @@ class Publishing:
         "titles of rejection notes (codes of DCM) whose instances are neither published nor given out",
         ("113001", "113037", "113038", "113039"),
         choices=("113001", "113037", "113038", "113039"),
+    )
+    deleted: str = _key(
+        "what becomes of the manifest of a study that is gone: it stands, is deprecated (ITI-57) or removed (ITI-62)",
+        "keep",
+        choices=("keep", "deprecate", "remove"),
     )
     automatic: bool = _key("publish by itself what comes into the archive, beside the actor imaging-source", False)
     stable_seconds: float = _key(

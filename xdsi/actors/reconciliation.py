@@ -1,0 +1,89 @@
+"""Compares the archive, the hospital's own record and the registry, and brings about what should be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from xdsi.actors.manifest_publisher import Attempt, Result
+from xdsi.actors.source_registry import SourceRegistry
+from xdsi.actors.study_publisher import StudyPublisher
+from xdsi.spec.namespaces import APPROVED
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A difference, and what is done about it; `repair` is empty where that is for people to decide."""
+
+    study_instance_uid: str
+    what: str
+    repair: str = ""
+
+
+class Records(Protocol):
+    """The hospital's own record."""
+
+    def all(self) -> Sequence[Attempt]:
+        """Every attempt, oldest first."""
+
+    def keep(self, attempt: Attempt) -> None:
+        """Store an attempt, or the new state of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """Finds differences; `repair` puts the studies in the queue."""
+
+    publisher: StudyPublisher
+    records: Records
+    registry: SourceRegistry | None
+    """None: only archive and record are compared"""
+    enqueue: Callable[[Sequence[str]], None]
+
+    def findings(self) -> Iterator[Finding]:
+        """Every difference there is now."""
+        present = {state.study_instance_uid for state in self.publisher.pacs.states()}
+        newest = {one.study_instance_uid: one for one in self.records.all() if one.state in ("published", "announced")}
+        for uid in sorted(newest.keys() - present):
+            yield Finding(uid, "published, but not in the archive", "withdraw")
+        statuses = self.registry.statuses(newest.values()) if self.registry else None
+        for uid in sorted(present):
+            attempt = newest.get(uid)
+            if attempt is not None and statuses is not None:
+                status = statuses.get(attempt.entry_uuid)
+                if status is None:
+                    yield Finding(uid, "published, but the registry does not show it", "send again")
+                    continue
+                if status != APPROVED:
+                    yield Finding(uid, f"published, but the registry has it as {status.rpartition(':')[2]}")
+                    continue
+            yield from self._of_study(uid, attempt)
+
+    def _of_study(self, uid: str, attempt: Attempt | None) -> Iterator[Finding]:
+        considered = self.publisher.plan(uid)
+        planned = considered.published
+        if considered.study is None:
+            if attempt is not None:
+                yield Finding(uid, "published, but nothing of it is shared any more", "withdraw")
+        elif planned is None:
+            return
+        elif planned.result is Result.REFUSED:
+            yield Finding(uid, "; ".join(one.context for one in planned.problems))
+        elif attempt is None:
+            yield Finding(uid, "chosen, but not published", "publish")
+        elif planned.result is Result.REPLACED:
+            yield Finding(uid, "its manifest is not what the archive has", "replace")
+
+    def repair(self, findings: Sequence[Finding]) -> None:
+        """Queue what can be repaired. An attempt the registry does not show is sent again as it was: that is safe."""
+        newest = {one.study_instance_uid: one for one in self.records.all() if one.state == "published"}
+        for one in findings:
+            attempt = newest.get(one.study_instance_uid)
+            if one.repair == "send again" and attempt is not None:
+                planned = self.publisher.plan(one.study_instance_uid).published
+                if planned is not None and planned.result is Result.UNCHANGED:
+                    # What it replaced is deprecated already, and may not be replaced again.
+                    alone = tuple(replace(document, replaces=()) for document in attempt.documents)
+                    self.records.keep(replace(attempt, state="sending", replaces="", documents=alone))
+        self.enqueue([one.study_instance_uid for one in findings if one.repair])
