@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "xdsi needs Python 3.11 (spyne 2.14 imports on no other); try: make PYTHON=python3.11")'
 	@echo "1/3 making .venv"
 	@$(PYTHON) -m venv .venv
-	@echo "2/3 installing the libraries into .venv: 1 to 5 minutes, 360 MB"
+	@echo "2/3 installing the libraries into .venv: 1 to 5 minutes, 640 MB"
 	@$(BIN)/pip install --progress-bar on --disable-pip-version-check --require-hashes --use-pep517 -r requirements-dev.lock
 	@echo "3/3 installing xdsi itself"
 	@PYTHONWARNINGS="ignore:Editable installation" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

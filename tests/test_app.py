@@ -184,7 +184,7 @@ def test_operations_need_no_message(open_server: Server) -> None:
     live = requests.get(f"{open_server.base_url}/health/live", timeout=30)
     ready = requests.get(f"{open_server.base_url}/health/ready", timeout=30)
     assert (live.status_code, live.json()) == (200, {"status": "live"})
-    assert (ready.status_code, ready.json()["checks"]) == (200, {"database": "ok"})
+    assert (ready.status_code, ready.json()["checks"]) == (200, {"database": "ok", "documents": "ok"})
     exchange(open_server, http(envelope(QUERY, find_documents(3))))
     metrics = requests.get(f"{open_server.base_url}/metrics", timeout=30).text
     assert re.search(r'^xdsi_exchanges_total\{outcome="answered",transaction="ITI-18"\} [1-9]', metrics, re.MULTILINE)

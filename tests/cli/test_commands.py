@@ -108,7 +108,18 @@ def test_without_json_people_are_spoken_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "reading",
-    [("patient", "list"), ("consent", "list", DOE), ("audit", "search"), ("audit", "verify"), ("explain", "0" * 32)],
+    [
+        ("patient", "list"),
+        ("consent", "list", DOE),
+        ("consent", "explain", "--patient", DOE, "--subject", "dr", "--role", "a^^1.2"),
+        ("repository", "hold", "list"),
+        ("repository", "verify"),
+        ("source", "queue"),
+        ("db", "export", "/tmp/none"),
+        ("audit", "search"),
+        ("audit", "verify"),
+        ("explain", "0" * 32),
+    ],
     ids=" ".join,
 )
 def test_a_command_that_reads_makes_no_store(tmp_path: Path, reading: tuple[str, ...]) -> None:

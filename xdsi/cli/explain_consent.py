@@ -6,9 +6,9 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
-from xdsi import app
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
 from xdsi.cli.keep import code, patient
+from xdsi.cli.kept import add_data, kept
 from xdsi.domain.consent import READING, Action
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.stored_query import ReturnType, StoredQuery
@@ -38,6 +38,7 @@ def add(actions: Any) -> None:
     explain.add_argument(
         "--action", default=Action.QUERY.value, choices=[action.value for action in READING], help="default: query"
     )
+    add_data(explain)
     explain.set_defaults(run=run_explain)
 
 
@@ -65,7 +66,7 @@ def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Termina
         },
     )
     now = datetime.now(UTC)
-    with app.Parts(load()) as parts, parts.registry.reading() as session:
+    with kept(given, load) as parts, parts.registry.reading() as session:
         found = [(one.id, one.resource) for one in session.find(query) if one.resource is not None]
         resources = [resource for _, resource in found]
         decisions = parts.policy_decisions.decide_for(subject, Action(given.action), resources, now, session)

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from xdsi import app
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
+from xdsi.cli.kept import add_data, kept
 
 _STREAM = "file, or - for standard %s; a name that ends in .gz is %scompressed"
 
@@ -35,6 +36,7 @@ def add(commands: Any) -> None:
         "form of consents, as lines of JSON out of one snapshot. Documents and the audit trail are not part of it.",
     )
     out.add_argument("file", metavar="FILE", help=_STREAM % ("output", ""))
+    add_data(out)
     out.set_defaults(run=run_export)
     into = actions.add_parser(
         "import",
@@ -60,7 +62,7 @@ def run_export(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
         if terminal.quiet:
             raise OSError("--json and - would both write to standard output")
         terminal = Terminal(quiet=True)
-    with app.Parts(load()) as parts, ExitStack() as stack:
+    with kept(given, load) as parts, ExitStack() as stack:
         told = _progress(stack, terminal, "exported")
         count = 0
         part = Path(f"{given.file}.part")

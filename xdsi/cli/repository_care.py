@@ -9,6 +9,7 @@ from typing import Any
 from xdsi import app
 from xdsi.app import document_store
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
+from xdsi.cli.kept import add_data, kept
 from xdsi.storage.document_check import examine
 from xdsi.storage.moving import move
 
@@ -21,6 +22,7 @@ def add(actions: Any) -> None:
         description="Hash every document anew and look for bytes that no document is made of, while the server runs. "
         "What is rotten goes into quarantine. Exit status 1 where something is missing, rotten, unreadable or extra.",
     )
+    add_data(verify)
     verify.set_defaults(run=run_verify)
     migrate = actions.add_parser(
         "migrate",
@@ -37,7 +39,7 @@ def add(actions: Any) -> None:
 
 def run_verify(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Examine the store."""
-    with app.Parts(load()) as parts, terminal.progress() as progress:
+    with kept(given, load) as parts, terminal.progress() as progress:
         task = progress.add_task("documents", total=parts.documents.index.count())
         found = list(examine(parts.documents, parts.blobs, lambda: progress.advance(task)))
         documents = int(progress.tasks[0].completed)

@@ -14,6 +14,7 @@ from xdsi.actors.manifest_publisher import Result as PublishedResult
 from xdsi.actors.study_publisher import Considered
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.cli.keep import code
+from xdsi.cli.kept import add_data, kept
 from xdsi.domain.outcome import Problem
 from xdsi.rules.publication import modalities_of
 
@@ -39,6 +40,7 @@ def add(commands: Any) -> None:
     queue.add_argument(
         "--retry", nargs="*", metavar="STUDY", help="try these at once; without STUDY all that were set aside"
     )
+    add_data(queue)
     queue.set_defaults(run=run_queue)
     reconcile = actions.add_parser("reconcile", help="compare archive, record and registry, and repair what differs")
     reconcile.add_argument("--dry-run", action="store_true", help="only say what differs")
@@ -87,7 +89,7 @@ def run_publish(given: argparse.Namespace, load: LoadSettings, terminal: Termina
 
 def run_queue(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show the queue, or let studies be tried again."""
-    with app.Parts(load()) as parts:
+    with kept(given, load) as parts:
         queue = parts.publication_queue
         if given.retry is not None:
             found = queue.retry(given.retry, now=time.time())
