@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= demo-out
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: demo test check bench bench-imaging bench-registry long audit sbom serve lock docs clean
+.PHONY: demo test check bench bench-imaging bench-registry bench-repository long audit sbom serve lock docs clean
 
 .venv: .venv/installed
 .venv/installed: requirements-dev.lock pyproject.toml setup.py
@@ -40,6 +40,9 @@ bench-imaging: .venv
 # ENTRIES=1000000 for a larger population (minutes of loading); more by `python -m tests.bench.registry --help`.
 bench-registry: .venv
 	$(BIN)/python -m tests.bench.registry $(if $(ENTRIES),--entries $(ENTRIES))
+
+bench-repository: .venv
+	$(BIN)/python -m tests.bench --only repository
 
 # What takes hours of a processor, and is not part of `make check`.
 long: .venv

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import images, nginx, queries
+from tests.bench import images, nginx, queries, repository
 from tests.bench.figures import Comparison
 from tests.bench.processes import ROOT
 
@@ -29,20 +29,32 @@ from tests.bench.processes import ROOT
 def _runs(given: argparse.Namespace) -> list[Callable[[Path], Comparison]]:
     rounds, seconds = given.rounds, given.seconds
     runs: list[Callable[[Path], Comparison]] = []
-    if given.only != "images":
+    if given.only in (None, "queries"):
         runs += [
             lambda folder: queries.open_profile(folder, rounds=rounds, seconds=seconds),
             lambda folder: queries.full_profile(folder, rounds=rounds, seconds=seconds),
         ]
-    if given.only != "queries" and nginx.installed() and shutil.which("curl"):
+    peers = nginx.installed() and shutil.which("curl")
+    if given.only in (None, "images") and peers:
         runs += [
             lambda folder: images.open_profile(folder, count=1200, rounds=rounds),
             lambda folder: images.full_profile(folder, count=1200, rounds=rounds),
             lambda folder: images.open_profile(folder, count=1, rounds=rounds),
             lambda folder: images.full_profile(folder, count=1, rounds=rounds),
         ]
-    elif given.only != "queries":
-        sys.stderr.write("nginx or curl is not installed: images are not measured\n")
+    if given.only in (None, "repository"):
+        runs += [
+            lambda folder: repository.provide_to_folder(folder, rounds=rounds),
+            lambda folder: repository.provide_to_s3(folder, rounds=rounds),
+            lambda folder: repository.manifests(folder, rounds=rounds),
+        ]
+    if given.only in (None, "repository") and peers:
+        runs += [
+            lambda folder: repository.retrieve(folder, count=1, rounds=rounds),
+            lambda folder: repository.retrieve(folder, count=1300, rounds=rounds),
+        ]
+    if given.only != "queries" and not peers:
+        sys.stderr.write("nginx or curl is not installed: images and retrieved documents are not measured\n")
     return runs
 
 
@@ -66,7 +78,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each comparison")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each round of queries")
-    parser.add_argument("--only", choices=["queries", "images"], help="one half only")
+    parser.add_argument("--only", choices=["queries", "images", "repository"], help="one part only")
     given = parser.parse_args()
     at, load, began = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg(), time.monotonic()
     done: list[Comparison] = []

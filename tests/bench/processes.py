@@ -61,6 +61,11 @@ class Server:
         now, highest = (int(lines[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
         return Memory(now, highest)
 
+    def processor(self) -> float:
+        """Seconds of processor that the worker has used."""
+        fields = Path(f"/proc/{self.worker()}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def forget_highest(self) -> None:
         """Count the highest memory from here on."""
         Path(f"/proc/{self.worker()}/clear_refs").write_text("5")

@@ -18,6 +18,7 @@ class Sink:
     path: str
     request: Path | None = None
     pki: Path | None = None
+    content_type: str = "application/soap+xml; charset=UTF-8"
 
     def rate(self, server: Server) -> float:
         """Megabytes (10^6) a second from the connection to the last byte."""
@@ -32,7 +33,7 @@ class Sink:
         command = ["curl", "-sS", "-o", file, "-w", "%{http_code} %{size_download} %{time_total}"]
         if self.request is not None:
             command += ["--data-binary", f"@{self.request}", "-H", "Expect:"]
-            command += ["-H", "Content-Type: application/soap+xml; charset=UTF-8"]
+            command += ["-H", f"Content-Type: {self.content_type}"]
         if self.pki is not None:
             command += ["--cert", self.pki / "consumer.pem", "--key", self.pki / "consumer.key"]
             command += ["--cacert", self.pki / "ca.pem", "--tls13-ciphers", CIPHER, "--tlsv1.3"]
