@@ -49,6 +49,7 @@ long: .venv
 	$(BIN)/python -m tests.differential
 	$(BIN)/python -m tests.faults.storm
 	$(BIN)/python -m tests.faults.repository_storm
+	$(BIN)/python -m tests.faults.fuzz
 	$(BIN)/python -m tests.bench.registry --entries 1000000 --count 1000 --seconds 60
 
 # Known vulnerabilities of the pinned dependencies, as far as they can be looked up.
