@@ -48,14 +48,14 @@ class Hospital:
         assert study is not None
         self.count = sum(1 for _ in study.instances)
         last = list(study.instances)[-1]
-        self.image = pacs.path(last)
+        self.image = images / last.locator
         self.away = folder / "away"
         self.image.rename(self.away)
-        pacs.refresh()
+        pacs.reread(CT)
 
     def image_arrives(self) -> None:
         self.away.rename(self.image)
-        self.parts.pacs.refresh()
+        self.parts.pacs.reread(CT)
 
     def announced(self, **options: Any) -> Published:
         study = self.parts.pacs.study(CT)
@@ -205,7 +205,7 @@ def test_what_cannot_be_made_or_registered_is_an_error_of_that_document(
 def test_a_study_that_is_gone_is_not_available(hospital: Hospital) -> None:
     handle = hospital.announced().unique_id
     shutil.rmtree(hospital.image.parents[1])
-    hospital.parts.pacs.refresh()
+    hospital.parts.pacs.reread(CT)
     answer = hospital.retrieved(handle)
     assert [one.code for one in answer.outcome.problems] == ["XDSDocumentUniqueIdError"]
 

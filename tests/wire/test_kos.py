@@ -124,6 +124,28 @@ def test_what_is_not_known_is_present_and_empty() -> None:
     assert "RetrieveURL" not in one
 
 
+def test_several_application_entities_may_be_named() -> None:
+    (one,) = kos.decode(manifest(retrieve_ae_title="PACS\\ARCHIVE")).series
+    assert one.retrieve_ae_titles == ("PACS", "ARCHIVE")
+    dataset = pydicom.dcmread(io.BytesIO(manifest(retrieve_ae_title="PACS\\ARCHIVE")))
+    item = dataset.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
+    assert list(item.RetrieveAETitle) == ["PACS", "ARCHIVE"]
+
+
+def test_series_of_others_may_lie_in_several_places() -> None:
+    dataset = pydicom.dcmread(io.BytesIO(manifest(study(series=(series(1), series(2))))))
+    first, second = dataset.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    first.RetrieveLocationUID, first.RetrieveURL = "1.2.40.8", "https://other.example/rs"
+    del second.RetrieveURL
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, dataset)
+    found = kos.decode(file.getvalue())
+    assert [(one.retrieve_location_uid, one.retrieve_url) for one in found.series] == [
+        ("1.2.40.8", "https://other.example/rs"), ("1.2.40.3", ""),
+    ]  # fmt: skip
+    assert check(found) == []
+
+
 def test_several_orders_leave_the_accession_number_empty() -> None:
     accessions = (Accession(number="A1", issuer="1.2"), Accession(number="A2"))
     dataset = pydicom.dcmread(io.BytesIO(manifest(study(accessions=accessions))))
