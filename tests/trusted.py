@@ -57,9 +57,14 @@ def algorithm_of(signer: Any) -> str:
     return "ES256" if isinstance(signer.key, ec.EllipticCurvePrivateKey) else "RS256"
 
 
+def seconds() -> int:
+    """When tokens are issued."""
+    return int(time.time())
+
+
 def claims(role: str = DOCTOR, **changes: Any) -> dict[str, Any]:
     """What a token says."""
-    now = int(time.time())
+    now = seconds()
     said: dict[str, Any] = {
         "iss": ISSUER, "sub": "dr.jekyll", "aud": "urn:oid:2.999.1", "jti": f"t{time.time_ns()}", "client_id": "viewer",
         "scope": "images", "iat": now, "exp": now + 300,

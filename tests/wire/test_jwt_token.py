@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import trusted
 from tests.certificates import identity
 from tests.trusted import DOCTOR, ISSUER, PURPOSES, SIGNER, SNOMED, claims, key_set, token
 from xdsi.domain.codes import Code
@@ -25,12 +26,18 @@ from xdsi.wire.http_authorization import read_authorization
 from xdsi.wire.jwt_token import JwtTrust, read_token
 from xdsi.wire.saml import SamlTrust
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 5, 4, 10, 0, 0, tzinfo=UTC)
 AUDIENCE = "urn:oid:2.999.1"
 RSA, SECOND = identity("jwt-rsa", "2048"), identity("jwt-second")
 TRUST = JwtTrust.of({ISSUER: key_set(SIGNER, RSA).encode()}, [AUDIENCE])
 NAMED = JwtTrust.of({ISSUER: key_set(one=SIGNER, two=SECOND).encode()}, [AUDIENCE])
 CLIENT = identity("client")
+
+
+@pytest.fixture(autouse=True)
+def issued_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens are issued at NOW, however long after the start of the run a test comes."""
+    monkeypatch.setattr(trusted, "seconds", lambda: int(NOW.timestamp()))
 
 
 def refused(raw: str, trust: JwtTrust = TRUST, **named: Any) -> str:
