@@ -51,12 +51,9 @@ class Reconciliation:
         for uid in sorted(present):
             attempt = newest.get(uid)
             if attempt is not None and statuses is not None:
-                status = statuses.get(attempt.entry_uuid)
-                if status is None:
-                    yield Finding(uid, "published, but the registry does not show it", "send again")
-                    continue
-                if status != APPROVED:
-                    yield Finding(uid, f"published, but the registry has it as {status.rpartition(':')[2]}")
+                finding = _judged(attempt, [statuses.get(one.entry_uuid) for one in attempt.current])
+                if finding is not None:
+                    yield finding
                     continue
             yield from self._of_study(uid, attempt)
 
@@ -84,6 +81,18 @@ class Reconciliation:
                 planned = self.publisher.plan(one.study_instance_uid).published
                 if planned is not None and planned.result is Result.UNCHANGED:
                     # What it replaced is deprecated already, and may not be replaced again.
-                    alone = tuple(replace(document, replaces=()) for document in attempt.documents)
+                    alone = tuple(replace(one, replaces=(), registered=False) for one in attempt.documents)
                     self.records.keep(replace(attempt, state="sending", replaces="", documents=alone))
         self.enqueue([one.study_instance_uid for one in findings if one.repair])
+
+
+def _judged(attempt: Attempt, found: Sequence[str | None]) -> Finding | None:
+    """What is wrong with the documents of a study as the registry has them, if anything is."""
+    uid, missing = attempt.study_instance_uid, list(found).count(None)
+    if missing == len(found):
+        return Finding(uid, "published, but the registry does not show it", "send again")
+    # A submission cannot be sent again for a part of it: the rest is registered.
+    if missing:
+        return Finding(uid, f"published, but the registry shows {len(found) - missing} of {len(found)} documents")
+    others = sorted({status.rpartition(":")[2] for status in found if status is not None and status != APPROVED})
+    return Finding(uid, f"published, but the registry has it as {', '.join(others)}") if others else None
