@@ -248,8 +248,8 @@ def _offset(written: str | None, zone: tzinfo) -> tzinfo:
 class Evaluation:
     """One policy against one question. `attributes` gives the bag of (kind, value) of a section's attribute."""
 
-    def __init__(self, attributes: Any, library: dict[str, Any], zone: tzinfo) -> None:
-        self.attributes, self.library, self.zone = attributes, library, zone
+    def __init__(self, attributes: Any, referable: dict[str, Any], zone: tzinfo) -> None:
+        self.attributes, self.referable, self.zone = attributes, referable, zone
 
     def changes(self) -> bool:
         """Whether the action is one that only a permit with Actions permits (4.4)."""
@@ -272,13 +272,13 @@ class Evaluation:
         referred = children(element, "PolicySetIdReference", "PolicyIdReference")
         for one in referred:
             identifier = (one.text or "").strip()
-            if identifier not in self.library or identifier in followed or len(followed) + 1 > 8:
+            if identifier not in self.referable or identifier in followed or len(followed) + 1 > 8:
                 return Result(INDETERMINATE, "indeterminate", clean=False)
         found = []
         for child in children(element, "PolicySet", "Policy", "PolicySetIdReference", "PolicyIdReference"):
             if child in referred:
                 identifier = (child.text or "").strip()
-                found.append(self.policy(self.library[identifier], (*followed, identifier), named=named))
+                found.append(self.policy(self.referable[identifier], (*followed, identifier), named=named))
             else:
                 found.append(self.policy(child, followed, named=named))
         return _policies(v.POLICY_COMBINING[element.get("PolicyCombiningAlgId")], found)

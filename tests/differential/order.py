@@ -88,7 +88,7 @@ class Domain:
     newest: bool = False
     floor: tuple[bytes, ...] = ()
     organizations: tuple[bytes, ...] = ()
-    library: dict[str, bytes] = field(default_factory=dict)
+    referable: dict[str, bytes] = field(default_factory=dict)
     exclusions: frozenset[str] = frozenset()
     emergency_purposes: frozenset[ID] = frozenset()
     emergency_roles: frozenset[ID] = frozenset()
@@ -115,14 +115,14 @@ def decide(
 ) -> tuple[bool, str, str]:
     """Permit or not, the rule, and the consent document that decided (empty if none)."""
     zone = ZoneInfo(domain.zone)
-    library = {identifier: language.read(raw) for identifier, raw in domain.library.items()}
+    referable = {identifier: language.read(raw) for identifier, raw in domain.referable.items()}
     configured = [[language.read(raw) for raw in place] for place in (domain.floor, domain.organizations)]
 
     def attributes(section: str, attribute: str) -> list[Any]:
         return bag(section, attribute, asker, action, thing, person, domain, now)
 
     def evaluated(root: Any) -> language.Result:
-        return language.Evaluation(attributes, library, zone).policy(root)
+        return language.Evaluation(attributes, referable, zone).policy(root)
 
     if asker.patient is not None and asker.patient not in person:
         return False, "other-patient", ""
@@ -152,9 +152,9 @@ def decide(
         and not set(thing.confidentiality) & domain.emergency_hidden
     )
     refusals, permits = [], []
-    for consent, root, counts in speaking(consents, person, domain, library, now):
+    for consent, root, counts in speaking(consents, person, domain, referable, now):
         result = evaluated(root)
-        excluding = excludes(root, domain, library)
+        excluding = excludes(root, domain, referable)
         if result.verdict in (language.DENY, language.INDETERMINATE) and (counts or excluding):
             liftable = result.verdict == language.DENY and result.clean and not excluding
             refusals.append((liftable, result.rule, consent.unique_id))
@@ -198,7 +198,7 @@ def is_author(asker: Asker, thing: Thing, domain: Domain) -> bool:
 
 
 def speaking(
-    consents: Any, person: frozenset[ID], domain: Domain, library: Any, now: datetime
+    consents: Any, person: frozenset[ID], domain: Domain, referable: Any, now: datetime
 ) -> list[tuple[Signed, Any, bool]]:
     """The active consents of the person, each with its root and whether it is among those that count."""
     active = []
@@ -240,14 +240,14 @@ def in_window(root: Any, now: datetime, zone: Any) -> bool:
     return all(evaluation.match(match) is not False for match in alternatives[0])
 
 
-def excludes(root: Any, domain: Domain, library: Any, seen: tuple[str, ...] = ()) -> bool:
+def excludes(root: Any, domain: Domain, referable: Any, seen: tuple[str, ...] = ()) -> bool:
     """Whether it refers, at any depth, to a policy that is an exclusion."""
     for reference in (*root.iter(f"{{{v.XACML}}}PolicySetIdReference"), *root.iter(f"{{{v.XACML}}}PolicyIdReference")):
         identifier = (reference.text or "").strip()
         if identifier in domain.exclusions:
             return True
-        followed = identifier not in library or identifier in seen
-        if not followed and excludes(library[identifier], domain, library, (*seen, identifier)):
+        followed = identifier not in referable or identifier in seen
+        if not followed and excludes(referable[identifier], domain, referable, (*seen, identifier)):
             return True
     return False
 

@@ -67,7 +67,7 @@ def domain(of: Domain) -> DomainPolicy:
         combine=Combine.NEWEST if of.newest else Combine.DENY_OVERRIDES,
         floor=tuple(map(decode_policy, of.floor)),
         organizations=tuple(map(decode_policy, of.organizations)),
-        referable={name: decode_policy(raw) for name, raw in of.library.items()},
+        referable={name: decode_policy(raw) for name, raw in of.referable.items()},
         exclusions=of.exclusions,
         emergency_purposes=frozenset(_codes(of.emergency_purposes)),
         emergency_roles=frozenset(_codes(of.emergency_roles)),

@@ -37,7 +37,7 @@ BAD = {
 }
 ZONES = ("UTC", "Europe/Brussels", "America/New_York")
 DTMS = ("2025", "202506", "20250630", "2025063023", "202506302330", "20250630233000", "20250101000000")
-LIBRARY = ("urn:library:a", "urn:library:b", "urn:library:c")
+LIBRARY = ("urn:referable:a", "urn:referable:b", "urn:referable:c")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Writer:
         person = frozenset(self.some(PATIENTS, 2) or PATIENTS[:1])
         patient = self.random.choice(sorted(person)) if chance() < 0.95 else None
         asked_for = None if chance() < 0.5 else self.random.choice(sorted(person)) if chance() < 0.9 else PATIENTS[2]
-        library = {name: self.policy_set(name, depth=2) for name in self.some(LIBRARY, 3)}
+        referable = {name: self.policy_set(name, depth=2) for name in self.some(LIBRARY, 3)}
         zone = self.random.choice(ZONES)
         domain = Domain(
             id="urn:oid:2.999.1",
@@ -84,7 +84,7 @@ class Writer:
             newest=chance() < 0.4,
             floor=tuple(self.configured("floor") for _ in range(self.few())),
             organizations=tuple(self.configured("organization") for _ in range(self.few())),
-            library=library,
+            referable=referable,
             exclusions=frozenset(self.some(LIBRARY, 1)) if chance() < 0.3 else frozenset(),
             emergency_purposes=frozenset(PURPOSES[1:]),
             emergency_roles=frozenset(self.some(ROLES, 2)) if chance() < 0.6 else frozenset(),
