@@ -21,7 +21,7 @@ demo: .venv
 	@$(BIN)/xdsi demo --out $(OUT) $(if $(KEEP),--keep)
 
 test: .venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: .venv
 	$(BIN)/ruff check xdsi tests
@@ -29,7 +29,7 @@ check: .venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/audit.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: .venv
 	$(BIN)/python -m tests.bench

@@ -237,7 +237,10 @@ def test_relationship_source_must_be_new() -> None:
 
 
 UNRESOLVED_CASES: dict[str, Submission] = {
-    **{f"{type_.rpartition(':')[2]} of an unknown UUID": related(type_, urn(999)) for type_ in uuids.RELATIONSHIPS},
+    **{
+        f"{type_.rpartition(':')[2]} of an unknown UUID": related(type_, urn(999))
+        for type_ in sorted(uuids.RELATIONSHIPS)
+    },
     **{
         f"{type_.rpartition(':')[2]} of a document of the same submission": submit(
             *TWO, associations=[association(type_, "doc2", "doc1")]
@@ -367,7 +370,7 @@ DEPRECATED_CASES: dict[str, tuple[Submission, Registered, str]] = {
         f"{type_.rpartition(':')[2]} of a deprecated document": (
             related(type_, GONE), REGISTRY, "ASSOC.target.deprecated",
         )
-        for type_ in uuids.RELATIONSHIPS - {uuids.IS_SNAPSHOT_OF}
+        for type_ in sorted(uuids.RELATIONSHIPS - {uuids.IS_SNAPSHOT_OF})
     },
     "a deprecated document into a folder": (
         filed("folder1", GONE, folders=[folder()]), REGISTRY, "ASSOC.member.deprecated",
