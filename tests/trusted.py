@@ -8,7 +8,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 
 from tests.certificates import identity
 from tests.imaging import STUDIES
-from tests.servers import Server, free_port, serving
+from tests.servers import Server, free_port, serving, wait_until
 from xdsi.cli import main
 from xdsi.transport import pki
 
@@ -156,8 +156,16 @@ class Trusted:
         return sorted((item["transaction"], item["outcome"]) for item in items)
 
     def explained(self, trace: str) -> str:
-        """What the operator is told of an exchange."""
-        return json.dumps(self.command("explain", trace))
+        """What the operator is told of an exchange; traces are written behind the answer."""
+        told: list[Any] = []
+
+        def there() -> bool:
+            with suppress(AssertionError):
+                told[:] = self.command("explain", trace)
+            return bool(told)
+
+        wait_until(there, 30)
+        return json.dumps(told)
 
 
 def settings(folder: Path, port: int, *more: str) -> str:

@@ -710,7 +710,7 @@ def test_the_trail_is_searched_and_verified(open_server: Server, tmp_path: Path)
     trace = exchange(open_server, http(envelope("urn:ihe:iti:2007:RegistryStoredQuery", b"<x/>"))).trace
     (record,) = done("audit", "search", "--trace", trace, "--outcome", "8", config=config)
     assert set(record) == {
-        "time", "node", "direction", "transaction", "event", "outcome", "user", "patient", "trace",
+        "time", "node", "direction", "transaction", "event", "outcome", "user", "patient", "trace", "told",
     }  # fmt: skip
     assert record["node"] == "xdsi"
     assert done("audit", "search", "--trace", trace, "--outcome", "0", config=config) == []

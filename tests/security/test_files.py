@@ -23,6 +23,7 @@ def open_handed() -> Iterator[None]:
 def test_what_a_command_writes_others_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDSI_SERVER__DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("XDSI_CONFIG", raising=False)
+    assert cli.main(["db", "upgrade"]) == 0
     assert cli.main(["consent", "list", "P1^^^&2.999.1.1&ISO"]) == 0
     written = [tmp_path / "data", *(tmp_path / "data").rglob("*")]
     assert len(written) > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import subprocess
@@ -29,14 +30,6 @@ def tunnel(port: int, context: ssl.SSLContext) -> Iterator[int]:
     """A plain port of loopback whose connections go on over TLS."""
     listener = socket.create_server(("127.0.0.1", 0))
 
-    def pump(source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-        for one in (source, target):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
     def carry(plain: socket.socket) -> None:
         with plain:
             try:
@@ -44,11 +37,18 @@ def tunnel(port: int, context: ssl.SSLContext) -> Iterator[int]:
                 tls = context.wrap_socket(raw, server_hostname="127.0.0.1")
             except OSError:
                 return
-            with tls:
-                back = threading.Thread(target=pump, args=(tls, plain))
-                back.start()
-                pump(plain, tls)
-                back.join()
+            # In one thread: a TLS connection must not be read and written at the same time.
+            with tls, suppress(OSError):
+                while True:
+                    ready = [tls] if tls.pending() else select.select([plain, tls], [], [], 60)[0]
+                    for source, target in ((tls, plain), (plain, tls)):
+                        if source in ready:
+                            data = source.recv(65536)
+                            if not data:
+                                return
+                            target.sendall(data)
+                    if not ready:
+                        return
 
     connections: list[threading.Thread] = []
 

@@ -14,13 +14,13 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
 from typing import Final
 
-from xdsi.domain.errors import Unavailable
+from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.submission import Document
 from xdsi.storage.files import chunks_of, create, disk, flush, locked, make_folder, write_all
 from xdsi.storage.forms import PLAIN, Encoding, Form
@@ -29,6 +29,10 @@ from xdsi.storage.spool import SpooledDocument
 GRACE_SECONDS: Final = 3600.0
 """A submission has long ended by then: what it put and did not confirm is nobody's."""
 _WHAT: Final = "document store"
+
+
+_REPLACED = 5
+"""how often a file is looked at again that seems broken: the same document may be put in its place at that moment"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,24 @@ class FileBlob:
 
     def described(self) -> tuple[str, int]:
         """The SHA-256 (where the file says it) and the size of the document."""
+        for _ in range(_REPLACED):
+            with suppress(IntegrityLost):
+                return self.store.form.described(self._source, self.stored)
         return self.store.form.described(self._source, self.stored)
 
     def open(self, start: int = 0) -> Iterator[bytes]:
         """Its bytes from an offset on."""
-        return self.store.form.read(self._source, self.stored, start)
+        stream = self.store.form.read(self._source, self.stored, start)
+        for _ in range(_REPLACED):
+            # Before the first piece a file's beginning and end are compared, which are read one after the other.
+            try:
+                first = next(stream, b"")
+            except IntegrityLost:
+                stream = self.store.form.read(self._source, self.stored, start)
+            else:
+                yield first
+                break
+        yield from stream
 
     def _source(self, start: int) -> Iterator[bytes]:
         with disk(_WHAT):

@@ -152,8 +152,11 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
             raise
         try:
             transaction.commit()
-        except exc.DBAPIError as error:
-            if error.connection_invalidated:
+        except BaseException as error:
+            lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+            # It must not go back to the pool: its work may still be open, for whoever is next to commit.
+            connection.invalidate()
+            if lost and isinstance(error, exc.DBAPIError):
                 raise Unavailable(f"database, while it committed: {error.orig}", uncertain=True) from error
             raise
 
