@@ -61,7 +61,8 @@ class Reader:
 
     def _environment(self) -> dict[str, str]:
         programs = Path(sys.executable).parent
-        return {**environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
+        # As wide as a reader's terminal may be: narrow ones show lists, and a row is looked for below.
+        return {**environment(), "PATH": f"{programs}:{os.environ['PATH']}", "COLUMNS": "200"}
 
 
 @pytest.fixture(scope="module")

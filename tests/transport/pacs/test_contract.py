@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from io import BytesIO
@@ -11,6 +12,7 @@ import pydicom
 import pytest
 
 from tests.imaging import FILES
+from tests.servers import wait_until
 from tests.transport.pacs.conftest import CT_STUDY, MR_STUDY, Archive
 from xdsi.domain.errors import Unavailable
 from xdsi.domain.imaging import Instance, Study
@@ -44,7 +46,15 @@ def told(study: Study) -> Study:
 
 
 def test_all_studies_are_told_as_the_files_have_them(archive: Archive) -> None:
-    found = {study.study_instance_uid: told(study) for study in archive.pacs.studies()}
+    found: dict[str, Study] = {}
+
+    def settled() -> bool:
+        # An archive that has just been filled counts and lists at different moments.
+        with suppress(Unavailable):
+            found.update({study.study_instance_uid: told(study) for study in archive.pacs.studies()})
+        return bool(found)
+
+    wait_until(settled, 30)
     wanted = {study.study_instance_uid: told(study) for study in archive.reference.studies()}
     assert found.keys() == wanted.keys(), archive.pacs.skipped()
     assert {state.study_instance_uid for state in archive.pacs.states()} == wanted.keys()
