@@ -30,6 +30,16 @@ def tunnel(port: int, context: ssl.SSLContext) -> Iterator[int]:
     """A plain port of loopback whose connections go on over TLS."""
     listener = socket.create_server(("127.0.0.1", 0))
 
+    def taken(source: socket.socket) -> bytes | None:
+        """What has come; None for what is TLS's own, such as session tickets."""
+        source.settimeout(0)
+        try:
+            return source.recv(65536)
+        except (ssl.SSLWantReadError, BlockingIOError):
+            return None
+        finally:
+            source.settimeout(30)
+
     def carry(plain: socket.socket) -> None:
         with plain:
             try:
@@ -43,10 +53,10 @@ def tunnel(port: int, context: ssl.SSLContext) -> Iterator[int]:
                     ready = [tls] if tls.pending() else select.select([plain, tls], [], [], 60)[0]
                     for source, target in ((tls, plain), (plain, tls)):
                         if source in ready:
-                            data = source.recv(65536)
-                            if not data:
+                            data = taken(source)
+                            if data == b"":
                                 return
-                            target.sendall(data)
+                            target.sendall(data or b"")
                     if not ready:
                         return
 
