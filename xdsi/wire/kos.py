@@ -82,7 +82,7 @@ def encode(
     title = dicom.MANIFEST if description is None else mado.title(description)
     evidence, content = _references(study, retrieve_location_uid, retrieve_ae_title, retrieve_url)
     if description is not None:
-        content.append(mado.library(study, description))
+        content.append(mado.image_library(study, description))
     elements = (
         text(tags.SPECIFIC_CHARACTER_SET, "CS", "ISO_IR 192"),
         text(tags.INSTANCE_CREATION_DATE, "DA", today),

@@ -36,7 +36,7 @@ def title(description: Description) -> Code:
     return codes.CODES["manifest"][description.trial_codes]
 
 
-def library(study: Study, description: Description) -> bytes:
+def image_library(study: Study, description: Description) -> bytes:
     """The content item that holds the Image Library (TID 1600): a group for each series, an item for each instance."""
     new = {name: pair[description.trial_codes] for name, pair in codes.CODES.items()}
     series = [one for one in study.series if one.instances]

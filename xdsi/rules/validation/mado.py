@@ -134,7 +134,7 @@ def check(file: Part10) -> Iterator[Finding]:
             yield from kos.check_item(item, place)
     if len(libraries) != 1:
         where = Place().of(tags.CONTENT_SEQUENCE)
-        yield _finding("library", where, f"the content has {len(libraries)} Image Libraries", "one (111028, DCM)")
+        yield _finding("image_library", where, f"the content has {len(libraries)} Image Libraries", "one (111028, DCM)")
     for item, place in libraries:
         yield from _library(file.dataset, item, place)
 
@@ -147,16 +147,20 @@ def _library(root: Item, library: Item, place: Place) -> Iterator[Finding]:
     template = [one.text(tags.TEMPLATE_IDENTIFIER) for one in library.items(tags.CONTENT_TEMPLATE_SEQUENCE)]
     if template != ["1600"]:
         where = place.of(tags.CONTENT_TEMPLATE_SEQUENCE)
-        yield _finding("library.template", where, f"the template is {', '.join(template) or 'missing'}", "DCMR 1600")
+        yield _finding(
+            "image_library.template", where, f"the template is {', '.join(template) or 'missing'}", "DCMR 1600"
+        )
     if library.text(tags.CONTINUITY_OF_CONTENT) != "SEPARATE":
         where, expected = place.of(tags.CONTINUITY_OF_CONTENT), "SEPARATE"
-        yield _finding("library.continuity", where, "Continuity Of Content is not SEPARATE", expected, Level.WARNING)
-    yield from _rows("library", LIBRARY, library, place)
+        yield _finding(
+            "image_library.continuity", where, "Continuity Of Content is not SEPARATE", expected, Level.WARNING
+        )
+    yield from _rows("image_library", LIBRARY, library, place)
     evidence = {one.text(tags.SERIES_INSTANCE_UID): one for one, _ in along(root, _SERIES)}
     counted = _number(library, "series")
     if counted is not None and counted != len(evidence):
         text = f"the library counts {counted} series, the evidence has {len(evidence)}"
-        yield _finding("library.count", str(place), text, str(len(evidence)))
+        yield _finding("image_library.count", str(place), text, str(len(evidence)))
     described: set[str] = set()
     for group, there in numbered(library, place, tags.CONTENT_SEQUENCE):
         if group.code(tags.CONCEPT_NAME_CODE_SEQUENCE) == mado.IMAGE_LIBRARY_GROUP[:2]:
