@@ -47,6 +47,7 @@ bench-repository: .venv
 # What takes hours of a processor, and is not part of `make check`.
 long: .venv
 	$(BIN)/python -m tests.differential
+	$(BIN)/python -m tests.storage
 	$(BIN)/python -m tests.faults.storm
 	$(BIN)/python -m tests.faults.repository_storm
 	$(BIN)/python -m tests.faults.fuzz

@@ -10,15 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy.engine import Engine
 
+from tests.storage.comparison import compare
 from tests.storage.statements import watched
-from tests.storage.worlds import QUERIES, Dice, World, dice, expected, fill, query_for, worlds
+from tests.storage.worlds import QUERIES, Dice, World, dice, fill, query_for, worlds
 from xdsi.domain.identifiers import PatientId
-from xdsi.domain.identity import Demographics
-from xdsi.domain.metadata import DocumentEntry
-from xdsi.domain.stored_query import ObjectKind
 from xdsi.spec import uuids
 from xdsi.storage.database import reading
-from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.registry import SqlRegistry
 from xdsi.storage.stored_queries import QUERIES as IMPLEMENTED
 from xdsi.storage.tables import metadata
@@ -32,41 +29,8 @@ def test_all_queries_of_the_main_table_are_there() -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(worlds(), dice)
 def test_queries_give_what_the_plain_way_gives(engine: Engine, world: World, die: Dice) -> None:
-    registry = SqlRegistry(engine)
-    with registry.writing() as session:
-        session.save(world.submission)
-    identities = SqlPatientIdentities(engine)
-    for patient in world.patients:
-        identities.add(patient, Demographics())
-    # The last of a chain first, so that each is active when it is merged.
-    for subsumed, survivor in reversed(world.merges):
-        identities.merge(subsumed, survivor)
-    objects = {one.entry_uuid: one for one in world.submission.objects}
-    for query_id in (*QUERIES, *QUERIES):
-        query = query_for(die, world, query_id)
-        with registry.reading() as session:
-            # A query for all patients also sees other examples.
-            found = [one for one in session.find(query) if one.id in objects]
-        assert {one.id for one in found} == expected(query, world), query.parameters
-        assert len(found) == len({one.id for one in found}), "each object once"
-        entries = [one for one in found if one.kind is ObjectKind.DOCUMENT_ENTRY]
-        times = [(objects[one.id].creation_time, one.id) for one in entries]
-        assert times == sorted(times, reverse=True), "newest first"
-        for one in found:
-            stored = objects[one.id]
-            assert one.kind.value == type(stored).__name__
-            if isinstance(stored, DocumentEntry):
-                assert one.resource is not None
-                latest = world.latest(stored)
-                assert one.resource.patient == world.survivor(latest.patient_id)
-                assert one.resource.unique_id == stored.unique_id
-                assert one.resource.event_codes == latest.event_codes
-                assert one.resource.availability_status == latest.availability_status
-            if one.kind is ObjectKind.ASSOCIATION:
-                assert (one.source, one.target, one.association_type) == (stored.source, stored.target, stored.type)
-        keys = {(getattr(objects[one.id], "patient_id", ""), one.patient_key) for one in found}
-        persons = {(world.survivor(cx), key) for cx, key in keys if cx}
-        assert len(persons) == len({key for _, key in persons}) == len({person for person, _ in persons})
+    """A few examples; `make long` compares 100,000 queries on each engine."""
+    compare(engine, world, die)
 
 
 @pytest.mark.parametrize("query_id", QUERIES)

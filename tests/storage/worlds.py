@@ -94,15 +94,19 @@ dice = st.integers(0, 2**32).map(Dice)
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """Up to three patients with a few objects each; ids are new each time, so that examples can share a database."""
-    die = draw(dice)
+    sizes = {"entries": draw(st.integers(1, 10)), "sets": draw(st.integers(1, 4)), "folders": draw(st.integers(0, 5))}
+    return world_of(draw(dice), draw(st.integers(1, 3)), **sizes)
+
+
+def world_of(die: Dice, size: int, *, entries: int, sets: int, folders: int) -> World:
+    """So many patients, some of them merged into one another, with so many objects."""
     name = uuid.uuid4().hex[:8]
-    patients = [PatientId(f"{name}{number}", "2.999.1.1") for number in range(draw(st.integers(1, 3)))]
+    patients = [PatientId(f"{name}{number}", "2.999.1.1") for number in range(size)]
     merges = [
         (later, die.choice(patients[:number])) for number, later in enumerate(patients) if number and die.chance(0.5)
     ]
     world = World(patients, merges)
-    sizes = {"entries": draw(st.integers(1, 10)), "sets": draw(st.integers(1, 4)), "folders": draw(st.integers(0, 5))}
-    fill(die, world, name, **sizes)
+    fill(die, world, name, entries=entries, sets=sets, folders=folders)
     return world
 
 
