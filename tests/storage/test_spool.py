@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,17 @@ def test_a_part_keeps_its_bytes_when_the_caller_reuses_the_buffer(tmp_path: Path
         part.write(buffer)
         buffer[:] = b"xyz"
         assert b"".join(part.finish().open()) == b"abc"
+
+
+def test_large_pieces_are_hashed_and_kept_like_small_ones(tmp_path: Path) -> None:
+    data = os.urandom(9 * 1024 * 1024 + 11)
+    with SpoolFolder(tmp_path).open() as spool:
+        part = spool.part()
+        for at in range(0, len(data), 1_000_003):
+            part.write(data[at : at + 1_000_003])
+        document = part.finish()
+        assert b"".join(document.open()) == data
+        assert (document.sha1, document.sha256) == (hashlib.sha1(data).hexdigest(), hashlib.sha256(data).hexdigest())
 
 
 def test_files_are_private(tmp_path: Path) -> None:

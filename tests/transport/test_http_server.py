@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
+import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -15,12 +17,23 @@ from xdsi.transport.http_server import HttpServer
 # Each waits two seconds in gunicorn; together far longer than any request may take here.
 LINGERING = 30
 PATIENCE = 20.0
+AT_ONCE = 1024 * 1024
 
 
 def _application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     headers = [("Content-Type", "text/plain"), ("Content-Length", "2")]
     if environ["PATH_INFO"] == "/close":
         headers.append(("Connection", "close"))
+    if environ["PATH_INFO"] == "/hash":
+        found = hashlib.sha256()
+        sizes = []
+        while data := environ["wsgi.input"].read(AT_ONCE):
+            found.update(data)
+            sizes.append(len(data))
+        assert all(size == AT_ONCE for size in sizes[:-1])
+        headers[-1] = ("Content-Length", "64")
+        start_response("200 OK", headers)
+        return [found.hexdigest().encode()]
     start_response("200 OK", headers)
     return [b"ok"]
 
@@ -63,3 +76,24 @@ def test_peers_that_do_not_close_keep_nobody_waiting(port: int) -> None:
     finally:
         for one in held:
             one.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, AT_ONCE - 1, AT_ONCE, 3 * AT_ONCE + 17])
+def test_a_body_arrives_as_it_was_sent_and_the_connection_goes_on(port: int, size: int) -> None:
+    body = os.urandom(size)
+    head = f"POST /hash HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        # The next request comes along with the end of this one.
+        connection.sendall(head + body + head + body)
+        answers = b""
+        while answers.count(hashlib.sha256(body).hexdigest().encode()) < 2 and (data := connection.recv(10_000)):
+            answers += data
+    assert answers.count(b"HTTP/1.1 200") == 2
+    assert answers.count(hashlib.sha256(body).hexdigest().encode()) == 2
+
+
+def test_a_body_in_chunks_arrives_as_it_was_sent(port: int) -> None:
+    pieces = [os.urandom(size) for size in (1, 70_000, 2 * AT_ONCE, 3)]
+    with requests.Session() as session:
+        answer = session.post(f"http://127.0.0.1:{port}/hash", data=iter(pieces), timeout=PATIENCE)
+    assert answer.text == hashlib.sha256(b"".join(pieces)).hexdigest()

@@ -36,7 +36,7 @@ class Part:
 
 
 def read(
-    chunks: Iterable[bytes], content_type: str = CONTENT_TYPE, limits: MultipartLimits | None = None
+    chunks: Iterable[bytes | bytearray], content_type: str = CONTENT_TYPE, limits: MultipartLimits | None = None
 ) -> list[Part]:
     """All parts of a message, checking that its events come in order."""
     reader = MultipartReader(content_type, limits)
@@ -254,14 +254,7 @@ def test_gives_back_any_content_in_any_pieces(contents: list[bytes], data: st.Da
     assert [(part.start.content_id, part.data) for part in parts[1:]] == [(str(n), c) for n, c in enumerate(contents)]
 
 
-@given(st.binary(max_size=200), st.data())
-def test_decodes_base64_in_any_pieces(content: bytes, data: st.DataObject) -> None:
-    encoded = base64.encodebytes(content).replace(b"\n", b"\r\n")
-    headers = b"Content-ID: <1>\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-    assert read(pieces(data, message(ROOT_PART, headers + encoded)))[1].data == content
-
-
-def outcome(chunks: Iterable[bytes]) -> list[Part] | None:
+def outcome(chunks: Iterable[bytes | bytearray]) -> list[Part] | None:
     """What came of a message: its parts, or None when it was refused."""
     try:
         return read(chunks, limits=LIMITS)
@@ -282,6 +275,37 @@ FRAGMENTS = [
     b"\r",
     b"x",
 ]
+AS_A_WHOLE = 64 * 1024
+"""chunks of this size are handed on without a copy where no boundary is near"""
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=6), st.data())
+def test_large_chunks_are_read_like_small_ones(noise: list[bytes], data: st.DataObject) -> None:
+    paddings = st.integers(0, 2 * AS_A_WHOLE)
+    body = b"".join(bytes(data.draw(paddings)) + one for one in noise)
+    raw = message(ROOT_PART, b"Content-ID: <0>\r\n\r\n" + body + bytes(data.draw(paddings)))
+    chunks: list[bytes | bytearray] = []
+    rest = raw
+    while rest:
+        size = data.draw(st.integers(AS_A_WHOLE - 10, 3 * AS_A_WHOLE))
+        chunks.append(bytearray(rest[:size]))
+        rest = rest[size:]
+    assert outcome(chunks) == outcome(raw[at : at + 1000] for at in range(0, len(raw), 1000))
+
+
+@given(st.integers(1, AS_A_WHOLE + 100))
+def test_a_boundary_astride_two_large_chunks_is_found(at: int) -> None:
+    content = bytes(AS_A_WHOLE)
+    raw = message(ROOT_PART, b"Content-ID: <0>\r\n\r\n" + content + content)
+    begin = len(raw) - at
+    assert [part.data for part in read([raw[: begin // 2], raw[begin // 2 : begin], raw[begin:]])][1:] == [content * 2]
+
+
+@given(st.binary(max_size=200), st.data())
+def test_decodes_base64_in_any_pieces(content: bytes, data: st.DataObject) -> None:
+    encoded = base64.encodebytes(content).replace(b"\n", b"\r\n")
+    headers = b"Content-ID: <1>\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    assert read(pieces(data, message(ROOT_PART, headers + encoded)))[1].data == content
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS)).map(b"".join), st.data())

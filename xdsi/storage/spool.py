@@ -12,7 +12,8 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -23,6 +24,10 @@ from xdsi.storage.files import chunks_of, create, disk, locked, write_all
 from xdsi.storage.forms import PLAIN, Form, Writer
 
 IN_MEMORY: Final = 64 * 1024
+_LARGE: Final = 128 * 1024
+"""pieces from here on are worth a second thread"""
+_STRETCH: Final = 8 * 1024 * 1024
+"""how much of a file is written before the disk is told to begin with it"""
 
 
 class Follower(Protocol):
@@ -49,12 +54,20 @@ class Part:
     """One incoming part; implements the port SpoolPart."""
 
     def __init__(
-        self, folder: Path, *, limit: int | None, in_memory: int, follow: Follow | None = None, form: Form = PLAIN
+        self,
+        folder: Path,
+        *,
+        limit: int | None,
+        in_memory: int,
+        follow: Follow | None = None,
+        form: Form = PLAIN,
+        hashing: Executor | None = None,
     ) -> None:
         self._folder = folder
         self._limit = limit
         self._in_memory = in_memory
         self._follow = follow
+        self._hashing = hashing
         self.form = form
         """how its file is written"""
         self._writer: Writer | None = None
@@ -70,14 +83,32 @@ class Part:
         self.size = 0
         self.stored = 0
         """how many bytes the file has"""
+        self._begun = 0
+        """how many of them the disk was told to begin with"""
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; raises MalformedMessage beyond the limit, Unavailable when the disk is full."""
         self.size += len(data)
         if self._limit is not None and self.size > self._limit:
             raise MalformedMessage("an attached part is too large", expected=f"at most {self._limit} bytes")
-        self._sha1.update(data)
-        self._sha256.update(data)
+        with self._hashed_beside(data):
+            self._sha256.update(data)
+            self._keep(data)
+
+    @contextmanager
+    def _hashed_beside(self, data: bytes) -> Iterator[None]:
+        """SHA-1, on a processor of its own where there is one; all has been looked at when this is left."""
+        if self._hashing is None or len(data) < _LARGE:
+            self._sha1.update(data)
+            yield
+            return
+        beside = self._hashing.submit(self._sha1.update, data)
+        try:
+            yield
+        finally:
+            beside.result()
+
+    def _keep(self, data: bytes) -> None:
         if self._file is None and self.size <= self._in_memory:
             self._pieces.append(bytes(data))
             return
@@ -100,6 +131,10 @@ class Part:
         self.stored += len(data)
         if self.follower is not None:
             self.follower.grew(self.stored)
+        elif self.stored - self._begun >= _STRETCH:
+            # So that little is left to flush at the end: Linux begins to write dirty pages that are not needed.
+            os.posix_fadvise(self._file.fileno(), self._begun, self.stored - self._begun, os.POSIX_FADV_DONTNEED)
+            self._begun = self.stored
 
     def finish(self) -> Document:
         """No more bytes: where they lie, with size and hashes."""
@@ -143,18 +178,33 @@ class RequestSpool:
     """The parts of one request; implements the port Spool."""
 
     def __init__(
-        self, folder: Path, *, limit: int | None, in_memory: int, follow: Follow | None = None, form: Form = PLAIN
+        self,
+        folder: Path,
+        *,
+        limit: int | None,
+        in_memory: int,
+        follow: Follow | None = None,
+        form: Form = PLAIN,
+        hashing: Executor | None = None,
     ) -> None:
         self._folder = folder
         self._limit = limit
         self._in_memory = in_memory
         self._follow = follow
         self._form = form
+        self._hashing = hashing
         self._parts: list[Part] = []
 
     def part(self) -> Part:
         """Begin a part."""
-        part = Part(self._folder, limit=self._limit, in_memory=self._in_memory, follow=self._follow, form=self._form)
+        part = Part(
+            self._folder,
+            limit=self._limit,
+            in_memory=self._in_memory,
+            follow=self._follow,
+            form=self._form,
+            hashing=self._hashing,
+        )
         self._parts.append(part)
         return part
 
@@ -176,6 +226,7 @@ class SpoolFolder:
     def __init__(self, folder: Path, *, limit: int | None = None, in_memory: int = IN_MEMORY) -> None:
         self._limit = limit
         self._in_memory = in_memory
+        self._hashing = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(folder / "lock"):
             for lock in folder.glob("*.lock"):
@@ -189,10 +240,18 @@ class SpoolFolder:
 
     def open(self, follow: Follow | None = None, form: Form = PLAIN) -> RequestSpool:
         """A spool for one request; files are written in a form, and `follow` is told of each."""
-        return RequestSpool(self._folder, limit=self._limit, in_memory=self._in_memory, follow=follow, form=form)
+        return RequestSpool(
+            self._folder,
+            limit=self._limit,
+            in_memory=self._in_memory,
+            follow=follow,
+            form=form,
+            hashing=self._hashing,
+        )
 
     def close(self) -> None:
         """Remove the folder of this process."""
+        self._hashing.shutdown(wait=False)
         if self._lock >= 0:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.with_name(self._folder.name + ".lock").unlink(missing_ok=True)

@@ -33,7 +33,7 @@ from xdsi.wire.xml import LIMIT as ROOT_LIMIT
 
 log = logging.getLogger("xdsi.soap")
 
-READ_SIZE = 256 * 1024
+READ_SIZE = 1024 * 1024
 _TNS = "urn:xdsi:actors"
 # spyne collects garbage by itself every second, in each thread that ends a request then: 90 ms without an answer.
 const.MIN_GC_INTERVAL = float("inf")

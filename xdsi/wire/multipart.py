@@ -65,6 +65,8 @@ _BARE_LINE_END = rb"(?:(--)?[ \t]{0,64}(?:(\n)|\Z)|-\Z)"
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
 _CONTROL = re.compile(r"[\x00\r\n]")
+_LARGE = 64 * 1024
+"""chunks from here on are worth a look before they are copied"""
 _ENCODINGS = frozenset({"binary", "8bit", "7bit", "base64"})
 _ROOT_TYPES = frozenset({"application/xop+xml", "application/soap+xml"})
 
@@ -121,17 +123,31 @@ class MultipartReader:
         self._part_size = 0
         self._base64: _Base64 | None = None
 
-    def feed(self, chunk: bytes) -> list[Event]:
-        """The events that these bytes complete."""
+    def feed(self, chunk: bytes | bytearray) -> list[Event]:
+        """The events that these bytes complete; a bytearray is not to be changed afterwards."""
         self._received += len(chunk)
         if self._received > self.limits.message:
             raise MalformedMessage("message too large", expected=f"at most {self.limits.message} bytes")
+        events: list[Event] = []
+        if len(chunk) >= _LARGE and self._step == self._data and self._pass_on(events, chunk):
+            return events
         self._buffer = self._buffer[self._at :] + chunk
         self._at = 0
-        events: list[Event] = []
         while self._step(events):
             pass
         return events
+
+    def _pass_on(self, events: list[Event], chunk: bytes | bytearray) -> bool:
+        """Hand out a chunk from the middle of a part as it is, without a copy; False where a boundary may be near."""
+        rest = self._buffer[self._at :]
+        width = len(self._delimiter)
+        if self._skip or self._delimiter in rest + chunk[:width] or self._delimiter in chunk:
+            return False
+        hold = len(chunk) - width - 2
+        self._give(events, rest)
+        self._give(events, memoryview(chunk)[:hold])
+        self._buffer, self._at = bytes(chunk[hold:]), 0
+        return True
 
     def close(self) -> list[Event]:
         """The events that the end of the input completes; MalformedMessage when the message was cut off."""
@@ -249,8 +265,10 @@ class MultipartReader:
         start = self._at + self._skip
         if end <= start:
             return
-        data: bytes | memoryview = memoryview(self._buffer)[start:end]
         self._at, self._skip = end, 0
+        self._give(events, memoryview(self._buffer)[start:end])
+
+    def _give(self, events: list[Event], data: bytes | memoryview) -> None:
         if self._base64 is not None:
             data = self._base64.decode(data)
         self._part_size += len(data)
