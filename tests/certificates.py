@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from xdsi.wire.signing_key import KeyInHand
+
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = datetime(2034, 1, 1, tzinfo=UTC)
 
@@ -35,6 +37,10 @@ class Identity:
     @property
     def cert_der(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    @property
+    def signing_key(self) -> KeyInHand:
+        return KeyInHand(self.key, self.certificate)
 
     @property
     def sha256(self) -> str:
@@ -113,6 +119,7 @@ def revocation_list(
     at: datetime = START + timedelta(days=1),
     updated: datetime = START,
     next_update: datetime = END,
+    reason: str = "",
 ) -> bytes:
     """A PEM revocation list of the authority `issuer`."""
     parent = authority(issuer)
@@ -124,5 +131,7 @@ def revocation_list(
     )
     for one in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number).revocation_date(at)
+        if reason:
+            entry = entry.add_extension(x509.CRLReason(x509.ReasonFlags[reason]), critical=False)
         builder = builder.add_revoked_certificate(entry.build())
     return builder.sign(parent.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

@@ -22,6 +22,7 @@ from xdsi.transactions import iti42_register_document_set as iti42
 from xdsi.transport import pki
 from xdsi.wire import soap
 from xdsi.wire.message import Packaging
+from xdsi.wire.signing_key import pem_key
 
 PATIENTS = 40
 FOUND = 10
@@ -74,8 +75,7 @@ def consent_to_all(hub: Hub, numbers: range) -> None:
             PatientId.parse(patient(number)),
             [Statement(effect=Effect.PERMIT, roles=(RADIOLOGIST,))],
             description="radiologists may see everything",
-            key_pem=seal.key_file.read_bytes(),
-            cert_pem=seal.certificate_file.read_bytes(),
+            signing=consent_source.Signing(key=pem_key(seal.key_file.read_bytes(), seal.certificate_file.read_bytes())),
             now=datetime.now(UTC),
         )
         published = source.publish(consent, title="Consent")

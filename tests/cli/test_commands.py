@@ -5,19 +5,28 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pydicom
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import NameOID
 
 from tests import audit_samples
 from tests.certificates import identity
 from tests.imaging import STUDIES
 from tests.servers import Server, envelope, exchange, free_port, http, wait_until
+from tests.time_stamping import stamping
 from xdsi import app
 from xdsi.cli import main
 from xdsi.domain.subject import Peer
@@ -557,6 +566,49 @@ def test_a_consent_that_accepts_a_policy_of_the_domain(full_server: Server, fold
     listed = {item["entry"]: item for item in done("consent", "list", patient, config=hub)}
     assert (listed[granted["entry"]]["status"], listed[granted["entry"]]["active"]) == ("valid", True)
     assert done("find", patient, config=consumer) == []
+    done("consent", "revoke", patient, granted["entry"], *signing, config=hospital)
+
+
+@pytest.fixture
+def served() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("what", ["PKCS#12", "locked PEM", "enveloping", "scan", "stamped"])
+def test_a_consent_is_signed_with_what_there_is(
+    full_server: Server, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: ExitStack, what: str
+) -> None:
+    patient = "CONSENT^^^&2.999.1.1&ISO"
+    own = full_server.data / "pki"
+    hub, hospital = (folder / f"{name}.toml" for name in ("hub", "hospital-a"))
+    done("patient", "add", patient, config=hub)
+    key = load_pem_private_key((own / "patient-CONSENT.key").read_bytes(), None)
+    certificate = x509.load_pem_x509_certificate((own / "patient-CONSENT.pem").read_bytes())
+    lock = BestAvailableEncryption(b"secret")
+    said, secret = ["--permit", ""], tmp_path / "secret"
+    signing = ["--key", own / "patient-CONSENT.key", "--cert", own / "patient-CONSENT.pem"]
+    secret.write_text("secret\n")
+    match what:
+        case "PKCS#12":
+            (tmp_path / "ann.p12").write_bytes(serialize_key_and_certificates(b"Ann", key, certificate, None, lock))
+            signing = ["--key", tmp_path / "ann.p12", "--pass-file", secret]
+        case "locked PEM":
+            locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock)
+            (tmp_path / "ann.key").write_bytes(locked)
+            signing[1] = tmp_path / "ann.key"
+            monkeypatch.setenv("XDSI_SIGNING_PASS", "secret")
+        case "enveloping":
+            signing.append("--enveloping")
+        case "scan":
+            (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.4 signed")
+            said = ["--accept", "2.999.1.7.1", "--name", "Roe^Ann", "--scan", tmp_path / "paper.pdf"]
+        case "stamped":
+            authority = served.enter_context(stamping(tmp_path / "tsa"))
+            hospital.write_text(f"{hospital.read_text()}[consent]\ntimestamp_url = '{authority.url}'\n")
+    (granted,) = done("consent", "grant", patient, *said, *signing, config=hospital)
+    listed = {item["entry"]: item for item in done("consent", "list", patient, config=hub)}
+    assert (listed[granted["entry"]]["status"], listed[granted["entry"]]["active"]) == ("valid", True)
     done("consent", "revoke", patient, granted["entry"], *signing, config=hospital)
 
 

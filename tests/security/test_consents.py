@@ -93,8 +93,7 @@ class Hub:
             PATIENT,
             statements,
             description="consent",
-            key_pem=who.key_pem,
-            cert_pem=who.cert_pem,
+            signing=consent_source.Signing(key=who.signing_key),
             now=NOW - timedelta(minutes=age),
         )
 

@@ -94,8 +94,7 @@ class Hub:
             PATIENT,
             [PERMIT],
             description="consent",
-            key_pem=self.signer.key_pem,
-            cert_pem=self.signer.cert_pem,
+            signing=consent_source.Signing(key=self.signer.signing_key),
             now=datetime.now(UTC),
         )
 

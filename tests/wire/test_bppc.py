@@ -1,5 +1,6 @@
 """BPPC consents: accepted policies become references; the window; what is not accepted."""
 
+import base64
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId
 from xdsi.spec.namespaces import HL7V3
 from xdsi.wire import xml
-from xdsi.wire.bppc import SCAN_TEMPLATE, decode_bppc, encode_bppc
+from xdsi.wire.bppc import SCAN_TEMPLATE, SCANNED_DOCUMENT, Scan, decode_bppc, encode_bppc
 from xdsi.wire.xml import E
 
 P1 = PatientId("P1", "2.999.1.1")
@@ -89,6 +90,25 @@ def test_scanned_consent():
     root = xml.parse(written())
     root.findall(E(HL7V3, "templateId"))[1].set("root", SCAN_TEMPLATE)
     assert decode_bppc(xml.serialize(root))[1].references
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"), [(b"%PDF-1.4 \xff\x00", "application/pdf"), (b"I agree", "text/plain")]
+)
+def test_a_written_scan_is_read(content, media_type):
+    """BPPC with scanned document: what is accepted is the same; the body is the paper (XDS-SD)."""
+    raw = written(scan=Scan(content=content, media_type=media_type, equipment="Scanner 1"))
+    assert decode_bppc(raw) == decode_bppc(written())
+    root = xml.parse(raw)
+    templates = {one.get("root") for one in root.findall(E(HL7V3, "templateId"))}
+    assert {SCAN_TEMPLATE, SCANNED_DOCUMENT} < templates
+    (body,) = root.iter(E(HL7V3, "nonXMLBody"))
+    (text,) = body
+    assert (text.get("mediaType"), text.get("representation")) == (media_type, "B64")
+    assert base64.b64decode(text.text, validate=True) == content
+    authors = [one.find(E(HL7V3, "templateId")).get("root") for one in root.findall(E(HL7V3, "author"))]
+    assert authors == [f"{SCANNED_DOCUMENT}.1", f"{SCANNED_DOCUMENT}.2"]
+    assert root.find(E(HL7V3, "dataEnterer")) is not None
 
 
 def test_other_events_say_nothing():

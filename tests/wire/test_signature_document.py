@@ -21,12 +21,15 @@ from xdsi.wire import xml
 from xdsi.wire.canonical import ALGORITHMS, C14N_11_COMMENTS, canonical
 from xdsi.wire.signature_document import ConsentTrust, read, sign, verify
 from xdsi.wire.signature_writer import COMMITMENT_SCHEME, unique_id_of, uri_of
+from xdsi.wire.signer import Enrolment
+from xdsi.wire.signing_key import pem_key
 from xdsi.wire.xml import E
 
 NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 PATIENT = PatientId("85010112345", "2.999.1.1")
 ANN = identity("Ann", "2048", issuer="citizens", serial_number=PATIENT.id)
 SEAL = identity("hospital seal", issuer="companies", content_commitment=False)
+SOMEBODY = PatientId("90020254321", "2.999.1.1")
 STRANGER = identity("stranger", issuer="nobody's", serial_number=PATIENT.id)
 TRUST = ConsentTrust.of([authority("citizens").cert_pem], seals=[SEAL.cert_pem])
 CONSENT = b"<consent/>"
@@ -43,8 +46,7 @@ def fetcher(store=STORE):
 
 def signed(signer=ANN, documents=STORE, **changes):
     digests = {unique_id: hashlib.sha256(raw).digest() for unique_id, raw in documents.items()}
-    arguments = {"key_pem": signer.key_pem, "cert_pem": signer.cert_pem, "now": NOW} | changes
-    return sign(digests, **arguments)
+    return sign(digests, **{"key": signer.signing_key, "now": NOW} | changes)
 
 
 def checked(raw, *, store=STORE, trust=TRUST, now=NOW, patients=(PATIENT,), **arguments):
@@ -76,7 +78,8 @@ def test_signed_by_a_hospital_on_behalf():
         assert result.on_behalf
 
 
-def test_intermediate_authority_sent_along():
+def city_signer():
+    """Ann with a certificate of an authority that an anchor made, and that authority."""
     middle = identity("city", issuer="citizens", ca=True, content_commitment=False, digital_signature=False)
     leaf = (
         x509.CertificateBuilder()
@@ -89,9 +92,13 @@ def test_intermediate_authority_sent_along():
         .add_extension(ANN.certificate.extensions.get_extension_for_class(x509.KeyUsage).value, critical=True)
         .sign(middle.key, hashes.SHA256())
     )
-    signer = replace(ANN, certificate=leaf)
+    return replace(ANN, certificate=leaf), middle
+
+
+def test_intermediate_authority_sent_along():
+    signer, middle = city_signer()
     assert indication(checked(signed(signer))) == ("failed", "NO_CERTIFICATE_CHAIN_FOUND")
-    assert checked(signed(signer, chain_pems=[middle.cert_pem])).status is SignatureStatus.VALID
+    assert checked(signed(key=replace(signer.signing_key, chain=(middle.certificate,)))).status is SignatureStatus.VALID
     configured = ConsentTrust.of([authority("citizens").cert_pem], intermediates=[middle.cert_pem])
     assert checked(signed(signer), trust=configured).status is SignatureStatus.VALID
 
@@ -340,15 +347,13 @@ def test_second_certificate_of_the_same_key():
 
 def resigned(change, signer=ANN):
     """Changed by the signer himself: the signature holds, the content is unusual."""
-    from xdsi.wire.signature_writer import _signature_value
-
     root = xml.parse(signed(signer))
     change(root)
     info = part(root, "SignedInfo")
     properties = part(root, "SignedProperties", ns=XADES)
     digest = base64.b64encode(hashlib.sha256(canonical(properties, C14N_11_COMMENTS)).digest()).decode()
     info.findall(E(DS, "Reference"))[-1].find(E(DS, "DigestValue")).text = digest
-    value = _signature_value(signer.key, canonical(info, part(root, "CanonicalizationMethod").get("Algorithm")))
+    value = signer.signing_key.sign(canonical(info, part(root, "CanonicalizationMethod").get("Algorithm")))
     part(root, "SignatureValue").text = base64.b64encode(value).decode()
     return etree.tostring(root)
 
@@ -407,7 +412,7 @@ def test_nobody_in_particular():
 
 def test_stranger_with_the_right_number():
     assert indication(checked(signed(STRANGER))) == ("failed", "NO_CERTIFICATE_CHAIN_FOUND")
-    enclosed = signed(STRANGER, chain_pems=[authority("nobody's").cert_pem])
+    enclosed = signed(key=replace(STRANGER.signing_key, chain=(authority("nobody's").certificate,)))
     assert indication(checked(enclosed)) == ("failed", "NO_CERTIFICATE_CHAIN_FOUND")
     assert indication(checked(signed(), trust=ConsentTrust.of([]))) == ("failed", "NO_CERTIFICATE_CHAIN_FOUND")
 
@@ -425,8 +430,29 @@ def test_number_with_the_european_prefix():
 def test_enrolled_number():
     signer = identity("Ann L", issuer="citizens", serial_number="10302122711400124365")
     assert indication(checked(signed(signer))) == ("failed", "SIGNER_MISMATCH")
-    trust = replace(TRUST, enrolled={"10302122711400124365": frozenset({PATIENT.id})})
-    assert checked(signed(signer), trust=trust).status is SignatureStatus.VALID
+    for name in ("10302122711400124365", signer.sha256):
+        trust = replace(TRUST, enrolment=Enrolment(persons={name: frozenset({PATIENT})}))
+        result = checked(signed(signer), trust=trust)
+        assert (result.status, result.on_behalf) == (SignatureStatus.VALID, False)
+        assert indication(checked(signed(signer), trust=trust, patients=[SOMEBODY])) == ("failed", "SIGNER_MISMATCH")
+
+
+def test_guardian():
+    """A guardian signs for the patients he is listed for, and with the patient's purpose only."""
+    mother = identity("Eve", issuer="citizens", serial_number="60010154321")
+    trust = replace(TRUST, enrolment=Enrolment(guardians={"60010154321": frozenset({PATIENT})}))
+    result = checked(signed(mother), trust=trust)
+    assert (result.status, result.on_behalf) == (SignatureStatus.VALID, True), result.reason
+    assert indication(checked(signed(mother), trust=trust, patients=[SOMEBODY])) == ("failed", "SIGNER_MISMATCH")
+    witnessed = signed(mother, commitment=WITNESS)
+    assert indication(checked(witnessed, trust=trust)) == ("failed", "SIG_CONSTRAINTS_FAILURE")
+
+
+def test_seal_for_some_patients():
+    trust = replace(TRUST, enrolment=Enrolment(hospitals={SEAL.sha256: frozenset({PATIENT})}))
+    assert checked(signed(SEAL), trust=trust).status is SignatureStatus.VALID
+    assert indication(checked(signed(SEAL), trust=trust, patients=[SOMEBODY])) == ("failed", "SIGNER_MISMATCH")
+    assert checked(signed(SEAL), patients=[SOMEBODY]).status is SignatureStatus.VALID
 
 
 def test_identifier_of_another_authority():
@@ -453,8 +479,9 @@ def test_certificate_policy():
 
 
 def test_weak_key():
+    weak = identity("weak", "1024", issuer="citizens")
     with pytest.raises(ConfigurationError):
-        signed(identity("weak", "1024", issuer="citizens"))
+        pem_key(weak.key_pem, weak.cert_pem)
     with pytest.raises(ConfigurationError):
         ConsentTrust.of([], seals=[identity("weak", "1024").cert_pem])
 

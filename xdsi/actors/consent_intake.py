@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 
 from xdsi.actors.consent_fetching import ConsentFetching
@@ -43,13 +43,16 @@ class SignedConsentIntake:
 
     documents: DocumentStore
     identities: PatientIdentities
-    trust: signature_document.ConsentTrust
+    signers: Callable[[], signature_document.ConsentTrust]
+    """who may sign, as it is now"""
     clock: Clock
     reject_invalid: bool
     zone: tzinfo = UTC
     """where days in a consent's window begin and end"""
     elsewhere: ConsentFetching | None = None
     """other repositories; None where none is known"""
+    _looked_with: list[signature_document.ConsentTrust] = field(default_factory=list)
+    """the trust with which pending consents were last looked at"""
 
     def prepare(self, entries: Sequence[DocumentEntry]) -> None:
         """Bring the consents and signatures among these entries that lie in other repositories."""
@@ -57,16 +60,17 @@ class SignedConsentIntake:
             self.elsewhere.bring([one for one in entries if is_consent(one) or is_signature(one)])
 
     def retry(self, registry: Registry) -> None:
-        """Look again at pending consents of which something lay in another repository and now came."""
-        if self.elsewhere is None:
-            return
+        """Look again at pending consents of which something now came: a document, or word about certificates."""
         with registry.reading() as session:
             waiting = {one: self._papers(one, session) for one in session.pending_consents()}
         self.prepare([paper for papers in waiting.values() for paper in papers])
-        came = [one for one, papers in waiting.items() if self._have_come(papers)]
+        signers = self.signers()
+        changed = self._looked_with != [signers]
+        came = [one for one, papers in waiting.items() if self._have_come(papers, changed=changed)]
         if came:
             with registry.writing() as session:
                 review(came, session, self)
+        self._looked_with[:] = [signers]
 
     @staticmethod
     def _papers(entry_uuid: str, session: RegistrySession) -> list[DocumentEntry]:
@@ -75,9 +79,9 @@ class SignedConsentIntake:
         found = session.objects([entry_uuid, *(one.source for one in signs)]).values()
         return [one for one in found if isinstance(one, DocumentEntry)]
 
-    def _have_come(self, papers: Sequence[DocumentEntry]) -> bool:
+    def _have_come(self, papers: Sequence[DocumentEntry], *, changed: bool) -> bool:
         elsewhere = [one for one in papers if self._is_elsewhere(one)]
-        return bool(elsewhere) and all(self._read(one) is not None for one in elsewhere)
+        return (bool(elsewhere) or changed) and all(self._read(one) is not None for one in elsewhere)
 
     def _is_elsewhere(self, entry: DocumentEntry) -> bool:
         return self.elsewhere is not None and self.elsewhere.knows(entry.repository_unique_id)
@@ -200,8 +204,9 @@ class SignedConsentIntake:
             return None if content is None else hashlib.new(algorithm, content).digest()
 
         persons = (consent.patient, *self.identities.aliases(consent.patient))
+        now = self.clock()
         result = signature_document.verify(
-            raw, digest, self.trust, self.clock(), patients=persons, about=consent.unique_id
+            raw, digest, self.signers(), now, patients=persons, about=consent.unique_id, first_seen=now
         )
         return replace(
             consent,

@@ -1,4 +1,4 @@
-"""Publishes a patient's signed consent: the document and its detached signature in one submission (ITI-41).
+"""Publishes a patient's signed consent: the document and its signature in one submission (ITI-41).
 
 APPC supplement 5.6; ITI TF-3 5.1 (BPPC); ITI TF-3 5.5 (DSG: signature metadata, association `signs`).
 """
@@ -20,23 +20,42 @@ from xdsi.domain.ports import Clock
 from xdsi.domain.submission import Document, Provision, Submission
 from xdsi.exchange import Channel, Client, call
 from xdsi.spec import uuids
-from xdsi.spec.xacml import APPC_FORMAT, BPPC_FORMAT, FORMAT_SCHEME
+from xdsi.spec.xacml import APPC_FORMAT, BPPC_FORMAT, BPPC_SCAN_FORMAT, FORMAT_SCHEME
 from xdsi.transactions import iti41_provide_and_register_document_set as iti41
 from xdsi.wire import signature_document
-from xdsi.wire.bppc import encode_bppc
+from xdsi.wire.bppc import Scan, encode_bppc
 from xdsi.wire.consent import encode_appc
 from xdsi.wire.message import Packaging
+from xdsi.wire.signature_writer import DETACHED, ENVELOPING
+from xdsi.wire.signing_key import SigningKey
+from xdsi.wire.time_stamp import Stamp
 
 _LOINC = "2.16.840.1.113883.6.1"
 _CONSENT = Code("57016-8", _LOINC, "Privacy policy acknowledgement Document")
 _SIGNATURE_TYPE = Code("E1762", "1.2.840.10065.1.12", "Full Document")
 _PURPOSE_CONSENT = Code("1.2.840.10065.1.12.1.7", "1.2.840.10065.1.12", "Consent Signature")
+_PURPOSE_WITNESS = Code("1.2.840.10065.1.12.1.11", "1.2.840.10065.1.12", "Consent Witness Signature")
 _NORMAL = Code("N", "2.16.840.1.113883.5.25", "normal")
 _FACILITY = Code("22232009", "2.16.840.1.113883.6.96", "Hospital")
 _PRACTICE = Code("394802001", "2.16.840.1.113883.6.96", "General medicine")
 _APPC = Code(APPC_FORMAT, FORMAT_SCHEME, "Advanced Patient Privacy Consents")
 _BPPC = Code(BPPC_FORMAT, FORMAT_SCHEME, "Basic Patient Privacy Consents")
-_DSG_DETACHED = "urn:ihe:iti:dsg:detached:2014"
+_BPPC_SCAN = Code(BPPC_SCAN_FORMAT, FORMAT_SCHEME, "Basic Patient Privacy Consents with Scanned Document")
+_DETACHED = Code(DETACHED, FORMAT_SCHEME, "Document Digital Signature, detached")
+_ENVELOPING = Code(ENVELOPING, FORMAT_SCHEME, "Document Digital Signature, enveloping")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """With what a consent is signed, and how."""
+
+    key: SigningKey
+    stamp: Stamp | None = None
+    """who gives a time stamp (XAdES-T); None: none (XAdES-BES)"""
+    enveloping: bool = False
+    """enclose the consent in its signature"""
+    witness: bool = False
+    """a hospital that saw the patient sign, on paper say, instead of the patient"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +69,8 @@ class SignedConsent:
     format_code: Code = _APPC
     policies: tuple[Code, ...] = ()
     """the domain's policies that it refers to, as eventCodeList repeats them"""
+    signature_format: Code = _DETACHED
+    purpose: Code = _PURPOSE_CONSENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +88,7 @@ def make(
     statements: Sequence[Statement],
     *,
     description: str,
-    key_pem: bytes,
-    cert_pem: bytes,
+    signing: Signing,
     now: datetime,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
@@ -85,10 +105,7 @@ def make(
         valid_from=valid_from,
         valid_until=valid_until,
     )
-    signature = _signature(unique_id, document, key_pem, cert_pem, now)
-    return SignedConsent(
-        patient=patient, unique_id=unique_id, document=document, signature=signature, policies=tuple(accepts)
-    )
+    return _signed(patient, unique_id, document, signing, now, format_code=_APPC, policies=tuple(accepts))
 
 
 def acknowledge(
@@ -97,15 +114,16 @@ def acknowledge(
     *,
     patient_name: tuple[str, str],
     custodian: tuple[str, str],
-    key_pem: bytes,
-    cert_pem: bytes,
+    signing: Signing,
     now: datetime,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
+    scan: Scan | None = None,
 ) -> SignedConsent:
     """Write a consent that accepts policies of the domain and says nothing else (BPPC), and sign its bytes.
 
-    `patient_name` is family and given name, `custodian` OID and name of the organisation that recorded it.
+    `patient_name` is family and given name, `custodian` OID and name of the organisation that recorded it, `scan` the
+    paper that the patient signed.
     """
     unique_id = new_oid()
     document = encode_bppc(
@@ -117,20 +135,42 @@ def acknowledge(
         now=now,
         valid_from=valid_from or now,
         valid_until=valid_until,
+        scan=scan,
+    )
+    format_code = _BPPC if scan is None else _BPPC_SCAN
+    return _signed(patient, unique_id, document, signing, now, format_code=format_code, policies=tuple(policies))
+
+
+def _signed(
+    patient: PatientId,
+    unique_id: str,
+    document: bytes,
+    signing: Signing,
+    now: datetime,
+    *,
+    format_code: Code,
+    policies: tuple[Code, ...],
+) -> SignedConsent:
+    digest = hashlib.sha256(document).digest()
+    purpose = _PURPOSE_WITNESS if signing.witness else _PURPOSE_CONSENT
+    signature = signature_document.sign(
+        {} if signing.enveloping else {unique_id: digest},
+        enclosed={unique_id: document} if signing.enveloping else None,
+        key=signing.key,
+        stamp=signing.stamp,
+        commitment=purpose.code,
+        now=now,
     )
     return SignedConsent(
         patient=patient,
         unique_id=unique_id,
         document=document,
-        signature=_signature(unique_id, document, key_pem, cert_pem, now),
-        format_code=_BPPC,
-        policies=tuple(policies),
+        signature=signature,
+        format_code=format_code,
+        policies=policies,
+        signature_format=_ENVELOPING if signing.enveloping else _DETACHED,
+        purpose=purpose,
     )
-
-
-def _signature(unique_id: str, document: bytes, key_pem: bytes, cert_pem: bytes, now: datetime) -> bytes:
-    digest = hashlib.sha256(document).digest()
-    return signature_document.sign({unique_id: digest}, key_pem=key_pem, cert_pem=cert_pem, now=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +220,10 @@ class ConsentSource:
             unique_id=new_oid(),
             now=now,
             title="Consent Signature",
-            format_code=Code(_DSG_DETACHED, FORMAT_SCHEME, "Document Digital Signature, detached"),
+            format_code=consent.signature_format,
             type_code=_SIGNATURE_TYPE,
             language="art",
-            event_codes=(_PURPOSE_CONSENT,),
+            event_codes=(consent.purpose,),
         )
         submission_set = SubmissionSet(
             entry_uuid=new_entry_uuid(),

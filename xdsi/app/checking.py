@@ -73,7 +73,7 @@ def _unreadable(settings: Settings) -> Iterator[str]:
         return lambda: getattr(parts, part)
 
     parts_read = (
-        "access", "code_sets", "consent_trust", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
+        "access", "code_sets", "consent_signers", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
         "peer_of", "store_location", "former_locations", "document_form", "tokens",
     )  # fmt: skip
     for read in (tls_context, parts.require_consent, images, consumer, peers, *map(named, parts_read)):

@@ -12,6 +12,7 @@ from pathlib import Path
 from xdsi.actors.authorization_verifier import HubDecisions, PermitAll
 from xdsi.actors.consent_fetching import ConsentFetching
 from xdsi.actors.consent_intake import LIMIT, SignedConsentIntake
+from xdsi.app.consent_signers import ConsentSigners
 from xdsi.app.policies import domain_policy
 from xdsi.app.storage import StorageParts, base_url, read_file, utc_now
 from xdsi.domain.audit import AuditSite
@@ -30,12 +31,13 @@ from xdsi.storage.replays import SqlReplayMemory
 from xdsi.storage.s3_blobs import S3Blobs
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
 from xdsi.transport.soap_client import SoapClient
+from xdsi.transport.time_stamp_client import TimeStampClient
 from xdsi.transport.tls import client_context
 from xdsi.wire import code_sets
 from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.saml import SamlTrust
 from xdsi.wire.saml_issue import issue_assertion
-from xdsi.wire.signer import ConsentTrust
+from xdsi.wire.time_stamp import Stamp
 from xdsi.wire.xmldsig import TrustedKey
 
 
@@ -168,26 +170,26 @@ class PolicyParts(StorageParts):
         return [TrustedKey.of(read_file(file, "consent.decision_trust")) for file in trusted]
 
     @cached_property
-    def consent_trust(self) -> ConsentTrust | None:
+    def consent_signers(self) -> ConsentSigners | None:
         """Who may sign consents; None where nobody's signature is trusted."""
         consent = self.settings.consent
-        if not consent.signer_ca:
-            return None
-        trust = ConsentTrust.of(
-            [read_file(consent.signer_ca, "consent.signer_ca")],
-            seals=[read_file(file, "consent.seals") for file in consent.seals],
-        )
-        return replace(trust, identity_authority=self.settings.domain.patient_id_authority)
+        return ConsentSigners(self.settings) if consent.signer_ca or consent.seals else None
+
+    @property
+    def time_stamps(self) -> Stamp | None:
+        """The authority that stamps our signatures; None where the settings name none."""
+        url = self.settings.consent.timestamp_url
+        return TimeStampClient(url) if url else None
 
     @cached_property
     def consent_intake(self) -> SignedConsentIntake | None:
         """Verifies consents as they are registered; None where nobody's signature is trusted."""
-        if self.consent_trust is None:
+        if self.consent_signers is None:
             return None
         return SignedConsentIntake(
             documents=self.documents,
             identities=self.identities,
-            trust=self.consent_trust,
+            signers=self.consent_signers,
             clock=utc_now,
             reject_invalid=self.settings.consent.reject_invalid,
             zone=zone_of(self.domain_policy.time_zone),

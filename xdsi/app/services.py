@@ -115,9 +115,9 @@ class Parts(PublishingParts):
             found.append(self.forwarder(audit.send))
         found.append(Regularly("housekeeping", 3600, self.tidy))
         intake = self.consent_intake if "registry" in server.actors and not self.open_profile else None
-        if intake is not None and intake.elsewhere is not None:
+        if intake is not None:
             every = self.settings.consent.retry_seconds
-            found.append(Regularly("consents elsewhere", every, lambda: intake.retry(self.registry)))
+            found.append(Regularly("pending consents", every, lambda: intake.retry(self.registry)))
         return found
 
     def move_server(self, context: ReloadingContext | None) -> MoveServer:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from xdsi import app
 from xdsi.actors import consent_source
-from xdsi.cli import explain_consent
+from xdsi.actors.consent_intake import LIMIT
+from xdsi.actors.consent_source import SignedConsent, Signing
+from xdsi.cli import explain_consent, signing
 from xdsi.cli.command import LoadSettings, Result, Terminal
 from xdsi.cli.keep import code, patient
 from xdsi.cli.kept import add_data, kept
@@ -18,6 +20,7 @@ from xdsi.domain.codes import Code
 from xdsi.domain.consent import Effect, Statement
 from xdsi.domain.identifiers import InstanceIdentifier
 from xdsi.settings import Settings
+from xdsi.wire.bppc import Scan
 from xdsi.wire.policy_file import CODED, PLAIN
 
 
@@ -40,6 +43,8 @@ def add(commands: Any) -> None:
     )
     accept = "id of a policy in the domain's library; without --permit and --deny the consent is a BPPC document"
     grant.add_argument("--accept", action="append", default=[], metavar="POLICY", help=accept)
+    scanned = "the paper that the patient signed (PDF, or text in UTF-8): with --accept, a BPPC document with the scan"
+    grant.add_argument("--scan", type=_scan, metavar="F", help=scanned)
     grant.add_argument("--name", default="", metavar="FAMILY^GIVEN", help="the patient's name, for a BPPC document")
     grant.add_argument("--from", dest="start", type=_moment, metavar="TIME", help="valid from, in ISO 8601; else now")
     grant.add_argument("--until", type=_moment, metavar="TIME", help="valid until; else until it is revoked")
@@ -59,8 +64,7 @@ def add(commands: Any) -> None:
 
 
 def _signing(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--key", required=True, type=Path, metavar="F", help="the patient's key (PEM), or a seal's")
-    command.add_argument("--cert", required=True, type=Path, metavar="F", help="its certificate (PEM)")
+    signing.add(command)
     command.add_argument("--url", default="", help="ITI-41 endpoint; else imaging_source.repository_url")
 
 
@@ -95,6 +99,20 @@ def _deny(text: str) -> Statement:
     return statement(Effect.DENY, text)
 
 
+def _scan(text: str) -> Scan:
+    try:
+        content = Path(text).read_bytes()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: {error.strerror}") from error
+    if content.startswith(b"%PDF-"):
+        return Scan(content=content)
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise argparse.ArgumentTypeError(f"{text} is neither PDF nor text in UTF-8") from error
+    return Scan(content=content, media_type="text/plain")
+
+
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
@@ -108,49 +126,58 @@ def run_grant(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
     statements = [*given.permit, *given.deny]
     if not statements and not given.accept:
         return Result(ok=False, message="a consent needs at least one --permit, --deny or --accept")
-    settings, now = load(), datetime.now(UTC)
+    if given.scan is not None and statements:
+        return Result(
+            ok=False, message="a scanned consent accepts policies of the domain: --accept, no --permit or --deny"
+        )
+    settings = load()
     scheme = settings.domain.home_community_id.removeprefix("urn:oid:")
     policies = [Code(one.removeprefix("urn:oid:"), scheme, f"Policy {one}") for one in given.accept]
-    if statements:
-        consent = _appc(given, statements, "Consent", now, accepts=policies)
-    else:
+
+    def write(chosen: Signing) -> SignedConsent:
+        if statements:
+            return _appc(given, statements, "Consent", chosen, accepts=policies)
         family, _, given_name = given.name.partition("^")
         source = settings.imaging_source
-        consent = consent_source.acknowledge(
+        return consent_source.acknowledge(
             given.patient,
             policies,
             patient_name=(family, given_name),
             custodian=(source.organization_id.removeprefix("urn:oid:"), source.organization_name),
-            key_pem=given.key.read_bytes(),
-            cert_pem=given.cert.read_bytes(),
-            now=now,
+            signing=chosen,
+            now=datetime.now(UTC),
             valid_from=given.start,
             valid_until=given.until,
+            scan=given.scan,
         )
-    return _publish(given, settings, consent, title="Consent", replaces=given.replaces)
+
+    return _publish(given, settings, write, title="Consent", replaces=given.replaces)
 
 
 def run_revoke(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Replace a consent by a signed refusal."""
     title = "Revocation of consent"
-    consent = _appc(given, [Statement(effect=Effect.DENY)], title, datetime.now(UTC))
-    return _publish(given, load(), consent, title=title, replaces=given.entry)
+
+    def write(chosen: Signing) -> SignedConsent:
+        return _appc(given, [Statement(effect=Effect.DENY)], title, chosen)
+
+    return _publish(given, load(), write, title=title, replaces=given.entry)
 
 
 def _appc(
     given: argparse.Namespace,
     statements: list[Statement],
     title: str,
-    now: datetime,
+    chosen: Signing,
     *,
     accepts: Sequence[Code] = (),
-) -> consent_source.SignedConsent:
+) -> SignedConsent:
+    now = datetime.now(UTC)
     return consent_source.make(
         given.patient,
         statements,
         description=f"{title} of {given.patient.cx}, signed {now.date().isoformat()}",
-        key_pem=given.key.read_bytes(),
-        cert_pem=given.cert.read_bytes(),
+        signing=chosen,
         now=now,
         valid_from=getattr(given, "start", None),
         valid_until=getattr(given, "until", None),
@@ -159,9 +186,18 @@ def _appc(
 
 
 def _publish(
-    given: argparse.Namespace, settings: Settings, consent: consent_source.SignedConsent, *, title: str, replaces: str
+    given: argparse.Namespace,
+    settings: Settings,
+    write: Callable[[Signing], SignedConsent],
+    *,
+    title: str,
+    replaces: str,
 ) -> Result:
     with app.one_command(settings) as parts:
+        with signing.signing(given, parts) as chosen:
+            consent = write(chosen)
+        if len(consent.document) > LIMIT:
+            return Result(ok=False, message=f"the consent is larger than {LIMIT} bytes: no hub would take it")
         published = parts.consent_source(given.url).publish(consent, title=title, replaces=replaces)
     errors = published.outcome.errors
     item = {"entry": published.entry_uuid, "document": published.unique_id, "trace": published.trace}

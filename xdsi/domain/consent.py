@@ -245,12 +245,14 @@ class SignatureResult:
     """serialNumber of that subject: who the person is"""
     certificate_sha256: str = ""
     on_behalf: bool = False
-    """a hospital's seal instead of the patient's own certificate"""
+    """a hospital's seal or a guardian's certificate instead of the patient's own"""
     signing_time: datetime | None = None
     commitments: tuple[str, ...] = ()
     """OIDs of ASTM E1762: why it was signed"""
     documents: Mapping[str, bool | None] = field(default_factory=dict)
     """uniqueId of each signed document: unchanged, changed, or None where it is not at hand"""
+    stamped_at: datetime | None = None
+    """when a trusted authority of time stamps saw the signature; None without one"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

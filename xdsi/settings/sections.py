@@ -327,6 +327,15 @@ class Consent:
     hidden: str = _key("say how many entries were hidden", "silent", choices=("silent", "counted"))
     signer_ca: str = _key("authorities of the certificates that patients sign with (PEM)", "")
     seals: tuple[str, ...] = _key("certificates (PEM) that may sign on a patient's behalf", ())
+    signer_crls: tuple[str, ...] = _key("revocation lists (PEM or DER) of those authorities, and of time stamps'", ())
+    signer_crl_required: bool = _key("without a current revocation list a consent waits, and grants nothing", False)
+    enrolment: str = _key(
+        "TOML file: tables persons, guardians, hospitals: who signs for which patients (docs/policy.md); empty: none",
+        "",
+    )
+    timestamp_ca: str = _key("authorities of time stamps (PEM, RFC 3161); empty: time stamps prove nothing", "")
+    timestamp_required: bool = _key("refuse a signature that none of them stamped", False)
+    timestamp_url: str = _key("where `xdsi consent` has its signatures stamped; empty: not at all", "", check="url")
     reject_invalid: bool = _key("refuse a consent whose signature fails", True)
     fetch_seconds: float = _key(
         "how long a registration waits for consents in other repositories (consumer.repositories)", 5.0, check="seconds"

@@ -1,4 +1,4 @@
-"""HTTP towards a PACS: time limits, retries of what may be asked twice, TLS with our own context, credentials.
+"""HTTP towards a PACS or another service: time limits, retries of what may be asked twice, our own TLS, credentials.
 
 Whatever goes wrong is `Unavailable`; an answer that breaks off never looks like a whole one.
 """
@@ -129,9 +129,15 @@ class HttpClient:
                 raise Unavailable(f"{self.url}{path} is not there")
             yield answer
 
-    def store(self, path: str, content_type: str, body: Iterable[bytes]) -> tuple[int, bytes]:
+    def store(
+        self,
+        path: str,
+        content_type: str,
+        body: Iterable[bytes],
+        accept: str = "application/dicom+json, application/json",
+    ) -> tuple[int, bytes]:
         """Send content to be kept; the status and the beginning of the answer. It is sent once, whatever happens."""
-        headers = {"Content-Type": content_type, "Accept": "application/dicom+json, application/json"}
+        headers = {"Content-Type": content_type, "Accept": accept}
         content = b"".join(body)
         try:
             with self._once.post(

@@ -1,12 +1,14 @@
 """BPPC consent documents: a CDA in which the patient accepts policies of the domain by their ids.
 
 ITI TF-3 5.1 (Basic Patient Privacy Consents, with or without a scanned paper); HL7 CDA R2. Read for what is decided on;
-written with one text section as its body.
+written with one text section as its body, or with the scan (ITI TF-3 5.2, XDS-SD).
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from lxml import etree
@@ -26,7 +28,17 @@ DOCUMENT_CODE = Code("57016-8", "2.16.840.1.113883.6.1", "Privacy Policy Acknowl
 MEDICAL_DOCUMENTS = "1.3.6.1.4.1.19376.1.5.3.1.1.1"
 CONSENT_TEMPLATE = "1.3.6.1.4.1.19376.1.5.3.1.1.7"
 SCAN_TEMPLATE = "1.3.6.1.4.1.19376.1.5.3.1.1.7.1"
+SCANNED_DOCUMENT = "1.3.6.1.4.1.19376.1.2.20"
 SERVICE_EVENT_TEMPLATE = "1.3.6.1.4.1.19376.1.5.3.1.2.6"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """A paper, scanned."""
+
+    content: bytes
+    media_type: str = "application/pdf"
+    equipment: str = "scanner"
 
 
 def decode_bppc(raw: bytes, *, zone: tzinfo = UTC) -> tuple[Policy, ConsentFacts]:
@@ -158,16 +170,20 @@ def encode_bppc(
     title: str = "Consent to share documents",
     text: str = "",
     language: str = "en",
+    scan: Scan | None = None,
 ) -> bytes:
     """A consent in which the patient accepts `policies` (code: the policy's OID, scheme: the domain of policies).
 
     `document_id` is an OID, the uniqueId of its DocumentEntry; `patient_name` is family and given name; `custodian` is
-    OID and name of the organisation that keeps it and recorded it.
+    OID and name of the organisation that keeps it and recorded it. With `scan` the body is the paper that was signed
+    (BPPC with scanned document, XDS-SD).
     """
     root = etree.Element(E(HL7V3, "ClinicalDocument"), nsmap={None: HL7V3})  # type: ignore[dict-item]
     _add(root, "typeId", root="2.16.840.1.113883.1.3", extension="POCD_HD000040")
     _add(root, "templateId", root=MEDICAL_DOCUMENTS)
     _add(root, "templateId", root=CONSENT_TEMPLATE)
+    for template in (SCAN_TEMPLATE, SCANNED_DOCUMENT) if scan is not None else ():
+        _add(root, "templateId", root=template)
     _add(root, "id", root=document_id)
     _coded(root, "code", DOCUMENT_CODE)
     _add(root, "title").text = title
@@ -179,14 +195,24 @@ def encode_bppc(
     name = _add(_add(role, "patient"), "name")
     _add(name, "given").text = patient_name[1]
     _add(name, "family").text = patient_name[0]
+    if scan is not None:
+        _add_signer(root, patient, patient_name, now)
     author = _add(root, "author")
+    if scan is not None:
+        _add(author, "templateId", root=f"{SCANNED_DOCUMENT}.2")
     _add(author, "time", value=hl7_timestamp.write(now))
     assigned = _add(author, "assignedAuthor")
     _add(assigned, "id", root=custodian[0])
-    _add(_add(assigned, "assignedAuthoringDevice"), "softwareName").text = custodian[1]
-    keeper = _add(_add(_add(root, "custodian"), "assignedCustodian"), "representedCustodianOrganization")
-    _add(keeper, "id", root=custodian[0])
-    _add(keeper, "name").text = custodian[1]
+    device = _add(assigned, "assignedAuthoringDevice")
+    if scan is not None:
+        _coded(device, "code", Code("SCAN", "1.2.840.10008.2.16.4", "Document Digitizer Equipment"))
+        _add(device, "manufacturerModelName").text = scan.equipment
+    _add(device, "softwareName").text = custodian[1]
+    if scan is not None:
+        _add_organisation(assigned, "representedOrganization", custodian)
+        _add_data_enterer(root, custodian, now)
+    keeper = _add(_add(root, "custodian"), "assignedCustodian")
+    _add_organisation(keeper, "representedCustodianOrganization", custodian)
     for number, policy in enumerate(policies, start=1):
         event = _add(_add(root, "documentationOf", typeCode="DOC"), "serviceEvent", classCode="ACT", moodCode="EVN")
         _add(event, "templateId", root=SERVICE_EVENT_TEMPLATE)
@@ -196,10 +222,44 @@ def encode_bppc(
         _add(times, "low", value=hl7_timestamp.write(valid_from))
         if valid_until is not None:
             _add(times, "high", value=hl7_timestamp.write(valid_until))
+    if scan is not None:
+        body = _add(
+            _add(_add(root, "component"), "nonXMLBody"), "text", mediaType=scan.media_type, representation="B64"
+        )
+        body.text = base64.b64encode(scan.content).decode("ascii")
+        return b"<?xml version='1.0' encoding='UTF-8'?>\n" + xml.serialize(root)
     section = _add(_add(_add(_add(root, "component"), "structuredBody"), "component"), "section")
     _add(section, "title").text = title
     _add(section, "text").text = text or "; ".join(policy.display or policy.code for policy in policies)
     return b"<?xml version='1.0' encoding='UTF-8'?>\n" + xml.serialize(root)
+
+
+def _add_signer(root: etree._Element, patient: PatientId, name: tuple[str, str], now: datetime) -> None:
+    """Who wrote the paper: the patient."""
+    author = _add(root, "author")
+    _add(author, "templateId", root=f"{SCANNED_DOCUMENT}.1")
+    _add(author, "time", value=hl7_timestamp.write(now))
+    assigned = _add(author, "assignedAuthor")
+    _add(assigned, "id", root=patient.authority, extension=patient.id)
+    person = _add(_add(assigned, "assignedPerson"), "name")
+    _add(person, "given").text = name[1]
+    _add(person, "family").text = name[0]
+
+
+def _add_data_enterer(root: etree._Element, organisation: tuple[str, str], now: datetime) -> None:
+    """Who scanned it: somebody of the organisation, who is not named."""
+    enterer = _add(root, "dataEnterer")
+    _add(enterer, "templateId", root=f"{SCANNED_DOCUMENT}.3")
+    _add(enterer, "time", value=hl7_timestamp.write(now))
+    entity = _add(enterer, "assignedEntity")
+    _add(entity, "id", root=organisation[0])
+    _add(_add(entity, "assignedPerson"), "name", nullFlavor="UNK")
+
+
+def _add_organisation(parent: etree._Element, local: str, organisation: tuple[str, str]) -> None:
+    element = _add(parent, local)
+    _add(element, "id", root=organisation[0])
+    _add(element, "name").text = organisation[1]
 
 
 def _coded(parent: etree._Element, local: str, code: Code) -> None:

@@ -12,11 +12,12 @@ from xdsi.domain.errors import MalformedMessage
 from xdsi.wire import xml
 
 C14N_10 = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
-C14N_11_COMMENTS = "http://www.w3.org/2006/12/xml-c14n11#WithComments"
+C14N_11 = "http://www.w3.org/2006/12/xml-c14n11"
+C14N_11_COMMENTS = C14N_11 + "#WithComments"
 ALGORITHMS: dict[str, tuple[bool, bool]] = {
     C14N_10: (False, False),
     C14N_10 + "#WithComments": (False, True),
-    "http://www.w3.org/2006/12/xml-c14n11": (False, False),
+    C14N_11: (False, False),
     C14N_11_COMMENTS: (False, True),
     "http://www.w3.org/2001/10/xml-exc-c14n#": (True, False),
     "http://www.w3.org/2001/10/xml-exc-c14n#WithComments": (True, True),

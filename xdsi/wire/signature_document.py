@@ -6,6 +6,7 @@ its own documents; no address is ever opened. xmlsec does not check a ds:Manifes
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
@@ -18,14 +19,17 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from xdsi.domain.consent import SignatureResult, SignatureStatus
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.identifiers import PatientId
+from xdsi.wire import time_stamp
 from xdsi.wire.canonical import C14N_10, canonical
 from xdsi.wire.signature_reader import DIGESTS, METHODS, OBJECT, SignatureDocument, SignedProperties, read
 from xdsi.wire.signature_writer import CONSENT, CONSENT_WITNESS, sign, unique_id_of
 from xdsi.wire.signer import (
+    Capacity,
     ConsentTrust,
     SignatureRefused,
     check_signer,
     check_signs_for,
+    check_time_stamp,
     fingerprint,
     serial_number_of,
 )
@@ -50,7 +54,8 @@ def verify(
 
     `patients` are the identifiers of the patient whom the signer must be (a hospital's seal may stand in); None where
     the signature is not a consent's. `about` is the uniqueId of the document that has to be among the signed ones;
-    documents beside it need not be at hand. `first_seen` is when the signature arrived.
+    documents beside it need not be at hand; it may also be enclosed, byte for byte. `first_seen` is when the signature
+    arrived: a trusted time stamp can prove that it existed before.
     """
     try:
         document = read(raw)
@@ -59,6 +64,7 @@ def verify(
     certificate: x509.Certificate | None = None
     documents: dict[str, bool | None] = {}
     on_behalf = False
+    stamped: datetime | None = None
     try:
         properties = document.properties
         if properties is None:
@@ -66,21 +72,34 @@ def verify(
         certificate = _signing_certificate(document, properties)
         _check_value(document, certificate)
         documents = _check_references(document, fetch)
-        _check_time(properties.signing_time, trust, now, first_seen)
-        check_signer(
-            certificate,
-            [other for other in document.certificates if other != certificate],
-            trust,
-            signing_time=properties.signing_time,
-            now=now,
-            first_seen=first_seen,
-        )
+        _note_enclosed(document, documents, fetch, about)
+        stamped = _time_stamped(document, trust, now)
+        proved = min(filter(None, (stamped, first_seen)), default=None)
+        _check_time(properties.signing_time, trust, now, proved)
+        waiting: SignatureRefused | None = None
+        try:
+            check_signer(
+                certificate,
+                [other for other in document.certificates if other != certificate],
+                trust,
+                signing_time=properties.signing_time,
+                now=now,
+                first_seen=proved,
+            )
+        except SignatureRefused as refused:
+            # What waits for a revocation list may be wrong in other respects already.
+            if refused.status is SignatureStatus.FAILED:
+                raise
+            waiting = refused
         if patients is not None:
-            on_behalf = check_signs_for(certificate, patients, trust)
-            purposes = {CONSENT, CONSENT_WITNESS} if on_behalf else {CONSENT}
+            capacity = check_signs_for(certificate, patients, trust)
+            on_behalf = capacity is not Capacity.PATIENT
+            purposes = {CONSENT, CONSENT_WITNESS} if capacity is Capacity.HOSPITAL else {CONSENT}
             if purposes.isdisjoint(properties.commitments):
                 raise SignatureRefused("SIG_CONSTRAINTS_FAILURE", f"signed as {', '.join(properties.commitments)}")
         _check_documents(documents, about)
+        if waiting is not None:
+            raise waiting
         status, reason = SignatureStatus.VALID, ""
     except SignatureRefused as refused:
         status, reason = refused.status, str(refused)
@@ -96,6 +115,7 @@ def verify(
         signing_time=None if document.properties is None else document.properties.signing_time,
         commitments=() if document.properties is None else document.properties.commitments,
         documents=documents,
+        stamped_at=stamped,
     )
 
 
@@ -155,6 +175,32 @@ def _check_references(document: SignatureDocument, fetch: Fetch) -> dict[str, bo
         elif not unchanged:
             raise SignatureRefused("HASH_FAILURE", f"{reference.uri} was changed after signing")
     return documents
+
+
+def _note_enclosed(document: SignatureDocument, documents: dict[str, bool | None], fetch: Fetch, about: str) -> None:
+    """Add the document `about` where the signature encloses exactly its stored bytes (enveloping form)."""
+    if not about or about in documents:
+        return
+    stored = fetch(about, "sha256")
+    for enclosed in document.enclosed():
+        if stored is not None and hashlib.sha256(enclosed).digest() == stored:
+            documents[about] = True
+
+
+def _time_stamped(document: SignatureDocument, trust: ConsentTrust, now: datetime) -> datetime | None:
+    """When a trusted authority saw the signature; None where none did and none is required."""
+    times: list[datetime] = []
+    for element in document.time_stamps if trust.timestamp_anchors else ():
+        covered = canonical(document.root[1], element.canonicalization)
+        found = time_stamp.verify(element.token, covered, trust.timestamp_anchors)
+        if found is not None:
+            check_time_stamp(found, trust)
+            if found.time > now + trust.clock_skew:
+                raise SignatureRefused("SIG_CONSTRAINTS_FAILURE", f"stamped in the future, at {found.time.isoformat()}")
+            times.append(found.time)
+    if trust.timestamp_required and not times:
+        raise SignatureRefused("SIG_CONSTRAINTS_FAILURE", "no time stamp of a trusted authority")
+    return min(times, default=None)
 
 
 def _note(documents: dict[str, bool | None], identifier: str, *, unchanged: bool | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,13 +18,16 @@ from lxml import etree
 from xdsi.domain.errors import MalformedMessage
 from xdsi.spec.namespaces import DS, XADES
 from xdsi.wire import xml
-from xdsi.wire.canonical import ALGORITHMS
-from xdsi.wire.signature_writer import unique_id_of
+from xdsi.wire.canonical import ALGORITHMS, C14N_10
+from xdsi.wire.signature_writer import BASE64, unique_id_of
 from xdsi.wire.xml import E, content
 from xdsi.wire.xml_time import read_instant
 
 LIMIT = 5 * 1024 * 1024
 MAX_REFERENCES = 1000
+MAX_CERTIFICATES = 10
+MAX_TIME_STAMPS = 10
+_DER = "http://uri.etsi.org/01903/v1.2.2#DER"
 _MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 DIGESTS = {
     "http://www.w3.org/2001/04/xmlenc#sha256": "sha256",
@@ -75,6 +78,14 @@ class SignedProperties:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeStampElement:
+    """A SignatureTimeStamp: the token, and how the value it covers is written."""
+
+    canonicalization: str
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureDocument:
     """A signature document of acceptable form, nothing verified."""
 
@@ -88,11 +99,20 @@ class SignatureDocument:
     properties: SignedProperties | None
     """None where they are not signed: then they say nothing"""
     certificates: tuple[x509.Certificate, ...]
+    """of KeyInfo, then those that XAdES keeps for later (levels LT and LTA): none is trusted for being there"""
+    time_stamps: tuple[TimeStampElement, ...] = ()
+    """of the signature's value (level T); archive time stamps and kept revocation data are not read"""
 
     @property
     def documents(self) -> tuple[str, ...]:
         """uniqueIds of the documents it signs, and `#id` of those it encloses."""
         return tuple(unique_id_of(reference.uri) for reference in self._of_documents())
+
+    def enclosed(self) -> Iterator[bytes]:
+        """The documents inside the signature that it refers to (enveloping form), as they were before base64."""
+        for reference in self._of_documents():
+            if reference.target is not None and reference.target.get("Encoding") == BASE64:
+                yield _octets(content(reference.target), "Object")
 
     def _of_documents(self) -> tuple[Reference, ...]:
         direct = (r for r in self.references if r.target is None or r.target.tag == OBJECT)
@@ -141,6 +161,7 @@ def read(raw: bytes) -> SignatureDocument:
         ),
         properties=_properties(properties[0]) if properties else None,
         certificates=_certificates(root),
+        time_stamps=_time_stamps(properties[0]) if properties else (),
     )
 
 
@@ -204,11 +225,38 @@ def _properties(element: etree._Element) -> SignedProperties:
 
 def _certificates(root: etree._Element) -> tuple[x509.Certificate, ...]:
     path = "/".join(E(DS, name) for name in ("KeyInfo", "X509Data", "X509Certificate"))
-    found = root.findall(path)[:10]
+    kept = f".//{E(XADES, 'UnsignedSignatureProperties')}/{E(XADES, 'CertificateValues')}"
+    kept += f"/{E(XADES, 'EncapsulatedX509Certificate')}"
+    found = [*root.findall(path)[:MAX_CERTIFICATES], *root.findall(kept)[:MAX_CERTIFICATES]]
     try:
         return tuple(x509.load_der_x509_certificate(_octets(content(one), "X509Certificate")) for one in found)
     except ValueError as error:
         raise MalformedMessage("not a certificate", location="KeyInfo") from error
+
+
+def _time_stamps(properties: etree._Element) -> tuple[TimeStampElement, ...]:
+    """The time stamps beside these signed properties, which are of this signature."""
+    path = "/".join(
+        E(XADES, one) for one in ("UnsignedProperties", "UnsignedSignatureProperties", "SignatureTimeStamp")
+    )
+    holder = properties.getparent()
+    found = [] if holder is None else holder.findall(path)
+    if len(found) > MAX_TIME_STAMPS:
+        raise MalformedMessage("too many time stamps", expected=f"at most {MAX_TIME_STAMPS}")
+    return tuple(_time_stamp(one) for one in found)
+
+
+def _time_stamp(element: etree._Element) -> TimeStampElement:
+    tokens = element.findall(E(XADES, "EncapsulatedTimeStamp"))
+    known = {E(DS, "CanonicalizationMethod"), E(XADES, "EncapsulatedTimeStamp")}
+    if len(tokens) != 1 or any(child.tag not in known for child in element):
+        raise MalformedMessage("a time stamp in another form", expected="one EncapsulatedTimeStamp of the whole value")
+    encoding = tokens[0].get("Encoding", _DER)
+    if encoding != _DER:
+        raise MalformedMessage(f"a time stamp in the encoding {encoding!r}", expected=_DER)
+    named = element.find(E(DS, "CanonicalizationMethod")) is not None
+    method = _algorithm(element, "CanonicalizationMethod", ALGORITHMS) if named else C14N_10
+    return TimeStampElement(method, _octets(content(tokens[0]), "EncapsulatedTimeStamp"))
 
 
 def _path(element: etree._Element) -> list[str]:

@@ -1,7 +1,7 @@
-"""Whether a certificate may sign a consent: chain, revocation, key usage, and whose it is.
+"""Whether a certificate may sign a consent: chain, revocation, key usage, and for whom it may sign.
 
-RFC 5280; ETSI EN 319 102-1 (names of the sub-indications); ITI TF-3 5.5. Nothing is fetched: revocation lists come with
-the configuration.
+RFC 5280; RFC 3161 section 4 (revoked authorities of time stamps); ETSI EN 319 102-1 (names of the sub-indications);
+ITI TF-3 5.5. Nothing is fetched: revocation lists come with the configuration.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -20,6 +21,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from xdsi.domain.consent import SignatureStatus
 from xdsi.domain.errors import ConfigurationError, XdsiError
 from xdsi.domain.identifiers import PatientId
+from xdsi.wire.time_stamp import TimeStamp
 from xdsi.wire.xmldsig import kind_of
 
 _ETSI_SERIAL = re.compile(r"[A-Z]{3}[A-Z]{2}-(.+)")
@@ -32,6 +34,29 @@ class SignatureRefused(XdsiError):
     def __init__(self, indication: str, detail: str, *, status: SignatureStatus = SignatureStatus.FAILED) -> None:
         super().__init__(f"{indication}: {detail}")
         self.status = status
+
+
+class Capacity(StrEnum):
+    """As what somebody signs for a patient."""
+
+    PATIENT = "patient"
+    GUARDIAN = "guardian"
+    HOSPITAL = "hospital"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """Who signs for whom, where certificates do not say so themselves.
+
+    A signer is named by the serialNumber of the certificate's subject, or by the SHA-256 of the certificate.
+    """
+
+    persons: Mapping[str, frozenset[PatientId]] = field(default_factory=dict)
+    """identifiers under which a person is a patient"""
+    guardians: Mapping[str, frozenset[PatientId]] = field(default_factory=dict)
+    """patients whose guardian a person is"""
+    hospitals: Mapping[str, frozenset[PatientId]] = field(default_factory=dict)
+    """the only patients for whom this seal stands in; a seal that is not named here stands in for all"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +75,12 @@ class ConsentTrust:
     """OIDs of which a person's certificate must carry one; empty: any"""
     identity_authority: str = ""
     """assigning authority (OID) of the identifiers that certificates carry; empty: any"""
-    enrolled: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """serialNumber to patient identifiers, where the certificate does not carry the identifier itself"""
+    enrolment: Enrolment = field(default_factory=Enrolment)
+    """for whom else certificates sign than for the patient whose identifier they carry"""
+    timestamp_anchors: tuple[x509.Certificate, ...] = ()
+    """authorities of time stamps; none: time stamps prove nothing"""
+    timestamp_required: bool = False
+    """a signature without a time stamp of one of these authorities fails"""
     clock_skew: timedelta = timedelta(seconds=60)
 
     @classmethod
@@ -63,6 +92,8 @@ class ConsentTrust:
         seals: Iterable[str | bytes] = (),
         crls: Iterable[str | bytes] = (),
         revocation_required: bool = False,
+        timestamp_anchors: Iterable[str | bytes] = (),
+        timestamp_required: bool = False,
     ) -> ConsentTrust:
         """From PEM files' contents (several certificates in one are taken); ConfigurationError where one is bad."""
         try:
@@ -75,8 +106,12 @@ class ConsentTrust:
                     one for pem in intermediates for one in x509.load_pem_x509_certificates(_bytes(pem))
                 ),
                 seals=frozenset(fingerprint(seal) for seal in seal_certificates),
-                crls=tuple(x509.load_pem_x509_crl(_bytes(pem)) for pem in crls),
+                crls=tuple(_list_of(_bytes(raw)) for raw in crls),
                 revocation_required=revocation_required,
+                timestamp_anchors=tuple(
+                    one for pem in timestamp_anchors for one in x509.load_pem_x509_certificates(_bytes(pem))
+                ),
+                timestamp_required=timestamp_required,
             )
         except ValueError as error:
             raise ConfigurationError(f"consent signers: {error}") from error
@@ -105,8 +140,8 @@ def check_signer(
     """Return when the certificate could sign at `signing_time`; raises SignatureRefused.
 
     `others` came with the signature and may lead to an anchor. `first_seen` is when the signature was proved to exist
-    (it arrived): the certificate must have been valid then too, and what is revoked later does not hurt. Without it
-    nothing proves that the signing time is true, so any revocation up to now counts.
+    (it arrived, or was stamped): the certificate must have been valid then too, and what is revoked later does not
+    hurt. Without it nothing proves that the signing time is true, so any revocation up to now counts.
     """
     try:
         kind_of(certificate)
@@ -133,18 +168,60 @@ def check_signer(
             _check_revocation(member, issuer, trust, first_seen or now)
 
 
-def check_signs_for(certificate: x509.Certificate, patients: Collection[PatientId], trust: ConsentTrust) -> bool:
-    """True for a seal, False for the patient's own certificate; raises SignatureRefused for anybody else's."""
-    if fingerprint(certificate) in trust.seals:
-        return True
+def check_signs_for(certificate: x509.Certificate, patients: Collection[PatientId], trust: ConsentTrust) -> Capacity:
+    """As what the certificate's holder signs for this patient; raises SignatureRefused for anybody who may not."""
+    own = fingerprint(certificate)
     number = serial_number_of(certificate)
+    enrolment = trust.enrolment
+    if own in trust.seals:
+        limited = enrolment.hospitals.get(own)
+        if limited is None or not limited.isdisjoint(patients):
+            return Capacity.HOSPITAL
+        raise SignatureRefused("SIGNER_MISMATCH", "the seal does not stand in for this patient")
+    names = [name for name in (own, number) if name]
+    if any(not enrolment.persons.get(name, frozenset()).isdisjoint(patients) for name in names):
+        return Capacity.PATIENT
     if number:
         etsi = _ETSI_SERIAL.fullmatch(number)
-        persons = {number, *trust.enrolled.get(number, ())} | ({etsi[1]} if etsi else set())
-        for patient in patients:
-            if patient.id in persons and trust.identity_authority in ("", patient.authority):
-                return False
-    raise SignatureRefused("SIGNER_MISMATCH", f"the signer with number {number!r} is not the patient")
+        numbers = {number, *([etsi[1]] if etsi else ())}
+        if any(one.id in numbers and trust.identity_authority in ("", one.authority) for one in patients):
+            return Capacity.PATIENT
+    if any(not enrolment.guardians.get(name, frozenset()).isdisjoint(patients) for name in names):
+        return Capacity.GUARDIAN
+    raise SignatureRefused("SIGNER_MISMATCH", f"the signer with number {number!r} does not sign for the patient")
+
+
+_HARMLESS = frozenset(
+    {
+        x509.ReasonFlags.unspecified,
+        x509.ReasonFlags.affiliation_changed,
+        x509.ReasonFlags.superseded,
+        x509.ReasonFlags.cessation_of_operation,
+    }
+)
+"""reasons, given in a list, that leave earlier time stamps good (RFC 3161 section 4)"""
+
+
+def check_time_stamp(found: TimeStamp, trust: ConsentTrust) -> None:
+    """Return where the authority's certificate was good; raises SignatureRefused where it was revoked."""
+    own = found.chain[0]
+    issuers = [one for one in (*found.chain[1:], *trust.timestamp_anchors) if one.subject == own.issuer]
+    for crl in trust.crls:
+        signed = any(_usable(crl, issuer) for issuer in issuers)
+        entry = crl.get_revoked_certificate_by_serial_number(own.serial_number) if crl.issuer == own.issuer else None
+        if not signed or entry is None:
+            continue
+        try:
+            reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+        except x509.ExtensionNotFound:
+            reason = None
+        if reason not in _HARMLESS or entry.revocation_date_utc <= found.time:
+            raise SignatureRefused("REVOKED", "the authority of the time stamp was revoked")
+
+
+def _list_of(raw: bytes) -> x509.CertificateRevocationList:
+    """A revocation list, in PEM or as authorities publish it, in DER."""
+    return x509.load_pem_x509_crl(raw) if raw.lstrip().startswith(b"-----") else x509.load_der_x509_crl(raw)
 
 
 def _bytes(pem: str | bytes) -> bytes:
@@ -206,6 +283,8 @@ def _check_revocation(
         entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
         if entry is not None and _invalid_since(entry) <= seen:
             raise SignatureRefused("REVOKED", f"a certificate was revoked on {entry.revocation_date_utc.isoformat()}")
+    # A list made after the certificate's end need not name it any more (RFC 5280 3.3).
+    lists = [crl for crl in lists if crl.last_update_utc <= certificate.not_valid_after_utc]
     if lists and all(crl.next_update_utc is not None and crl.next_update_utc < seen for crl in lists):
         raise SignatureRefused("TRY_LATER", "the revocation list is too old", status=SignatureStatus.PENDING)
     if not lists and trust.revocation_required:

@@ -14,6 +14,7 @@ from xdsi.domain.consent import Effect, Statement
 from xdsi.domain.identifiers import InstanceIdentifier
 from xdsi.domain.outcome import Outcome
 from xdsi.spec.namespaces import DEPRECATED
+from xdsi.wire.signing_key import pem_key
 
 if TYPE_CHECKING:
     from xdsi.cli.demo.story import Stage
@@ -86,8 +87,9 @@ def grant(
             patient.domain_id,
             statements,
             description=f"Consent of {patient.name.replace('^', ' ')}: {what}",
-            key_pem=credential.key_file.read_bytes(),
-            cert_pem=credential.certificate_file.read_bytes(),
+            signing=consent_source.Signing(
+                key=pem_key(credential.key_file.read_bytes(), credential.certificate_file.read_bytes())
+            ),
             now=now,
         )
         source = stage.node("hospital-a").consent_source(stage.network.url("hub", "repository"))
