@@ -8,7 +8,6 @@ BESIDE = {
     "xdsi.resources.conformance": "tests/conformance",
     # Folders that could be packages have to be named; those of the cases begin with a digit.
     "xdsi.resources.conformance.dicom": "tests/conformance/dicom",
-    "xdsi.resources.conformance.plans": "tests/conformance/plans",
     "xdsi.resources.conformance.shared": "tests/conformance/shared",
 }
 

@@ -19,7 +19,7 @@ import xdsi
 assert "site-packages" in xdsi.__file__ and Path(xdsi.__file__).is_relative_to(sys.prefix), xdsi.__file__
 from xdsi.transport.wsdl import resources
 assert (resources("wsdl") / "iti18.wsdl").is_file() and (resources("schemas") / "rim.xsd").is_file()
-from xdsi.resources.conformance import engine
+from xdsi import conformance
 import socket
 with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))
@@ -29,8 +29,8 @@ with tempfile.TemporaryDirectory() as data:
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         ready = json.loads(server.stdout.readline())
-        case = next(one for one in engine.load() if one.name.startswith("0101"))
-        findings = engine.run(case, engine.Endpoint(base_url=ready["base_url"]))
+        case = next(one for one in conformance.load() if one.name.startswith("0101"))
+        findings = conformance.run(case, conformance.Endpoint(base_url=ready["base_url"]))
     finally:
         server.terminate()
         server.wait(timeout=20)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import re
-import threading
 from collections.abc import Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +13,27 @@ import pytest
 import xmlsec
 from lxml import etree
 
-from tests.conformance import __main__ as command
-from tests.conformance import answers, cases, checks, templates, tokens
-from tests.conformance.engine import FOLDER, Endpoint, Issuer, load, load_case, run
-from tests.conformance.model import Assertion, Delivered, Expectation, Token
-from tests.conformance.templates import TemplateError, Values
+from tests.conformance.peers import KIND, SUCCESS, Peer, answering, envelope, response
 from tests.oracles import corpus, schema_importing
+from xdsi.conformance import (
+    FOLDER,
+    Endpoint,
+    Issuer,
+    TemplateError,
+    answers,
+    cases,
+    checks,
+    load,
+    load_case,
+    run,
+    templates,
+    tokens,
+)
+from xdsi.conformance.model import Assertion, Delivered, Expectation, Token
+from xdsi.conformance.templates import Values
 
 CASES = load()
 HL7_TYPES = ("schemas", "ihe-iti-info", "schema", "HL7V3", "NE2008", "coreschemas", "infrastructureRoot.xsd")
-SUCCESS = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
 FAILURE = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
 
 
@@ -34,21 +43,6 @@ def values() -> Values:
 
 
 # -- answers
-
-KIND = cases.kinds()["ITI-42"]
-
-
-def envelope(body: str, action: str = KIND.reply, headers: str = "") -> bytes:
-    declared = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in templates.NAMESPACES.items())
-    return (
-        f'<soap:Envelope {declared}><soap:Header><wsa:Action soap:mustUnderstand="1">{action}</wsa:Action>'
-        f"<wsa:RelatesTo>urn:uuid:1</wsa:RelatesTo>{headers}</soap:Header><soap:Body>{body}</soap:Body></soap:Envelope>"
-    ).encode()
-
-
-def response(status: str = SUCCESS, errors: str = "", highest: str = "") -> str:
-    listed = f"<rs:RegistryErrorList{highest}>{errors}</rs:RegistryErrorList>" if errors else ""
-    return f'<rs:RegistryResponse status="{status}">{listed}</rs:RegistryResponse>'
 
 
 def error(code: str = "XDSRegistryError", severity: str = "Error", context: str = "why", text: str = "") -> str:
@@ -107,12 +101,12 @@ def test_an_answer_in_order_has_no_complaint() -> None:
     ],
 )
 def test_an_answer_that_is_not_in_order_is_noticed(raw: bytes, expected: str) -> None:
-    assert any(one.startswith(expected) for one, _ in forms(answer(raw))), forms(answer(raw))
+    assert any(one.expected.startswith(expected) for one in forms(answer(raw))), forms(answer(raw))
 
 
 def test_a_missing_trace_is_noticed_where_there_is_to_be_one() -> None:
     found = answer(envelope(response()), Xdsi_Trace="?")
-    assert [one for one, _ in forms(found)] == ["header Xdsi-Trace of 32 hexadecimal digits"]
+    assert [one.expected for one in forms(found)] == ["header Xdsi-Trace of 32 hexadecimal digits"]
     assert forms(found, traced=False) == []
 
 
@@ -170,7 +164,7 @@ def test_documents_that_are_not_there_are_missed() -> None:
 
 def complaints(found: answers.Answer, values: Values, *, explaining: bool = True, **expected: Any) -> list[str]:
     expect = Expectation(**expected)
-    return [one for one, _ in checks.expectation(found, expect, values, explains=explaining)]
+    return [one.expected for one in checks.expectation(found, expect, values, explains=explaining)]
 
 
 OK = answer(envelope(response()))
@@ -395,66 +389,13 @@ def test_an_assertion_is_valid_by_the_official_schema(issuer: Issuer) -> None:
     assert schema.validate(alone), schema.error_log
 
 
-def test_the_command_makes_assertions(peer: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "idp.key").write_bytes(tokens.stranger().key)
-    (tmp_path / "idp.pem").write_bytes(tokens.stranger().certificate)
-    url = f"http://127.0.0.1:{peer.server_port}"
-    signing = ["--issuer-key", str(tmp_path / "idp.key"), "--issuer-cert", str(tmp_path / "idp.pem")]
-    assert command.main(["--endpoint", url, "--feature", "secured", *signing, "--issuer", "urn:mine", "1402"]) == 1
-    first, *_, last = (body for _, body in peer.requests)
-    assert (b"Security" in first, b"<saml:Issuer>urn:mine</saml:Issuer>" in last) == (False, True)
-    assert "FAIL  1402" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="--issuer-key needs --issuer-cert"):
-        command.main(["--endpoint", url, *signing[:2], "1402"])
-
-
 # -- over a socket
-
-
-class Peer(ThreadingHTTPServer):
-    """Keeps what it was sent, and answers with Success."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Peer
-
-    def do_POST(self) -> None:
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        else:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.requests.append(({name.lower(): text for name, text in self.headers.items()}, body))
-        found = re.search(rb"MessageID>([^<]*)<", body)
-        raw = envelope(response(), cases.kinds()["ITI-41"].reply)
-        raw = raw.replace(b"urn:uuid:1", found[1] if found else b"")
-        self.send_response(200)
-        self.send_header("Content-Type", "application/soap+xml")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
 
 
 @pytest.fixture
 def peer() -> Iterator[Peer]:
-    server = Peer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering() as server:
+        yield server
 
 
 CASE = """
@@ -524,53 +465,3 @@ def test_a_patient_is_announced_before_he_is_used(peer: Peer, tmp_path: Path) ->
 def test_an_endpoint_that_does_not_answer_is_a_finding(tmp_path: Path) -> None:
     (finding,) = run(CASES[-1], Endpoint("http://127.0.0.1:1", timeout=5))[:1]
     assert "an answer" in str(finding)
-
-
-# -- the command
-
-
-def test_the_command_lists_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--list", "0101"]) == 0
-    assert capsys.readouterr().out.startswith("0101-register-and-find")
-    assert command.main(["0101"]) == 2
-
-
-def test_a_line_for_each_case_and_their_number(peer: Peer, capsys: pytest.CaptureFixture[str]) -> None:
-    url = f"http://127.0.0.1:{peer.server_port}"
-    assert command.main(["--endpoint", url, "--feature", "open", "0101", "0701"]) == 1
-    out = capsys.readouterr().out
-    assert "FAIL  0101-register-and-find" in out
-    assert "n/a   0701-one-image" in out
-    assert out.endswith("1 FAIL, 1 n/a\n")
-
-
-@pytest.mark.parametrize("wanted", [["99*"], ["0101", "99*"], ["--list", "99*"], ["--only", "ruling", "0101"]])
-def test_a_pattern_that_means_no_case_is_wrong_usage(wanted: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--endpoint", "http://127.0.0.1:1", *wanted]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "no case is meant by '99*'" in said.err or "none of these cases is of the scope ruling" in said.err
-
-
-def test_a_server_that_is_down_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--endpoint", "http://127.0.0.1:1", "01*"]) == 1
-    said = capsys.readouterr()
-    assert (said.out, said.err.count("\n")) == ("", 1)
-    assert said.err.startswith("http://127.0.0.1:1 cannot be reached: ")
-
-
-def test_a_preset_names_all_features_of_a_product(peer: Peer, capsys: pytest.CaptureFixture[str]) -> None:
-    url = f"http://127.0.0.1:{peer.server_port}"
-    command.main(["--endpoint", url, "--feature", "xdsi", "0023", "0607"])
-    out = capsys.readouterr().out
-    assert "FAIL  0023" in out
-    assert "n/a   0607" in out
-
-
-def test_the_command_takes_paths_and_values(peer: Peer, capsys: pytest.CaptureFixture[str]) -> None:
-    url = f"http://127.0.0.1:{peer.server_port}"
-    arguments = ["--endpoint", url, "--path", "registry=/here", "--value", "repository=2.999.55", "--only", "profile"]
-    assert command.main([*arguments, "0101"]) == 1
-    assert b"2.999.55" in peer.requests[0][1]
-    assert f"{url}/here".encode() in peer.requests[0][1]
-    assert "FAIL" in capsys.readouterr().out

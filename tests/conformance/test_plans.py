@@ -11,10 +11,10 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from tests.conformance.engine import Endpoint
-from tests.conformance.plans import Plans
 from tests.oracles import corpus
 from tests.servers import Server, serving
+from xdsi.conformance import Endpoint
+from xdsi.conformance.plans import Plans
 
 REGISTER = ("11990", "11992", "11993", "11998", "11998a", "11999", "12001", "12004", "12323", "12327", "12379", "21000")
 QUERY = ("11897", "11901", "11903", "11906", "11908", "12346", "12368", "12374", "15805")

@@ -10,9 +10,9 @@ import re
 import pytest
 from lxml import etree
 
-from tests.conformance.plans.metadata import OLD_RS, as_ebrim_3
 from tests.oracles import corpus, sample_messages
 from tests.rules.registered import Registered
+from xdsi.conformance.plans.metadata import OLD_RS, as_ebrim_3
 from xdsi.rules import submission as rules
 from xdsi.spec.namespaces import LCM, RIM, XDS
 from xdsi.wire import code_sets, xml

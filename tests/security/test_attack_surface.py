@@ -99,7 +99,11 @@ def importers(modules: set[str]) -> set[str]:
 
 def test_nobody_is_called_at_an_address_from_a_message() -> None:
     """Whatever opens connections does so to addresses of the settings; none of it reads messages."""
-    outside = {one for one in importers(CONNECTS) if not one.startswith(("transport/", "cli/", "storage/", "app/"))}
+    outside = {
+        one
+        for one in importers(CONNECTS)
+        if not one.startswith(("transport/", "cli/", "storage/", "app/", "conformance/"))
+    }
     assert outside == set()
 
 
@@ -122,7 +126,10 @@ def test_modules_that_trust_their_input_are_not_used(module: str) -> None:
 
 
 def test_xml_is_parsed_in_one_place() -> None:
-    """With the one parser that is hardened: no call of lxml's own, which take a parser of anybody's choice."""
+    """With the one parser that is hardened: no call of lxml's own, which take a parser of anybody's choice.
+
+    The conformance cases judge servers from outside and share no code with one; they have one such place of their own.
+    """
     calls = {"fromstring", "parse", "XML", "HTML", "iterparse", "parseid", "fromstringlist"}
     found = set()
     for name, tree in trees().items():
@@ -135,4 +142,4 @@ def test_xml_is_parsed_in_one_place() -> None:
                 and node.func.value.id == "etree"
             ):
                 found.add(name)
-    assert found <= {"wire/xml.py"}
+    assert found <= {"wire/xml.py", "conformance/xml.py"}

@@ -17,6 +17,7 @@ from pathlib import Path
 from xdsi import __version__, settings
 from xdsi.cli import (
     backup,
+    conformance,
     consents,
     demonstrate,
     fetching,
@@ -49,6 +50,7 @@ _COMMANDS = (
     backup,
     operate,
     validate,
+    conformance,
 )
 
 

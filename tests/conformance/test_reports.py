@@ -1,0 +1,105 @@
+"""What is written of a run: JUnit XML, and a page that needs nothing beside it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from lxml import etree, html
+
+from tests.conformance.peers import answering
+from xdsi.conformance import (
+    USUAL,
+    Endpoint,
+    Finding,
+    Report,
+    Result,
+    Verdict,
+    cases_of,
+    chosen,
+    junit,
+    load,
+    page,
+    play_all,
+    subjects,
+    suites,
+)
+from xdsi.conformance.results import SHOWN, Recorded
+
+(CASE,) = chosen(load(), ["0101"])
+NASTY = "<script>alert(1)</script>\x00\x0b & more"
+
+
+def recorded(request: bytes = b"<a>1</a>", response: bytes = b"<b/>", **headers: str) -> Recorded:
+    return Recorded(
+        step=CASE.steps[0].name, method="POST", url="http://h/x", request_headers=headers, request=request,
+        request_size=len(request), http=200, response_headers={}, response=response, response_size=len(response) + 5,
+        seconds=0.1,
+    )  # fmt: skip
+
+
+def report(*results: Result) -> Report:
+    return Report("http://h", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), results)
+
+
+FAILED = Result(
+    CASE,
+    Verdict.FAILED,
+    findings=(Finding(CASE.steps[0].name, "status Success", NASTY, "ITI TF-2 3.42"), Finding("else", "x", "y", "z")),
+    exchanges=(recorded(response=NASTY.encode(), Authorization="secret"),),
+)
+OTHERS = (Result(CASE, Verdict.PASSED, exchanges=(recorded(),)), Result(CASE, Verdict.SKIPPED, reason="no images"))
+
+
+def test_junit_counts_and_names_the_clause() -> None:
+    suite = etree.fromstring(junit.document(report(FAILED, *OTHERS)))[0]
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["3", "1", "1"]
+    assert "[ITI TF-2 3.42]" in (suite.findtext("testcase/failure") or "")
+    (skipped,) = suite.iter("skipped")
+    assert skipped.get("message") == "no images"
+
+
+def test_the_page_shows_messages_findings_and_clauses_and_loads_nothing() -> None:
+    raw = page.document(report(FAILED, *OTHERS))
+    root = html.fromstring(raw)
+    assert not root.xpath("//script | //link | //img | //iframe | //@src | //@href | //@onclick")
+    text = root.text_content()
+    for shown in ("expected: status Success", "clause: ITI TF-2 3.42", "no images", "<a>1</a>", "... 5 bytes more"):
+        assert shown in text
+    assert "secret" not in text
+    assert b"\x00" not in raw
+    assert "default-src 'none'" in raw.decode()
+    assert "Purpose:" in text
+
+
+def test_a_report_with_nothing_played_is_no_success() -> None:
+    assert report(OTHERS[0]).passed
+    assert not report(OTHERS[1]).passed
+    assert not report(FAILED, *OTHERS).passed
+
+
+def test_what_is_played_is_recorded_and_long_messages_are_cut() -> None:
+    (large,) = chosen(load(), ["0505"])
+    with answering() as peer:
+        made = play_all([large], Endpoint(f"http://127.0.0.1:{peer.server_port}", features=USUAL))
+    (result,) = made.results
+    assert result.verdict is Verdict.FAILED
+    assert result.exchanges[0].request_size > SHOWN
+    assert len(result.exchanges[0].request) == SHOWN
+    assert all(one.clause for one in result.findings)
+
+
+@pytest.mark.parametrize("name", suites())
+def test_a_suite_has_cases(name: str) -> None:
+    assert cases_of(name)
+    for pattern in suites()[name].patterns:
+        assert chosen(load(), [pattern]), pattern
+
+
+def test_every_case_is_about_an_actor() -> None:
+    about = {case.number: subjects(case) for case in load()}
+    assert [number for number, names in about.items() if not names] == []
+    assert {about[number] for number in ("0101", "0301", "0501", "0601", "0701", "1401", "1501")} == {
+        frozenset({"registry"}), frozenset({"repository"}), frozenset({"identity"}), frozenset({"imaging-source"}),
+        frozenset({"x-service-provider"}),
+    }  # fmt: skip

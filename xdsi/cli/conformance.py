@@ -1,0 +1,191 @@
+"""`xdsi conformance`: run numbered cases against any endpoint, list them, show one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xdsi import conformance
+from xdsi.cli.command import LoadSettings, Result, Terminal, counted
+from xdsi.cli.conformance_endpoint import add_options, endpoint_of
+from xdsi.conformance import Case, Report, TemplateError, Verdict
+
+
+def add(commands: Any) -> None:
+    """Declare the commands."""
+    group = commands.add_parser("conformance", help="run conformance cases against any endpoint, and list them")
+    actions = group.add_subparsers(dest="action", required=True, metavar="ACTION")
+    play = actions.add_parser(
+        "run",
+        help="run cases against an endpoint",
+        description="Run numbered cases against an endpoint, this server's or somebody else's, and say of each whether "
+        "it passed, failed (what was expected, what was found, the clause) or does not apply there (why). Ids and "
+        "patients are made anew each time; the documents that were submitted stay.",
+    )
+    add_options(play)
+    _add_choice(play)
+    play.add_argument("--junit", type=Path, metavar="FILE", help="write a report as JUnit XML")
+    play.add_argument("--html", type=Path, metavar="FILE", help="write a report as a page with every exchange")
+    play.set_defaults(run=run)
+    listing = actions.add_parser("list", help="list the cases")
+    _add_choice(listing)
+    listing.add_argument("--actor", action="append", default=[], choices=conformance.ACTORS, help="cases about it")
+    listing.set_defaults(run=run_list)
+    show = actions.add_parser("show", help="show a case: purpose, clause, preconditions, steps")
+    show.add_argument("case", metavar="CASE", help="its number")
+    show.add_argument("--suite", default="", metavar="NAME|FOLDER", help="where it is from")
+    show.set_defaults(run=run_show)
+
+
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    names = ", ".join(conformance.suites())
+    command.add_argument("--suite", default="", metavar="NAME|FOLDER", help=f"{names}; or a folder of your own cases")
+    command.add_argument(
+        "--case", action="append", default=[], metavar="N", help="a number, the beginning of one, or a pattern"
+    )
+    command.add_argument("--only", choices=["profile", "ruling"], help="cases of this scope alone")
+    command.add_argument("cases", nargs="*", metavar="CASE", help="the same as --case")
+
+
+def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """Look at the endpoint, play the cases, report. Needs no settings."""
+    try:
+        cases = _chosen(given, given.actor)
+        endpoint = endpoint_of(given)
+    except (TemplateError, ValueError) as error:
+        return Result(ok=False, message=str(error))
+    terminal.say(f"{counted(len(cases), 'case')} for {given.endpoint}")
+    asked = {place for actor in given.actor for place in conformance.ACTORS[actor]} & set(endpoint.paths)
+    seen = conformance.look(endpoint, asked, probe=not given.feature)
+    if seen.error:
+        return Result(ok=False, message=seen.error)
+    for sight in seen.sights:
+        if not sight.answers:
+            terminal.say(f"no {sight.actor} here: {sight.what}")
+    asked_for = frozenset[str]().union(*(case.needs for case in cases)) | {"trace"}
+    for feature, why in seen.found.items():
+        if feature not in asked_for:
+            continue
+        terminal.say(f"{'with' if feature in seen.endpoint.features else 'without'} {feature}: {why}")
+    report = _played(cases, seen.endpoint, terminal)
+    for path, written in ((given.junit, conformance.junit), (given.html, conformance.page)):
+        if path is not None:
+            path.write_bytes(written.document(report))
+            terminal.say(f"written: {path}")
+    failed = [result for result in report.results if result.verdict is Verdict.FAILED]
+    terminal.table(
+        "What was not as expected",
+        ["case", "step", "expected", "found", "clause"],
+        [
+            (result.case.name, one.step, one.expected, _short(one.found), one.clause)
+            for result in failed
+            for one in result.findings
+        ],
+    ) if failed else None
+    return Result(ok=report.passed, items=[_record(result) for result in report.results], message=_summary(report))
+
+
+def _played(cases: Sequence[Case], endpoint: conformance.Endpoint, terminal: Terminal) -> Report:
+    """Play with a line for each case, and a bar where somebody looks on."""
+    with terminal.progress() as progress:
+        task = progress.add_task("cases", total=len(cases))
+
+        def tell(result: conformance.Result) -> None:
+            progress.advance(task)
+            if terminal.quiet:
+                return
+            why = f"  {result.reason}" if result.reason else ""
+            clause = "" if why else f" {result.case.clause}"
+            progress.console.print(f"{_WORDS[result.verdict]:<4}  {result.case.name:<48}{clause}{why}", markup=False)
+
+        return conformance.play_all(cases, endpoint, tell=tell)
+
+
+_WORDS = {Verdict.PASSED: "pass", Verdict.FAILED: "FAIL", Verdict.SKIPPED: "skip"}
+
+
+def _summary(report: Report) -> str:
+    counts = report.counts()
+    said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict])
+    if report.results and not counts[Verdict.PASSED] and not counts[Verdict.FAILED]:
+        return f"{said}; no case was played: the reasons stand above"
+    return said
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 400 else f"{text[:400]}..."
+
+
+def _record(result: conformance.Result) -> dict[str, Any]:
+    return {
+        "case": result.case.name,
+        "title": result.case.title,
+        "clause": result.case.clause,
+        "scope": result.case.scope,
+        "verdict": str(result.verdict),
+        "reason": result.reason,
+        "seconds": round(result.seconds, 3),
+        "findings": [
+            {"step": one.step, "expected": one.expected, "found": one.found, "clause": one.clause}
+            for one in result.findings
+        ],
+    }
+
+
+def _chosen(given: argparse.Namespace, actors: Sequence[str]) -> tuple[Case, ...]:
+    """The cases that the options mean; ValueError where they mean none."""
+    every = conformance.about(conformance.cases_of(given.suite), actors)
+    patterns = [*given.case, *given.cases]
+    idle = [pattern for pattern in patterns if not conformance.chosen(every, [pattern])]
+    if idle:
+        among = f" among those about {', '.join(actors)}" if actors else ""
+        raise ValueError(f"no case is meant by {', '.join(map(repr, idle))}{among}; `xdsi conformance list` names all")
+    cases = tuple(case for case in conformance.chosen(every, patterns) if given.only in (None, case.scope))
+    if not cases:
+        raise ValueError("no case is left by these options; `xdsi conformance list` names all")
+    return cases
+
+
+def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """The cases, in order."""
+    try:
+        cases = _chosen(given, given.actor)
+    except (TemplateError, ValueError) as error:
+        return Result(ok=False, message=str(error))
+    items = [
+        {
+            "case": case.name, "title": case.title, "clause": case.clause, "scope": case.scope,
+            "actors": sorted(conformance.subjects(case)), "transactions": list(case.transactions),
+            "needs": sorted(case.needs),
+        }
+        for case in cases
+    ]  # fmt: skip
+    rows = [
+        (case.name, case.title, case.clause, case.scope, ", ".join(sorted(case.needs)), ", ".join(case.transactions))
+        for case in cases
+    ]
+    terminal.table("", ["case", "title", "clause", "scope", "needs", "transactions"], rows)
+    return Result(items=items, message=counted(len(cases), "case"))
+
+
+def run_show(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """What a case is about, and its steps."""
+    try:
+        found = conformance.chosen(conformance.cases_of(given.suite), [given.case])
+    except TemplateError as error:
+        return Result(ok=False, message=str(error))
+    if len(found) != 1:
+        return Result(ok=False, message=f"{given.case}: {counted(len(found), 'case')} of that number")
+    (case,) = found
+    terminal.say(conformance.purpose(case).strip() or f"# {case.name} {case.title}\n\nClause: {case.clause}")
+    steps = [
+        (step.name, step.kind.name, step.actor, step.packaging, step.request or step.http.path) for step in case.steps
+    ]
+    terminal.table("", ["step", "transaction", "actor", "packaging", "request"], steps)
+    terminal.say(f"folder: {case.folder}")
+    names = ("step", "transaction", "actor", "packaging", "request")
+    return Result(
+        items=[dict(zip(names, step, strict=True)) for step in steps],
+    )

@@ -1,0 +1,147 @@
+"""The options of `xdsi conformance run` that say what is tested: where it answers, and how one speaks to it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from xdsi.cli.serve import ISSUER
+from xdsi.conformance import ACTORS, FEATURES, PATHS, PRESETS, USUAL, Endpoint, Issuer, at, features_of
+
+_SECURITY = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+_DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>\s*")
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Declare them."""
+    command.add_argument(
+        "--endpoint", required=True, metavar="URL",
+        help="where the system answers: its base URL, or with a path the URL of the one actor that --actor names",
+    )  # fmt: skip
+    command.add_argument(
+        "--actor", action="append", default=[], choices=ACTORS, help="cases about this actor; may be repeated"
+    )
+    usual = ", ".join(f"{actor}={path}" for actor, path in PATHS.items())
+    command.add_argument(
+        "--path", action="append", default=[], metavar="ACTOR=URL", help=f"where an actor answers; else {usual}"
+    )
+    command.add_argument("--tls-cert", "--cert", dest="cert", metavar="FILE", help="own certificate (PEM)")
+    command.add_argument("--tls-key", "--key", dest="key", metavar="FILE", help="its private key (PEM)")
+    command.add_argument("--ca", metavar="FILE", help="certificate authorities to trust (PEM)")
+    command.add_argument(
+        "--assertion", "--security", dest="assertion", type=Path, metavar="FILE",
+        help="a SAML assertion, or a wsse:Security header, for every message",
+    )  # fmt: skip
+    command.add_argument(
+        "--pki", type=Path, metavar="DIR",
+        help="certificates as `xdsi pki init` makes them: idp issues assertions, consumer is the client's, ca trusted",
+    )  # fmt: skip
+    command.add_argument(
+        "--issuer", default=ISSUER, metavar="NAME", help="of assertions made here; default: %(default)s"
+    )
+    command.add_argument("--issuer-key", type=Path, metavar="FILE", help="its private key (PEM): makes assertions")
+    command.add_argument("--issuer-cert", type=Path, metavar="FILE", help="its certificate (PEM)")
+    command.add_argument(
+        "--announce", "--feed", dest="announce", action="store_true",
+        help="announce each patient by ITI-44 before it is used",
+    )  # fmt: skip
+    command.add_argument(
+        "--patient-id", action="append", default=[], metavar="CX",
+        help="a patient whom the system knows and who has no documents; each case takes others of those named",
+    )  # fmt: skip
+    command.add_argument("--patients", type=Path, metavar="FILE", help="such patients, one to a line")
+    command.add_argument(
+        "--value", action="append", default=[], metavar="NAME=TEXT",
+        help="what the system calls itself: repository, location_uid, home; authority issues the patient ids",
+    )  # fmt: skip
+    command.add_argument(
+        "--feature", action="append", choices=[*PRESETS, *sorted(FEATURES)],
+        help=f"what the system has; without it that is found out, or taken for granted ({', '.join(sorted(USUAL))}); "
+        "xdsi: all that xdsi has in its open profile",
+    )  # fmt: skip
+    command.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds to wait for an answer")
+
+
+def endpoint_of(given: argparse.Namespace) -> Endpoint:
+    """The endpoint that the options describe; ValueError says which is wrong."""
+    if not re.match(r"https?://[^/]+", given.endpoint):
+        raise ValueError(f"--endpoint {given.endpoint!r}: expected http://HOST:PORT or https://HOST:PORT")
+    single = next((place for actor in given.actor[:1] for place in ACTORS[actor][:1]), "")
+    base, paths, absent = at(given.endpoint, single)
+    named = _pairs(given.path, "--path ACTOR=URL")
+    unknown = sorted(set(named) - set(PATHS))
+    if unknown:
+        raise ValueError(f"--path {unknown[0]}: expected one of {', '.join(PATHS)}")
+    values = _pairs(given.value, "--value NAME=TEXT")
+    return Endpoint(
+        base_url=base,
+        paths={**paths, **named},
+        values=values,
+        features=features_of(given.feature) if given.feature else USUAL,
+        feed=given.announce,
+        security=_security(given.assertion) if given.assertion else "",
+        issuer=_issuer(given),
+        certificate=_certificate(given),
+        authorities=given.ca or (str(given.pki / "ca.pem") if given.pki else True),
+        patients=_patients(given),
+        timeout=given.timeout,
+        absent={actor: why for actor, why in absent.items() if actor not in named},
+    )
+
+
+def _security(path: Path) -> str:
+    """A header block from a file that holds one, or the assertion alone."""
+    try:
+        text = _DECLARATION.sub("", path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"--assertion {path}: {error}") from None
+    if re.match(r"<(?:[\w.-]+:)?Security\b", text):
+        return text
+    return f'<wsse:Security xmlns:wsse="{_SECURITY}">{text}</wsse:Security>'
+
+
+def _patients(given: argparse.Namespace) -> list[str] | None:
+    """The patients that cases may use; None where they are made up."""
+    named = list(given.patient_id)
+    if given.patients:
+        try:
+            lines = given.patients.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"--patients {given.patients}: {error}") from None
+        named += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    wrong = [one for one in named if not re.fullmatch(r"[^^&]+\^\^\^[^&^]*&[0-9.]+&ISO", one)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no patient identifier: expected ID^^^&OID&ISO")
+    return named or None
+
+
+def _issuer(given: argparse.Namespace) -> Issuer | None:
+    """Who signs the assertions; None where neither a folder nor a key is named."""
+    key, certificate = given.issuer_key, given.issuer_cert
+    if given.pki:
+        key, certificate = key or given.pki / "idp.key", certificate or given.pki / "idp.pem"
+    if not key:
+        return None
+    if not certificate:
+        raise ValueError("--issuer-key needs --issuer-cert")
+    try:
+        return Issuer.of(given.issuer, key, certificate)
+    except OSError as error:
+        raise ValueError(f"--issuer-key, --issuer-cert: {error}") from None
+
+
+def _certificate(given: argparse.Namespace) -> tuple[str, str] | None:
+    if given.cert:
+        return given.cert, given.key or given.cert
+    return (str(given.pki / "consumer.pem"), str(given.pki / "consumer.key")) if given.pki else None
+
+
+def _pairs(texts: list[str], form: str) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"{text!r}: expected {form}")
+        pairs[name] = value
+    return pairs

@@ -1,0 +1,125 @@
+"""The system under test: where its actors answer, what it calls itself, what it has, how one speaks to it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import requests
+
+from . import tokens
+from .cases import shared
+from .model import Case, Step
+from .templates import Values
+from .tokens import Issuer
+
+PATHS: Mapping[str, str] = {
+    "registry": "/services/registry",
+    "repository": "/services/repository",
+    "imaging-source": "/services/imaging-source",
+    "wado-rs": "/dicom-web",
+    "wado-uri": "/wado",
+    "identity": "/services/identity",
+}
+"""where actors answer if nothing else is said; the imaging source answers in three forms"""
+FEATURES: Mapping[str, str] = {
+    "explains": "errors name the attribute or parameter that is wrong in their codeContext",
+    "identity": "ITI-44 is served",
+    "images": "the files of dicom/ are loaded in the imaging source",
+    "open": "no assertion is asked for, and a security header is ignored",
+    "reference-id": "the Reference ID option",
+    "removal": "ITI-86 is served, and whoever sends the messages may remove documents",
+    "repeats": "a message that is sent again, with the same MessageID and body, gets the answer of the first",
+    "secured": "an identity assertion is asked for, and the runner can make such (--pki, or --issuer-key)",
+    "strict-patients": "only patients that a feed announced are accepted",
+    "trace": "every answer carries the header Xdsi-Trace, and faults end with it",
+    "wado": "the files of dicom/ are given out by WADO-RS and WADO-URI, too",
+}
+USUAL = frozenset({"identity", "images", "reference-id"})
+"""what a server has where nothing else is said"""
+PRESETS: Mapping[str, frozenset[str]] = {"xdsi": frozenset(FEATURES) - {"secured", "strict-patients"}}
+"""all that a product has, by its name; xdsi as its open profile is"""
+
+
+def features_of(names: Iterable[str]) -> frozenset[str]:
+    """Features by name, a product's name standing for all that it has."""
+    return frozenset().union(*(PRESETS.get(name, frozenset({name})) for name in names))
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The system under test."""
+
+    base_url: str
+    paths: Mapping[str, str] = field(default_factory=dict)
+    """actor -> path, or a whole URL, where it is not the usual one"""
+    values: Mapping[str, str] = field(default_factory=dict)
+    features: frozenset[str] = USUAL
+    feed: bool = False
+    """announce each patient by ITI-44 before it is first used"""
+    security: str = ""
+    """a wsse:Security header block for every message"""
+    issuer: Issuer | None = None
+    """who makes a fresh assertion for every message, where `security` is none"""
+    certificate: tuple[str, str] | None = None
+    """own certificate and key (PEM), for mutual TLS"""
+    authorities: str | bool = True
+    """file of the certificate authorities to trust, as requests has it"""
+    patients: list[str] | None = None
+    """patients that the system knows (CX): each case takes fresh ones away from these, instead of making them up"""
+    timeout: float = 60.0
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """actors that do not answer, each with what was seen instead"""
+
+    def url(self, actor: str) -> str:
+        """Where an actor answers."""
+        path = {**PATHS, **self.paths}[actor]
+        return path if "://" in path else self.base_url.rstrip("/") + path
+
+    def session(self) -> requests.Session:
+        """A connection with the endpoint's certificates; nothing of it is taken from the environment."""
+        session = requests.Session()
+        session.trust_env = False
+        session.cert = self.certificate
+        session.verify = self.authorities
+        return session
+
+    def lacks(self, case: Case) -> frozenset[str]:
+        """The features that the case needs and this endpoint has not."""
+        return case.needs - self.features
+
+    def obstacles(self, case: Case) -> tuple[str, ...]:
+        """Why the case cannot be played here; empty where it can."""
+        lacking = [f"needs {name}: {FEATURES.get(name, 'a feature')}" for name in sorted(self.lacks(case))]
+        actors = [f"needs the actor {name}: {self.absent[name]}" for name in sorted(case.actors) if name in self.absent]
+        if self.feed and case.feed and "identity" in self.absent:
+            actors.append("needs the actor identity, to announce its patients")
+        return (*lacking, *actors)
+
+    def header(self, step: Step, values: Values) -> str:
+        """The security header of a step's message."""
+        if self.security or self.issuer is None:
+            return self.security
+        return tokens.header(step.token, self.issuer, shared("assertion.xml"), values)
+
+    def authorization(self, step: Step, values: Values) -> str:
+        """The Authorization header of a step that is a GET; empty where it has none."""
+        if self.issuer is None or not step.token.copies:
+            return ""
+        assertion = tokens.alone(step.token, self.issuer, shared("assertion.xml"), values)
+        return "IHE-SAML " + base64.b64encode(assertion.encode()).decode()
+
+
+def at(url: str, actor: str = "") -> tuple[str, dict[str, str], dict[str, str]]:
+    """What one URL says of an endpoint: base URL, paths, and actors nobody gave a place to.
+
+    A URL without a path is that of a whole system, with the usual paths. One with a path is that of the one actor.
+    """
+    parts = urlsplit(url)
+    base = f"{parts.scheme}://{parts.netloc}"
+    if not actor or (parts.path in ("", "/") and not parts.query):
+        return url, {}, {}
+    unknown = {name: f"no URL is known of it (--path {name}=URL)" for name in PATHS if name != actor}
+    return base, {actor: url}, unknown

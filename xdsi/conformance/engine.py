@@ -1,0 +1,140 @@
+"""Plays cases against an endpoint and says what is not as expected; a black box that knows messages, not servers.
+
+`load()` gives the cases, `run(case, endpoint)` the findings; no findings is a pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import requests
+
+from . import answers, checks, messages, rest
+from .answers import Answer, BadAnswer
+from .cases import kinds, known_values
+from .endpoint import Endpoint
+from .messages import HttpRequest
+from .model import REST, Case, Expectation, Step
+from .results import Exchange, Finding
+from .templates import TemplateError, Values
+
+Observer = Callable[[Exchange], None]
+
+
+def run(case: Case, endpoint: Endpoint, *, observe: Observer | None = None) -> tuple[Finding, ...]:
+    """Play the steps of a case in order; ids are fresh each time, so that it can be repeated on a living system."""
+    documents = {name: document.content for name, document in case.documents.items()}
+    values = Values({**known_values(), **endpoint.values}, documents, endpoint.patients)
+    values.given.update({name: text for name, text in case.values.items() if name not in endpoint.values})
+    findings: list[Finding] = []
+    fed: set[str] = set()
+    with endpoint.session() as session:
+        playing = _Playing(case, endpoint, session, values, observe)
+        for step in case.steps:
+            before = dict(values.given)
+            values.given.update(step.values)
+            try:
+                request = playing.request(step)
+                if endpoint.feed and case.feed:
+                    findings.extend(playing.announce(fed))
+                findings.extend(playing.play(step, request))
+            except TemplateError as error:
+                if not findings:
+                    raise
+                findings.append(Finding(step.name, "the values of earlier steps", str(error), case.clause))
+            made = {name: values.given[name] for name in step.expect.capture if name in values.given}
+            values.given = {**before, **made}
+    return tuple(findings)
+
+
+class _Playing:
+    """One case at one endpoint."""
+
+    def __init__(
+        self, case: Case, endpoint: Endpoint, session: requests.Session, values: Values, observe: Observer | None
+    ) -> None:
+        self.case, self.endpoint, self.session, self.values = case, endpoint, session, values
+        self.observe = observe
+
+    def request(self, step: Step) -> HttpRequest:
+        """The message of a step, with the assertion that belongs to it."""
+        url = self.endpoint.url(step.actor)
+        if step.packaging == REST:
+            request = messages.build(self.case, step, url, self.values)
+            shown = self.endpoint.authorization(step, self.values)
+            if shown and "Authorization" not in request.headers:
+                request.headers["Authorization"] = shown
+            return request
+        self.values.given["security"] = self.endpoint.header(step, self.values)
+        return messages.build(self.case, step, url, self.values)
+
+    def play(self, step: Step, request: HttpRequest) -> Iterator[Finding]:
+        """Send it and judge what comes."""
+        began = time.perf_counter()
+        status, body = 0, b""
+        headers: Mapping[str, str] = {}
+        answer: Answer | rest.RestAnswer | None = None
+        why = ""
+        try:
+            status, headers, body = self._send(request)
+            answer = (rest.read if step.packaging == REST else answers.read)(status, headers, body)
+        except (requests.RequestException, BadAnswer) as error:
+            why = f"{type(error).__name__}: {error}"
+        if self.observe is not None:
+            told = answer if isinstance(answer, Answer) else None
+            spent = time.perf_counter() - began
+            self.observe(Exchange(self.case, step, request, status, headers, body, told, spent))
+        if answer is None:
+            yield Finding(step.name, "an answer", why, self.case.clause)
+            return
+        for one in self._complaints(step, request, answer):
+            yield Finding(step.name, one.expected, one.found, one.clause or self.case.clause)
+
+    def _complaints(
+        self, step: Step, request: HttpRequest, answer: Answer | rest.RestAnswer
+    ) -> Iterator[checks.Complaint]:
+        features = self.endpoint.features
+        if isinstance(answer, rest.RestAnswer):
+            yield from rest.complaints(answer, step.expect, self.values, traced="trace" in features)
+            return
+        # A server cannot relate a fault to a message that it could not read.
+        readable = not (step.expect.fault or step.expect.refused)
+        yield from checks.every_answer(
+            answer, step.kind, request.message_id, readable=readable, traced="trace" in features
+        )
+        yield from checks.expectation(answer, step.expect, self.values, explains="explains" in features)
+        yield from checks.captures(answer, step.expect, self.values, self.values.given.__setitem__)
+
+    def _send(self, request: HttpRequest) -> tuple[int, Mapping[str, str], bytes]:
+        body = iter([request.body]) if request.chunked else request.body
+        with self.session.request(
+            request.method, request.url, data=body or None, headers=request.headers, timeout=self.endpoint.timeout,
+            allow_redirects=False,
+        ) as response:  # fmt: skip
+            return response.status_code, response.headers, response.content
+
+    def announce(self, fed: set[str]) -> Iterator[Finding]:
+        """Announce the patients that the coming request is the first to name."""
+        kind = kinds()["ITI-44-add"]
+        for name in self.values.patients():
+            if name in fed:
+                continue
+            fed.add(name)
+            step = Step(
+                name=f"announce patient {name or 'one'}",
+                kind=kind,
+                actor=kind.actor,
+                packaging=kind.packaging,
+                request="patient-add.xml",
+                action=kind.action,
+                expect=Expectation(acknowledgement="CA"),
+            )
+            before = dict(self.values.given)
+            self.values.given["patient_name"] = name
+            observe, self.observe = self.observe, None
+            try:
+                yield from self.play(step, self.request(step))
+            finally:
+                self.observe = observe
+                self.values.given = before

@@ -1,0 +1,304 @@
+"""Plays test plans: what each step sends, what it keeps for later ones, and what was not as the plan expects."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+from lxml import etree
+
+from .. import answers
+from ..answers import Answer, BadAnswer
+from ..endpoint import Endpoint
+from ..templates import NAMESPACES
+from . import expectations, metadata
+from .post import post, provide
+
+TRANSACTIONS = {
+    "RegisterTransaction": "ITI-42",
+    "RegisterODDETransaction": "ITI-61",
+    "MuTransaction": "ITI-57",
+    "RmuTransaction": "ITI-92",
+    "RemoveMetadataTransaction": "ITI-62",
+    "StoredQueryTransaction": "ITI-18",
+    "MPQTransaction": "ITI-51",
+    "XCQTransaction": "ITI-18",
+    "ProvideAndRegisterTransaction": "ITI-41",
+    "RetrieveTransaction": "ITI-43",
+    "ImagingDocSetRetrieveTransaction": "RAD-69",
+}
+_SUBMISSIONS = frozenset({"ITI-41", "ITI-42", "ITI-57", "ITI-61", "ITI-92"})
+_WITHOUT_EFFECT = frozenset({
+    "ExpectedErrorCode", "ExpectedErrorMessage", "ExpectedStatus", "Goal", "Rule", "Standard",
+})  # fmt: skip
+AUTHORITY = "1.3.6.1.4.1.21367.13.20.1000"
+
+
+@dataclass
+class Done:
+    """What one step left for others."""
+
+    uuids: dict[str, str] = field(default_factory=dict)
+    uids: dict[str, str] = field(default_factory=dict)
+    reports: dict[str, str] = field(default_factory=dict)
+    patient: str = ""
+    answer: Answer | None = None
+
+
+@dataclass
+class Report:
+    """What came of one test."""
+
+    deviations: list[str] = field(default_factory=list)
+    unmapped: list[str] = field(default_factory=list)
+    """what the plan asks for and the runner cannot do"""
+
+
+@dataclass
+class _State:
+    """What one test has come to."""
+
+    number: str
+    report: Report = field(default_factory=Report)
+    done: dict[tuple[str, str], Done] = field(default_factory=dict)
+    patient: str = ""
+    """the one of the step before"""
+    patients: dict[str, str] = field(default_factory=dict)
+
+    def patient_of(self, feed: str) -> str:
+        """The patient that another test announces, which is one of its own for each test that uses it."""
+        return self.patients.setdefault(feed, _new_patient(self.number))
+
+
+class Plans:
+    """A folder of tests, played against one endpoint; each test has patients of its own."""
+
+    def __init__(self, folder: Path, endpoint: Endpoint) -> None:
+        self.folder = folder
+        self.endpoint = endpoint
+        self._states: dict[str, _State] = {}
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.cert = endpoint.certificate
+        self._session.verify = endpoint.authorities
+
+    def close(self) -> None:
+        """End the connections."""
+        self._session.close()
+
+    def run(self, number: str, *sections: str) -> Report:
+        """Play a test, or some of its sections; what another test of the folder has done already is not done again."""
+        return self._played(number, sections).report
+
+    def _played(self, number: str, sections: tuple[str, ...] = ()) -> _State:
+        if number not in self._states:
+            state = self._states[number] = _State(number)
+            index = (self.folder / number / "index.idx").read_text(encoding="utf-8").split()
+            # 12345 lists its sections again and again, to fill a registry.
+            for section in sections or dict.fromkeys(index):
+                _Section(self, state, section).run()
+        return self._states[number]
+
+    def other(self, number: str) -> _State | None:
+        """Another test that a plan refers to, played; None where the folder has it not."""
+        return self._played(number) if (self.folder / number / "index.idx").is_file() else None
+
+    def send(self, transaction: str, body: etree._Element, parts: Mapping[str, bytes]) -> Answer:
+        """Send a message of a plan."""
+        return post(self._session, self.endpoint, transaction, body, parts)
+
+    def send_bytes(self, actor: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Send a message that was captured."""
+        url, timeout = self.endpoint.url(actor), self.endpoint.timeout
+        with self._session.post(url, data=body, headers=dict(headers), timeout=timeout) as response:
+            return answers.read(response.status_code, response.headers, response.content)
+
+
+class _Section:
+    """One section of a test."""
+
+    def __init__(self, plans: Plans, state: _State, name: str) -> None:
+        self.plans, self.state, self.name = plans, state, name
+        self.folder = plans.folder / state.number / name
+        self.log = etree.Element("TestResults")
+
+    def run(self) -> None:
+        plan = metadata.parse((self.folder / "testplan.xml").read_bytes())
+        for step in plan.iter("TestStep"):
+            self._step(step)
+
+    def _step(self, step: etree._Element) -> None:
+        id_ = step.get("id", "")
+        logged = etree.SubElement(self.log, "TestStep", {"id": id_})
+        if "reset_patient_id" in id_:
+            self.state.patient = ""
+        for action in step.iterchildren("*"):
+            if action.tag in {"NewPatientId", "AltPatientId"}:
+                self.state.patient = _new_patient(self.state.number)
+            elif action.tag in TRANSACTIONS:
+                self._transaction(step, action, logged)
+            elif action.tag == "NullTransaction":
+                self._deviate(step, *expectations.assertions(action, self.log, self._known(action)))
+            elif action.tag == "HttpTransaction" and action.get("type") == "pr.b":
+                self._captured(step, action)
+            elif action.tag == "XmlDetailTransaction":
+                self._details(step, action)
+            elif action.tag not in _WITHOUT_EFFECT:
+                self.state.report.unmapped.append(f"{self.name}/{id_}: {action.tag}")
+
+    def _deviate(self, step: etree._Element, *found: str) -> None:
+        self.state.report.deviations.extend(f"{self.name}/{step.get('id')}: {one}" for one in found)
+
+    def _transaction(self, step: etree._Element, action: etree._Element, logged: etree._Element) -> None:
+        done = self.state.done[self.name, step.get("id", "")] = Done()
+        if action.find("WaitBefore") is not None:
+            time.sleep(1.1)  # lastUpdateTime has seconds
+        transaction = TRANSACTIONS[str(action.tag)]
+        root = self._message(transaction, action, done)
+        self._keep_reports(action, done, root, "InputMetadata")
+        parts: dict[str, bytes] = {}
+        if transaction == "ITI-41":
+            named = {one.get("id", ""): (one.text or "").strip() for one in action.iterchildren("Document")}
+            root, parts = provide(
+                root, {done.uuids.get(id_, id_): (self.folder / file).read_bytes() for id_, file in named.items()}
+            )
+        try:
+            answer = self.plans.send(transaction, root, parts)
+        except (requests.RequestException, BadAnswer) as error:
+            self._deviate(step, f"{type(error).__name__}: {error}")
+            return
+        done.answer = answer
+        body = answer.all("/soap:Envelope/soap:Body/*")
+        result = etree.SubElement(etree.SubElement(logged, str(action.tag)), "Result")
+        result.extend(metadata.parse(etree.tostring(one)) for one in body)
+        if body:
+            self._keep_reports(action, done, body[0], "Result")
+        symbols = self._known(action)
+        self._deviate(step, *expectations.outcome(step, answer))
+        for expected in action.iterchildren("ExpectedContents"):
+            self._deviate(step, *expectations.contents(expected, answer, lambda use: dict(self._symbols(use))))
+        self._deviate(step, *self._documents(action, answer, symbols))
+        self._deviate(step, *expectations.assertions(action, self.log, symbols))
+
+    def _captured(self, step: etree._Element, action: etree._Element) -> None:
+        """A message as somebody's client once sent it, bytes and headers."""
+        lines = (line.partition(":") for line in (action.findtext("Headers") or "").strip().splitlines())
+        headers = {name.strip(): text.strip() for name, colon, text in lines if colon}
+        body = (self.folder / (action.findtext("BodyFile") or "").strip()).read_bytes()
+        answer = self.plans.send_bytes("repository", headers, body)
+        self._deviate(step, *expectations.outcome(step, answer))
+
+    def _details(self, step: etree._Element, action: etree._Element) -> None:
+        """Checks of an earlier answer that are named rather than written out."""
+        for check in action.iter("Assert"):
+            response = check.find("TestResponse")
+            section = (response.get("testDir", "") if response is not None else "").rpartition("/")[2]
+            earlier = self._done(
+                self.state.number, self.name if section == "THIS" else section,
+                response.get("step", "") if response is not None else "",
+            )  # fmt: skip
+            process = check.get("process", "")
+            if process not in expectations.DETAILS or earlier.answer is None:
+                self.state.report.unmapped.append(f"{self.name}/{step.get('id')}: {process}")
+            else:
+                self._deviate(step, *expectations.DETAILS[process](step, check, earlier.answer))
+
+    def _message(self, transaction: str, action: etree._Element, done: Done) -> etree._Element:
+        """The metadata file of an action, made ready to be sent."""
+        symbols = dict(self._symbols(action))
+        root = metadata.parse((self.folder / (action.findtext("MetadataFile") or "").strip()).read_bytes())
+        if root.tag.startswith(f"{{{metadata.OLD_RS}"):
+            root = metadata.as_ebrim_3(root)
+        if root.tag == f"{{{NAMESPACES['xds']}}}ProvideAndRegisterDocumentSetRequest":
+            (root,) = root.findall(f"{{{NAMESPACES['lcm']}}}SubmitObjectsRequest")
+        if "$patientid$" in symbols:
+            self.state.patient = symbols["$patientid$"]
+        self.state.patient = self.state.patient or _new_patient(self.state.number)
+        symbols.setdefault("$patientid$", self.state.patient)
+        done.patient = done.reports["$patientid$"] = self.state.patient
+        if transaction in _SUBMISSIONS and action.find("NoPatientId") is None:
+            metadata.set_patients(root, self.state.patient)
+        metadata.fill(root, symbols)
+        if action.find("CleanParams") is not None:
+            metadata.clean(root)
+        if transaction in _SUBMISSIONS:
+            exempt = {one.get("id") for one in action.iterchildren("NoAssignUids")}
+            schemes = {one.get("value") for one in action.iterfind("AssignUuids/Exclude")}
+            done.uids.update(metadata.unique_ids(root, exempt, schemes))
+            assign = action.find("AssignUuids") is not None
+            done.uuids.update(metadata.entry_uuids(root) if assign else metadata.symbolic_ids(root))
+        return root
+
+    @staticmethod
+    def _keep_reports(action: etree._Element, done: Done, root: etree._Element, section: str) -> None:
+        for report in action.iterchildren("Report"):
+            if report.get("section") == section:
+                # An element of its own is its own document, so that a path from // stays inside it.
+                found = metadata.parse(etree.tostring(root)).getroottree().xpath((report.text or "").strip())
+                if isinstance(found, list) and found:
+                    value = found[0]
+                    text = value.text if isinstance(value, etree._Element) else str(value)
+                    done.reports[report.get("name", "")] = text or ""
+
+    def _documents(self, action: etree._Element, answer: Answer, symbols: Mapping[str, str]) -> Iterator[str]:
+        """Documents that are not those that the plan submitted."""
+        references = action.findall("ReferenceDocument")
+        if not references or not answer.all("//xds:DocumentResponse"):
+            return
+        try:
+            found = {document.id: document.content for document in answer.documents()}
+        except BadAnswer as error:
+            yield str(error)
+            return
+        for reference in references:
+            uid = metadata.filled(reference.get("uid", ""), symbols)
+            file = self.folder.parent / (reference.text or "").strip()
+            if uid not in found:
+                yield f"no document {uid}"
+            elif file.is_file() and found[uid] != file.read_bytes():
+                yield f"other bytes than {reference.text}"
+
+    def _known(self, action: etree._Element) -> dict[str, str]:
+        return {"$DATE$": datetime.now(UTC).strftime("%Y%m%d"), **dict(self._symbols(action))}
+
+    def _symbols(self, action: etree._Element) -> Iterator[tuple[str, str]]:
+        """What the plan takes from other steps: (place to be filled in, value)."""
+        for use in action.iter("UseReport"):
+            name, symbol = use.get("reportName", ""), use.get("useAs", "")
+            section = use.get("section", "")
+            section = self.name if section == "THIS" else section
+            number = use.get("test") or self.state.number
+            if number != self.state.number and name == "$patientid$":
+                yield symbol, self.state.patient_of(number)
+                continue
+            found = self._done(number, section, use.get("step", ""))
+            reported = (
+                found.reports.get(name) or found.uuids.get(name.removesuffix("_uuid"))
+                or found.uids.get(name.removesuffix("_uid"))
+            )  # fmt: skip
+            yield symbol, reported or symbol
+        for use in (*action.iterchildren("UseId"), *([action] if action.tag == "UseId" else [])):
+            *path, section = use.get("testdir", self.name).split("/")
+            number = next((part for part in reversed(path) if re.match(r"\w", part)), self.state.number)
+            found = self._done(number, section, use.get("step", ""))
+            assigned = {"AssignedUuids": found.uuids, "AssignedUids": found.uids}.get(use.get("section", ""), {})
+            value = found.patient if use.get("section") == "AssignedPatientId" else assigned.get(use.get("id", ""))
+            symbol = use.get("symbol", "")
+            yield symbol, value or symbol
+
+    def _done(self, number: str, section: str, step: str) -> Done:
+        state = self.state if number == self.state.number else self.plans.other(number)
+        if state is None:
+            return Done()
+        named = (done for (_, name), done in state.done.items() if name == step)
+        return state.done.get((section, step)) or next(named, Done())
+
+
+def _new_patient(number: str) -> str:
+    return f"{number}-{uuid.uuid4().hex[:8]}^^^&{AUTHORITY}&ISO"

@@ -1,0 +1,52 @@
+"""A run: cases one after the other, each with its result, those that do not apply with the reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from .endpoint import Endpoint
+from .engine import run
+from .model import Case
+from .results import Exchange, Finding, Recorded, Report, Result, Verdict
+from .templates import NoPatientLeft, TemplateError
+
+
+def play(case: Case, endpoint: Endpoint) -> Result:
+    """One case, or the reason why it was not played."""
+    obstacles = endpoint.obstacles(case)
+    if obstacles:
+        return Result(case, Verdict.SKIPPED, reason="; ".join(obstacles))
+    exchanges: list[Recorded] = []
+
+    def keep(exchange: Exchange) -> None:
+        exchanges.append(Recorded.of(exchange))
+
+    began = time.perf_counter()
+    try:
+        findings = run(case, endpoint, observe=keep)
+    except NoPatientLeft:
+        return Result(
+            case, Verdict.SKIPPED, reason="needs a patient that no case has used; none is left of those named"
+        )
+    except TemplateError as error:
+        findings = (Finding("the case", "a case that can be played", str(error), case.clause),)
+    return Result(
+        case,
+        Verdict.FAILED if findings else Verdict.PASSED,
+        findings=findings,
+        exchanges=tuple(exchanges),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def play_all(cases: Iterable[Case], endpoint: Endpoint, *, tell: Callable[[Result], None] | None = None) -> Report:
+    """Every case; `tell` hears of each result as it comes."""
+    started = datetime.now(UTC)
+    results = []
+    for case in cases:
+        results.append(play(case, endpoint))
+        if tell is not None:
+            tell(results[-1])
+    return Report(endpoint=endpoint.base_url, started=started, results=tuple(results))
