@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from xdsi.domain.errors import IntegrityLost, Unavailable
+from xdsi.domain.retrieval import Soundness
 from xdsi.domain.submission import Document
 from xdsi.storage import blobs, documents
 from xdsi.storage.blobs import FolderBlobs
@@ -100,6 +101,21 @@ def test_the_same_bytes_are_stored_once_under_many_names(store: SqlDocumentStore
     assert len(files(folder, "blobs")) == 1
     assert [read(store, f"2.999.{number}") for number in range(3)] == [b"the same"] * 3
     assert [found.unique_id for found in store.all()] == ["2.999.0", "2.999.1", "2.999.2"]
+
+
+def test_many_documents_are_found_and_examined_together(store: SqlDocumentStore, folder: Path) -> None:
+    ids = [f"2.999.{number}" for number in range(100)]
+    for one in ids:
+        publish(store, one, one.encode())
+    path = store._blobs.path(hashlib.sha256(b"2.999.70").hexdigest())  # type: ignore[attr-defined]
+    path.write_bytes(b"2.999.7O")
+    found = store.find_all([*ids, "2.999.none", ids[0]])
+    assert sorted(found) == sorted(ids)
+    examined = dict(zip(ids, store.examine([found[one] for one in ids]), strict=True))
+    assert [one for one in ids if examined[one] is not Soundness.SOUND] == ["2.999.70"]
+    assert examined["2.999.70"] is Soundness.LOST
+    assert store.find_all([]) == {}
+    assert list(store.examine([])) == []
 
 
 def test_other_bytes_under_a_published_name_are_refused(store: SqlDocumentStore) -> None:

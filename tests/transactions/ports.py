@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import DocumentEntry, RegistryObject
 from xdsi.domain.outcome import Outcome
+from xdsi.domain.retrieval import Soundness
 from xdsi.domain.stored_query import Evidence, FoundObject, ObjectKind, StoredQuery
 from xdsi.domain.subject import Caller, Peer, Subject
 from xdsi.domain.submission import Document, Submission
@@ -156,6 +157,7 @@ class StoredBytes:
     mime_type: str
     content: bytes
     rotten: bool = False
+    soundness: Soundness = Soundness.SOUND
     stored_at: datetime = NOW
 
     @property
@@ -166,9 +168,6 @@ class StoredBytes:
             yield self.content
 
         return Document(chunks, len(self.content))
-
-    def verify(self) -> bool:
-        return not self.rotten
 
 
 class Documents:
@@ -208,6 +207,12 @@ class Documents:
 
     def find(self, unique_id: str) -> StoredBytes | None:
         return self.published.get(unique_id)
+
+    def find_all(self, unique_ids: Sequence[str]) -> Mapping[str, StoredBytes]:
+        return {one: self.published[one] for one in unique_ids if one in self.published}
+
+    def examine(self, documents: Sequence[StoredBytes]) -> Sequence[Soundness]:
+        return [Soundness.LOST if one.rotten else one.soundness for one in documents]
 
 
 @dataclass

@@ -10,7 +10,7 @@ from tests.audit_samples import facts as sample_facts
 from tests.transactions.ports import Documents, codes, content_of, served
 from xdsi.domain.audit import DocumentFacts
 from xdsi.domain.outcome import Outcome, Problem, Status
-from xdsi.domain.retrieval import DocumentRequest, RetrieveAnswer, RetrieveRequest
+from xdsi.domain.retrieval import DocumentRequest, RetrieveAnswer, RetrieveRequest, Soundness
 from xdsi.transactions import iti43_retrieve_document_set as iti43
 
 HERE = "2.999.1.2"
@@ -72,6 +72,26 @@ def test_a_document_that_rotted_is_not_given_out() -> None:
     answer = retrieved(asked("2.1", "2.2"), documents)
     assert codes(answer.outcome) == [("XDSRepositoryError", "DOC.integrity")]
     assert answer.outcome.status is Status.PARTIAL_SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("soundness", "words", "rule"),
+    [
+        (Soundness.LOST, "failed its integrity check", "DOC.integrity"),
+        (Soundness.UNREADABLE, "cannot be read at the moment", "DOC.unreadable"),
+        (Soundness.LOCKED, "encrypted with a key", "DOC.key"),
+    ],
+)
+def test_a_document_that_cannot_be_given_out_is_an_error_that_says_why(
+    soundness: Soundness, words: str, rule: str
+) -> None:
+    documents = Documents(**{"2_1": b"one", "2_2": b"two"})
+    documents.published["2.1"].soundness = soundness
+    answer = retrieved(asked("2.1", "2.2"), documents)
+    (problem,) = answer.outcome.problems
+    assert (problem.code, problem.location, problem.rule) == ("XDSRepositoryError", "2.1", rule)
+    assert words in problem.context
+    assert [one.request.document_unique_id for one in answer.documents] == ["2.2"]
 
 
 def test_a_rotten_document_that_is_denied_says_nothing_of_itself() -> None:

@@ -16,7 +16,7 @@ from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.pacs import Changes, StudyState
-from xdsi.domain.retrieval import MadeDocument
+from xdsi.domain.retrieval import MadeDocument, Soundness
 from xdsi.domain.stored_query import Evidence, FoundObject, StoredQuery
 from xdsi.domain.subject import Caller
 from xdsi.domain.submission import Document, Submission
@@ -224,6 +224,12 @@ class DocumentStore(Protocol):
     def find(self, unique_id: str) -> StoredDocument | None:
         """The published document, or None."""
 
+    def find_all(self, unique_ids: Sequence[str]) -> Mapping[str, StoredDocument]:
+        """The published documents among these, by uniqueId."""
+
+    def examine(self, documents: Sequence[Any]) -> Sequence[Soundness]:
+        """What is found of each, its whole content hashed where that is due (small, or changed since last verified)."""
+
 
 class OnDemandDocuments(Protocol):
     """Makes documents at the moment they are asked for (On-Demand DocumentEntries)."""
@@ -253,9 +259,6 @@ class StoredDocument(Protocol):
     @property
     def document(self) -> Document:
         """Its bytes; reading them verifies the hash while they stream and raises IntegrityLost before the last part."""
-
-    def verify(self) -> bool:
-        """Hash the whole document where that is due (small, or changed since last verified); False when rotten."""
 
 
 class ConsentIntake(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from xdsi.domain.outcome import Outcome
 from xdsi.domain.submission import Document
@@ -22,6 +23,18 @@ class RetrieveRequest:
     """A RetrieveDocumentSetRequest."""
 
     documents: tuple[DocumentRequest, ...]
+
+
+class Soundness(Enum):
+    """What was found of a stored document before it is given out."""
+
+    SOUND = "sound"
+    LOST = "lost"
+    """its bytes are not those that were stored, or they are gone"""
+    UNREADABLE = "unreadable"
+    """it cannot be read at the moment"""
+    LOCKED = "locked"
+    """it is encrypted with a key that the settings do not name"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class FolderBlobs:
         return self._path(self.form.names(sha256)[0])
 
     def _path(self, name: str) -> Path:
-        return self._blobs / name[:2] / name[2:4] / name
+        return Path(f"{self._blobs}/{name[:2]}/{name[2:4]}/{name}")
 
     def put(self, document: Document) -> str:
         """Make bytes durable under their hash and return it; they stay in doubt until confirmed.

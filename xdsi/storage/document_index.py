@@ -15,6 +15,7 @@ from xdsi.storage.tables import document as t
 from xdsi.storage.wording import in_batches
 
 _BY_UNIQUE_ID = select(t).where(t.c.unique_id == bindparam("id"))
+_BY_UNIQUE_IDS = select(t).where(t.c.unique_id.in_(bindparam("ids", expanding=True)))
 _USE = select(t.c.unique_id).where(t.c.sha256 == bindparam("hash")).limit(1)
 _PAGE = 1000
 _AFTER = select(t).where(t.c.unique_id > bindparam("after")).order_by(t.c.unique_id).limit(_PAGE)
@@ -45,6 +46,15 @@ class DocumentIndex:
         with reading(self._engine) as connection:
             row = connection.execute(_BY_UNIQUE_ID, {"id": unique_id}).first()
         return _indexed(row) if row is not None else None
+
+    def find_all(self, unique_ids: Iterable[str]) -> dict[str, Indexed]:
+        """What these uniqueIds name, those that name something."""
+        found: dict[str, Indexed] = {}
+        with reading(self._engine) as connection:
+            for some in in_batches(dict.fromkeys(unique_ids)):
+                rows = connection.execute(_BY_UNIQUE_IDS, {"ids": some})
+                found.update((row.unique_id, _indexed(row)) for row in rows)
+        return found
 
     def all(self) -> Iterator[Indexed]:
         """Everything, in the order of uniqueIds, read in pages."""

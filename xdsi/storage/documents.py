@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from sqlalchemy.engine import Engine
 
 from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.ports import Blob, BlobStore
+from xdsi.domain.retrieval import Soundness
 from xdsi.domain.submission import Document
 from xdsi.storage.blobs import GRACE_SECONDS
 from xdsi.storage.document_index import DocumentIndex, Indexed
@@ -28,6 +30,10 @@ WITHHELD: Final = 64 * 1024
 """The end of a document that leaves only after its hash was found right."""
 ALWAYS_VERIFIED: Final = 8 * 1024 * 1024
 """Documents up to this size are hashed as a whole before each delivery begins."""
+_AT_ONCE: Final = 512 * 1024
+"""Documents up to this size are withheld whole until their hash was found right."""
+_READERS: Final = 4
+_BATCH: Final = 32
 
 
 Loss = Callable[[str, str], None]
@@ -48,6 +54,7 @@ class SqlDocumentStore:
         self._index = DocumentIndex(engine)
         self._blobs = blobs
         self._lost = lost
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="examine")
 
     def stage(self, document: Document) -> str:
         """Make bytes durable under their SHA-256 and return it; not yet retrievable by a uniqueId."""
@@ -94,6 +101,18 @@ class SqlDocumentStore:
         """The published document, or None."""
         entry = self._index.find(unique_id)
         return self._stored(entry) if entry is not None else None
+
+    def find_all(self, unique_ids: Sequence[str]) -> Mapping[str, IndexedDocument]:
+        """The published documents among these, by uniqueId."""
+        return {unique_id: self._stored(entry) for unique_id, entry in self._index.find_all(unique_ids).items()}
+
+    def examine(self, documents: Sequence[IndexedDocument]) -> Sequence[Soundness]:
+        """What is found of each before it is given out; of many, some are read and hashed at the same time."""
+        if len(documents) == 1:
+            return [documents[0].soundness()]
+        batches = [documents[at : at + _BATCH] for at in range(0, len(documents), _BATCH)]
+        done = self._readers.map(lambda batch: [one.soundness() for one in batch], batches)
+        return [found for batch in done for found in batch]
 
     def all(self) -> Iterator[IndexedDocument]:
         """Every published document, in the order of uniqueIds."""
@@ -173,6 +192,10 @@ class IndexedDocument:
         """
         return not self.examine(always=always)
 
+    def soundness(self) -> Soundness:
+        """What is found of it before it is given out."""
+        return {"": Soundness.SOUND, "unreadable": Soundness.UNREADABLE}.get(self.examine(always=False), Soundness.LOST)
+
     def examine(self, *, always: bool) -> str:
         """What is wrong: `missing`, `quarantine`, `rotten` or `unreadable`; empty when all is well."""
         entry = self._entry
@@ -212,6 +235,9 @@ class IndexedDocument:
         blob = self._blobs.find(entry.sha256)
         if blob is None:
             raise self._missing()
+        if entry.size <= _AT_ONCE:
+            yield from self._whole(blob)
+            return
         found = hashlib.sha256()
         left = max(0, entry.size - WITHHELD)
         end = bytearray()
@@ -235,11 +261,32 @@ class IndexedDocument:
             self._condemn(blob, str(error))
             raise
         found.update(end)
-        if found.hexdigest() != entry.sha256:
+        self._require(blob, found.hexdigest())
+        yield bytes(end)
+
+    def _whole(self, blob: Blob) -> Iterator[bytes]:
+        read: list[bytes] = []
+        size = 0
+        try:
+            for chunk in blob.open():
+                read.append(chunk)
+                size += len(chunk)
+                if size > self._entry.size:
+                    break
+        except Unavailable as error:
+            raise IntegrityLost(f"document {self.unique_id} cannot be read: {error}") from error
+        except IntegrityLost as error:
+            self._condemn(blob, str(error))
+            raise
+        data = read[0] if len(read) == 1 else b"".join(read)
+        self._require(blob, hashlib.sha256(data).hexdigest())
+        if data:
+            yield data
+
+    def _require(self, blob: Blob, sha256: str) -> None:
+        if sha256 != self._entry.sha256:
             self._condemn(blob, "its hash is not the one it was stored with")
-            raise IntegrityLost(f"document {entry.unique_id} no longer has the hash it was stored with")
-        if end:
-            yield bytes(end)
+            raise IntegrityLost(f"document {self.unique_id} no longer has the hash it was stored with")
 
     def _missing(self) -> IntegrityLost:
         return IntegrityLost(f"the bytes of document {self.unique_id} are not in the store")

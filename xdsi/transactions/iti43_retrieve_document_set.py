@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from xdsi.domain.audit import DocumentFacts, ExchangeFacts
 from xdsi.domain.consent import Action, Resource
 from xdsi.domain.errors import Unavailable
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import DocumentStore, OnDemandDocuments, RegistrySession, StoredDocument
-from xdsi.domain.retrieval import DocumentRequest, RetrieveAnswer, RetrievedDocument, RetrieveRequest
+from xdsi.domain.retrieval import DocumentRequest, RetrieveAnswer, RetrievedDocument, RetrieveRequest, Soundness
 from xdsi.exchange import Call, Codec, Located, Trace, Transaction
 from xdsi.wire.ebxml import retrieve
 
@@ -42,9 +43,12 @@ def locate(request: RetrieveRequest, ports: RetrievePorts, session: RegistrySess
     """The documents that are here, as consent sees them."""
     found: list[_Found] = []
     resources: list[Resource] = []
-    for item in request.documents[: ports.max_documents]:
+    asked_for = request.documents[: ports.max_documents]
+    own = [one.document_unique_id for one in asked_for if one.repository_unique_id == ports.repository_unique_id]
+    kept = ports.documents.find_all(own)
+    for item in asked_for:
         here = item.repository_unique_id == ports.repository_unique_id
-        stored = ports.documents.find(item.document_unique_id) if here else None
+        stored = kept.get(item.document_unique_id) if here else None
         makeable = here and stored is None and ports.on_demand is not None
         on_demand = makeable and ports.on_demand is not None and ports.on_demand.knows(item.document_unique_id)
         found.append(_Found(item, stored, on_demand))
@@ -61,13 +65,17 @@ def handle(call: Call[RetrieveRequest]) -> RetrieveAnswer:
     if len(call.request.documents) > ports.max_documents:
         problem = Problem("XDSTooManyResults", f"at most {ports.max_documents} documents may be asked for at once")
         return RetrieveAnswer(Outcome.of((problem,)))
-    permitted = iter(call.decisions)
+    here = [found for found in call.located.state if found.stored is not None or found.on_demand]
+    allowed = {id(found) for found, decision in zip(here, call.decisions, strict=True) if decision.permit}
+    kept = [found for found in here if found.stored is not None and id(found) in allowed]
+    examined = ports.documents.examine([found.stored for found in kept])
+    soundness = {id(found): one for found, one in zip(kept, examined, strict=True)}
     problems: list[Problem] = []
     documents: list[RetrievedDocument] = []
     for found in call.located.state:
         item: DocumentRequest = found.request
         stored: StoredDocument | None = found.stored
-        if (stored is None and not found.on_demand) or not next(permitted).permit:
+        if id(found) not in allowed:
             problems.append(_unknown(item, ports.repository_unique_id))
         elif stored is None:
             made = _made(item, ports, call.trace)
@@ -75,19 +83,21 @@ def handle(call: Call[RetrieveRequest]) -> RetrieveAnswer:
                 problems.append(made)
             else:
                 documents.append(made)
-        elif not stored.verify():
-            call.trace.note("integrity", document=item.document_unique_id)
-            problems.append(
-                Problem(
-                    "XDSRepositoryError",
-                    f"document {item.document_unique_id} failed its integrity check",
-                    location=item.document_unique_id,
-                    rule="DOC.integrity",
-                )
-            )
+        elif (unsound := _UNSOUND.get(soundness[id(found)])) is not None:
+            why, rule = unsound
+            call.trace.note("integrity", document=item.document_unique_id, rule=rule)
+            text = f"document {item.document_unique_id} {why}"
+            problems.append(Problem("XDSRepositoryError", text, location=item.document_unique_id, rule=rule))
         else:
             documents.append(RetrievedDocument(item, stored.mime_type, stored.document))
     return RetrieveAnswer(Outcome.of(problems, delivered=len(documents)), tuple(documents))
+
+
+_UNSOUND: Final = {
+    Soundness.LOST: ("failed its integrity check", "DOC.integrity"),
+    Soundness.UNREADABLE: ("cannot be read at the moment", "DOC.unreadable"),
+    Soundness.LOCKED: ("is encrypted with a key that this repository was not given", "DOC.key"),
+}
 
 
 def _made(item: DocumentRequest, ports: RetrievePorts, trace: Trace) -> RetrievedDocument | Problem:

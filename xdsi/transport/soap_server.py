@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,6 +28,7 @@ from xdsi.domain.subject import Caller, Peer
 from xdsi.domain.submission import Document
 from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, keep, run
 from xdsi.spec import namespaces as ns
+from xdsi.transport.ahead import ahead
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.xml import LIMIT as ROOT_LIMIT
@@ -34,6 +36,7 @@ from xdsi.wire.xml import LIMIT as ROOT_LIMIT
 log = logging.getLogger("xdsi.soap")
 
 READ_SIZE = 1024 * 1024
+_SENDING = 64
 _TNS = "urn:xdsi:actors"
 # spyne collects garbage by itself every second, in each thread that ends a request then: 90 ms without an answer.
 const.MIN_GC_INTERVAL = float("inf")
@@ -224,6 +227,8 @@ class SoapEndpoint:
         )
         self._wsgi = _Server(application, max_content_length=self._limits.message_bytes)
         self._wsgi.doc.wsdl11 = None
+        # A thread for each answer with documents that is being sent; they are started when there are some.
+        self._ahead = ThreadPoolExecutor(_SENDING, thread_name_prefix="ahead")
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one HTTP request."""
@@ -417,7 +422,7 @@ class SoapEndpoint:
             else:
                 headers["Content-Type"] = soap.CONTENT_TYPE
             if payload.attachments:
-                ctx.out_string = _closing((), pieces, received)
+                ctx.out_string = _closing((), ahead(pieces, self._ahead), received)
             else:
                 ctx.out_string, length = _answer(pieces, received)
             if length is not None:
