@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= demo-out
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: demo test check bench bench-imaging bench-registry bench-repository long audit sbom serve lock docs clean
+.PHONY: demo test check bench bench-imaging bench-registry bench-repository bench-trust long audit sbom serve lock docs clean
 
 .venv: .venv/installed
 .venv/installed: requirements-dev.lock pyproject.toml setup.py
@@ -43,6 +43,10 @@ bench-registry: .venv
 
 bench-repository: .venv
 	$(BIN)/python -m tests.bench --only repository
+
+# CONSENTS=10000000 for the largest number that was tried (50 GB of disk, half an hour of loading).
+bench-trust: .venv
+	$(BIN)/python -m tests.bench.trust $(if $(CONSENTS),--consents $(CONSENTS))
 
 # What takes hours of a processor, and is not part of `make check`.
 long: .venv

@@ -123,13 +123,15 @@ def message(query: StoredQuery, url: str) -> bytes:
 class Client:
     """One kept connection."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, header: str = "") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        name, _, value = header.partition(": ")
+        self._headers = {"Content-Type": TYPE, **({name: value} if name else {})}
 
     def ask(self, body: bytes) -> tuple[float, bytes]:
         """Seconds until the whole answer is there, and the answer."""
         began = time.perf_counter()
-        self._connection.request("POST", PATH, body, {"Content-Type": TYPE})
+        self._connection.request("POST", PATH, body, self._headers)
         response = self._connection.getresponse()
         answer = response.read()
         took = time.perf_counter() - began

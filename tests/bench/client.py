@@ -84,12 +84,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--pki", type=Path)
+    parser.add_argument("--header", default="", help="one more line of each request's head")
     parser.add_argument("messages", nargs="+", type=Path)
     given = parser.parse_args()
     requests = []
     for file in given.messages:
         body = file.read_bytes()
         head = f"POST {given.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/soap+xml; charset=UTF-8\r\n"
+        head += f"{given.header}\r\n" if given.header else ""
         requests.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     processes = multiprocessing.get_context("fork")
     ready, results = processes.Barrier(PROCESSES + 1), processes.Queue()

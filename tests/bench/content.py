@@ -83,12 +83,18 @@ def consent_to_all(hub: Hub, numbers: range) -> None:
             raise RuntimeError(str(published.outcome.problems))
 
 
-def write_queries(hub: Hub, folder: Path) -> list[Path]:
-    """FindDocuments for each patient as a whole SOAP message, one file each."""
+def write_queries(hub: Hub, folder: Path, *, assertions: int = 1) -> list[Path]:
+    """FindDocuments for each patient as a whole SOAP message, one file each.
+
+    With several `assertions` there are as many messages, each with one of its own.
+    """
     folder.mkdir()
     security = hub.security()
     files = []
-    for number in range(1, PATIENTS + 1):
+    for at in range(max(PATIENTS, assertions)):
+        number = at % PATIENTS + 1
+        if assertions > 1:
+            security = hub.security()
         query = StoredQuery(
             uuids.FIND_DOCUMENTS,
             ReturnType.LEAF_CLASS,
@@ -102,12 +108,12 @@ def write_queries(hub: Hub, folder: Path) -> list[Path]:
         pieces = soap.write_envelope(
             iti18.TRANSACTION.trigger,
             payload.body,
-            message_id=f"urn:uuid:00000000-0000-4000-9000-{number:012d}",
+            message_id=f"urn:uuid:00000000-0000-4000-9000-{at + 1:012d}",
             to=hub.url("registry"),
             reply_to_anonymous=True,
             security=security,
         )
-        file = folder / f"{number:05d}.xml"
+        file = folder / f"{at + 1:05d}.xml"
         file.write_bytes(b"".join(pieces))
         files.append(file)
     return files

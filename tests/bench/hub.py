@@ -27,6 +27,8 @@ LOCATION = "2.999.1.3"
 ISSUER = "urn:xdsi:benchmark:idp"
 RADIOLOGIST = Code("309343006", "2.16.840.1.113883.6.96", "Radiologist")
 TREATMENT = Code("TREAT", "2.16.840.1.113883.5.8", "treatment")
+CERTIFICATE_HEADER = "X-Client-Certificate"
+"""in which a proxy passes the certificate of its client"""
 WORKERS, THREADS = 1, 16
 """what `xdsi serve` uses when nobody says otherwise"""
 
@@ -83,12 +85,11 @@ class Hub:
             roles=(RADIOLOGIST,),
             purposes=(TREATMENT,),
         )
-        issuer = pki.load(self.pki, "idp")
         assertion = issue_assertion(
             subject,
             audiences=[HOME],
-            key_pem=issuer.key_file.read_bytes(),
-            cert_pem=issuer.certificate_file.read_bytes(),
+            key_pem=(self.pki / "idp.key").read_bytes(),
+            cert_pem=(self.pki / "idp.pem").read_bytes(),
             now=datetime.now(UTC),
             lifetime=timedelta(minutes=30),
         )
@@ -111,6 +112,25 @@ def open_hub(folder: Path, *, dicom: Path | None = None) -> Iterator[Hub]:
         command += ["--dicom", dicom]
     with running(command, port=port, tls=False, log=folder / "serve.log") as server:
         yield Hub(server, folder)
+
+
+@contextmanager
+def hub_behind_proxy(full: Hub) -> Iterator[Hub]:
+    """The hub of a folder that `full_hub` made, as it runs behind a proxy that ends TLS: plain HTTP on loopback.
+
+    Every check is made; the client's certificate comes in the header `CERTIFICATE_HEADER`.
+    """
+    assert full.settings is not None
+    port = free_port()
+    text = full.settings.read_text().replace(f"port = {full.server.port}\n", f"port = {port}\n")
+    kept = [line for line in text.splitlines() if line.partition(" = ")[0] not in ("certificate", "key", "client_ca")]
+    at = kept.index("[tls]") + 1
+    kept[at:at] = [f"proxy_header = {_text(CERTIFICATE_HEADER)}", 'proxy_addresses = ["127.0.0.1"]']
+    settings = full.folder / "proxied.toml"
+    settings.write_text("\n".join(kept) + "\n")
+    command = python("xdsi", "--config", settings, "serve")
+    with running(command, port=port, tls=False, log=full.folder / "proxied.log") as server:
+        yield Hub(server, full.folder, settings)
 
 
 @contextmanager

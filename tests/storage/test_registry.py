@@ -481,6 +481,11 @@ def test_a_chain_of_merges_is_followed_to_its_end(registry: SqlRegistry, engine:
         assert {session.patient_key(patient) for patient in chain} == {session.patient_key(chain[3])}
         for patient in chain[:3]:
             assert session.find(find_documents(patient.cx)) == []
+        # A snapshot knows the person by the same identifiers as those who keep them.
+        for patient in chain:
+            assert session.aliases(patient)[0] == chain[3]
+            assert set(session.aliases(patient)) == set(SqlPatientIdentities(engine).aliases(patient)) == set(chain)
+        assert session.aliases(PatientId("nobody", "2.999.1.1")) == ()
 
 
 def test_a_merge_shows_in_both_patients_consent_epoch(registry: SqlRegistry, engine: Engine) -> None:

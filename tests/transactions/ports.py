@@ -136,6 +136,9 @@ class Session(Registered):
     def patient_key(self, patient: PatientId) -> int | None:
         return hash(patient) if self.patient_status(patient) != "unknown" else None
 
+    def aliases(self, patient: PatientId) -> tuple[PatientId, ...]:
+        return (patient,) if self.patient_status(patient) != "unknown" else ()
+
     def resources_by_unique_id(self, requests: Sequence[tuple[str, str]]) -> Sequence[Resource]:
         return [one for one in self.resources if (one.repository_unique_id, one.unique_id) in set(requests)]
 

@@ -11,7 +11,6 @@ from tests import policies
 from tests.audit_samples import facts as sample_facts
 from tests.builders import folder
 from tests.certificates import identity
-from tests.memory_identities import MemoryIdentities
 from tests.transactions.ports import CALLER, NOW, OneRegistry, Session, clock, served
 from tests.wire.ebxml.bodies import received
 from xdsi.domain.codes import Code
@@ -49,6 +48,9 @@ class Persons(Session):
     def patient_key(self, patient: PatientId) -> int | None:
         return {P1: 1, OLD: 1, P2: 2}.get(patient)
 
+    def aliases(self, patient: PatientId) -> tuple[PatientId, ...]:
+        return {P1: (P1, OLD), OLD: (P1, OLD), P2: (P2,)}.get(patient, ())
+
 
 def session(*entries: Resource) -> Session:
     one = Persons()
@@ -57,7 +59,7 @@ def session(*entries: Resource) -> Session:
 
 
 def decisions(policy: DomainPolicy, of: Session) -> iti79.PolicyDecisions:
-    return iti79.PolicyDecisions(policy, OneRegistry(of), MemoryIdentities(P1, P2))
+    return iti79.PolicyDecisions(policy, OneRegistry(of))
 
 
 OPEN_HANDED = DomainPolicy(default=Effect.PERMIT)

@@ -139,7 +139,7 @@ class PolicyParts(StorageParts):
     @cached_property
     def policy_decisions(self) -> iti79.PolicyDecisions:
         """Decides by the consents in the registry of this process."""
-        return iti79.PolicyDecisions(self.domain_policy, self.registry, self.identities)
+        return iti79.PolicyDecisions(self.domain_policy, self.registry)
 
     def decisions(self, decision_url: str) -> Decisions:
         """Who decides: nobody in the open profile, this process, or the hub at a URL."""

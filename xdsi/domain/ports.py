@@ -34,6 +34,9 @@ class RegistrySession(Protocol):
     def patient_key(self, patient: PatientId) -> int | None:
         """The internal key of the surviving person, or None when unknown."""
 
+    def aliases(self, patient: PatientId) -> tuple[PatientId, ...]:
+        """All identifiers of the same person, the survivor first; empty for an unknown one."""
+
     def consent_epoch(self, patient: PatientId) -> int:
         """A number that grows with every change to the patient's consents."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import and_, bindparam, select
@@ -44,7 +45,7 @@ def of_patients(connection: Connection, keys: Sequence[int], survivor: PatientId
             unique_id=row.unique_id,
             entry_uuid=row.entry_uuid,
             patient=survivor,
-            policy=from_json(row.policy),
+            policy=_policy(row.policy),
             status=SignatureStatus(row.status),
             valid_from=_time(row.valid_from),
             valid_until=_time(row.valid_until),
@@ -54,6 +55,16 @@ def of_patients(connection: Connection, keys: Sequence[int], survivor: PatientId
         )
         for row in _IN_FORCE.rows(connection, {"patients": keys})
     ]
+
+
+_KEPT, _KEPT_LENGTH = 4096, 16 * 1024
+"""how many policies are kept as objects, and of how many characters at most (docs/decisions/0016)"""
+_remembered = lru_cache(maxsize=_KEPT)(from_json)
+
+
+def _policy(text: str) -> Any:
+    """A policy from its stored form, which is read anew in every snapshot: the same text is the same policy."""
+    return _remembered(text) if len(text) <= _KEPT_LENGTH else from_json(text)
 
 
 def save(connection: Connection, people: People, consent: Consent, patient_key: int) -> None:

@@ -30,11 +30,13 @@ _MERGED_INTO = Prepared(select(*_columns).where(rows.c.survivor_key.in_(bindpara
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A patient after merges: the survivor's key and identifier, and the keys of all that were merged into it."""
+    """A patient after merges: the survivor's key and identifier, and those of all that were merged into it."""
 
     key: int
     id: PatientId
     keys: tuple[int, ...]
+    ids: tuple[PatientId, ...]
+    """as the keys, the survivor's first"""
     consent_epoch: int
 
 
@@ -81,7 +83,7 @@ class People:
             return None
         survivor = self._survivor_of([row.key])[row.key]
         if survivor is row and not row.merged:
-            return Person(row.key, row.id, (row.key,), row.consent_epoch)
+            return Person(row.key, row.id, (row.key,), (row.id,), row.consent_epoch)
         chain = {survivor.key: survivor}
         level: Collection[int] = (survivor.key,)
         while level:
@@ -90,7 +92,9 @@ class People:
             level = [one.key for one in found]
         for key in chain:
             self._survivors[key] = survivor
-        return Person(survivor.key, survivor.id, tuple(chain), sum(one.consent_epoch for one in chain.values()))
+        ids = tuple(one.id for one in chain.values())
+        epoch = sum(one.consent_epoch for one in chain.values())
+        return Person(survivor.key, survivor.id, tuple(chain), ids, epoch)
 
     def survivors(self, keys: Iterable[int]) -> dict[int, tuple[int, PatientId]]:
         """For each key of a row, the key and the identifier of the survivor."""

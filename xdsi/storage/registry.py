@@ -102,6 +102,11 @@ class SqlSession:
         person = self._people.person(patient)
         return person.key if person is not None else None
 
+    def aliases(self, patient: PatientId) -> tuple[PatientId, ...]:
+        """All identifiers of the same person, the survivor first; empty for an unknown one."""
+        person = self._people.person(patient)
+        return person.ids if person is not None else ()
+
     def consent_epoch(self, patient: PatientId) -> int:
         """A number that grows with every change to the patient's consents, or to whom they speak for."""
         person = self._people.person(patient)

@@ -24,7 +24,6 @@ from xdsi.domain.consent import (
     engine_of,
 )
 from xdsi.domain.errors import SoapFault
-from xdsi.domain.identity import PatientIdentities
 from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, Registry, RegistrySession
 from xdsi.domain.subject import Caller, Subject
@@ -49,10 +48,9 @@ class PolicyDecisions:
 
     reveals_everything = False
 
-    def __init__(self, policy: DomainPolicy, registry: Registry, identities: PatientIdentities) -> None:
+    def __init__(self, policy: DomainPolicy, registry: Registry) -> None:
         self._policy = policy
         self._registry = registry
-        self._identities = identities
 
     def decide(
         self,
@@ -108,7 +106,7 @@ class PolicyDecisions:
         consents = [consent for patient in patients for consent in session.consents(patient)]
         if asks_for_folders([consent.policy for consent in consents], self._policy):
             entries = [_with_folders(entry, session) for entry in entries]
-        answers = rules.decide(subject, action, entries, consents, self._policy, now, linked=self._identities.aliases)
+        answers = rules.decide(subject, action, entries, consents, self._policy, now, linked=session.aliases)
         for index, answer in zip(owners, answers, strict=True):
             # One uniqueId may have several entries: what any of them hides is hidden.
             if decisions[index] is _NOT_REGISTERED or (decisions[index].permit and not answer.permit):

@@ -6,6 +6,7 @@ import binascii
 import ipaddress
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -69,12 +70,17 @@ def _is_in(address: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IP
 
 def _forwarded(value: str, address: str, nodes: Mapping[str, Node]) -> Peer:
     """The certificate as a proxy writes it: PEM, URL-encoded (nginx) or with its line breaks as spaces."""
-    pem = unquote(value)
-    body = pem.replace("-----BEGIN CERTIFICATE-----", "").replace("-----END CERTIFICATE-----", "")
     try:
-        der = binascii.a2b_base64("".join(body.split()), strict_mode=True)
-        subject = x509.load_der_x509_certificate(der).subject.rfc4514_string()
+        sha256, subject = _certificate(value)
     except (binascii.Error, ValueError):
         return Peer(address=address)
-    sha256 = fingerprint(der)
     return Peer(address=address, certificate_sha256=sha256, certificate_subject=subject, node=nodes.get(sha256))
+
+
+@lru_cache(maxsize=1024)
+def _certificate(value: str) -> tuple[str, str]:
+    """Fingerprint and subject of the certificate in a header: what a text says of itself does not change."""
+    pem = unquote(value)
+    body = pem.replace("-----BEGIN CERTIFICATE-----", "").replace("-----END CERTIFICATE-----", "")
+    der = binascii.a2b_base64("".join(body.split()), strict_mode=True)
+    return fingerprint(der), x509.load_der_x509_certificate(der).subject.rfc4514_string()

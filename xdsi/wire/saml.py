@@ -26,6 +26,7 @@ from xdsi.spec.token_rules import PROFILES, TokenRules
 from xdsi.wire import xml
 from xdsi.wire.saml_attributes import present_attributes, read_attributes
 from xdsi.wire.saml_issue import BEARER, HOLDER_OF_KEY, issue_assertion, security_header
+from xdsi.wire.saml_memory import Proved, ProvedAssertions
 from xdsi.wire.xml import E, content
 from xdsi.wire.xml_time import read_instant
 from xdsi.wire.xmldsig import LIMIT, TrustedKey, isolate, verify_isolated
@@ -64,6 +65,8 @@ class SamlTrust:
     """our endpoints, for SubjectConfirmationData/@Recipient; empty: not compared"""
     authn_contexts: frozenset[str] = frozenset()
     """accepted ways of logging in; empty: any"""
+    proved: ProvedAssertions = field(default_factory=ProvedAssertions, init=False, repr=False, compare=False)
+    """what was verified by this very list; a copy with other terms begins with none"""
 
     @classmethod
     def of(
@@ -104,14 +107,18 @@ def read_assertion(
     peer_certificate_sha256: str = "",
 ) -> VerifiedAssertion:
     """The one assertion of a message, verified; SecurityFault with the code of what fails first."""
-    isolated = isolate(_find(security_headers, trust, now))
-    assertion = isolated.element
-    check_structure(assertion)
+    found = _find(security_headers, trust, now)
+    raw = xml.serialize(found)
+    # All that follows is read from these bytes alone, never from the message around them.
+    proved = trust.proved.find(raw)
+    if proved is not None:
+        assertion, key = proved.element, proved.key
+    else:
+        isolated = isolate(found)
+        assertion = isolated.element
+        check_structure(assertion)
+        key = verify_isolated(isolated, _keys_of(content(assertion[0]), trust))
     issuer = content(assertion[0])
-    keys = trust.issuers.get(issuer)
-    if not keys:
-        raise SecurityFault("FailedAuthentication", f"unknown issuer {issuer!r}")
-    key = verify_isolated(isolated, keys)
     if not key.valid_at(now) or key.sha256 in trust.revoked:
         raise SecurityFault("FailedAuthentication", f"the certificate {key.sha256} of {issuer!r} is expired or revoked")
     conditions = assertion[3]
@@ -120,9 +127,12 @@ def read_assertion(
     check_peer(issuer, trust, peer_certificate_sha256)
     name_id = check_subject(assertion[2], trust, now, peer_certificate_sha256)
     check_authentication(assertion, trust, now)
-    statements = list(assertion.iterchildren(E(SAML, "AttributeStatement")))
-    fields = read_attributes(statements, trust.rules.required)
-    check_rules(statements, fields, trust.rules)
+    if proved is None:
+        statements = list(assertion.iterchildren(E(SAML, "AttributeStatement")))
+        fields = read_attributes(statements, trust.rules.required)
+        check_rules(statements, fields, trust.rules)
+        proved = Proved(assertion, key, fields)
+        trust.proved.keep(raw, proved)
     subject = Subject(
         user_id=content(name_id),
         issuer=issuer,
@@ -132,9 +142,16 @@ def read_assertion(
         not_before=not_before,
         not_on_or_after=not_on_or_after,
         certificate_sha256=key.sha256,
-        **fields,
+        **proved.fields,
     )
-    return VerifiedAssertion(subject, isolated.raw, conditions.find(E(SAML, "OneTimeUse")) is not None)
+    return VerifiedAssertion(subject, raw, conditions.find(E(SAML, "OneTimeUse")) is not None)
+
+
+def _keys_of(issuer: str, trust: SamlTrust) -> Sequence[TrustedKey]:
+    keys = trust.issuers.get(issuer)
+    if not keys:
+        raise SecurityFault("FailedAuthentication", f"unknown issuer {issuer!r}")
+    return keys
 
 
 def read_bare_assertion(

@@ -81,7 +81,11 @@ def _trusted_key(pem: bytes) -> TrustedKey:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         kind = kind_of(certificate)
-        key = xmlsec.Key.from_memory(certificate.public_bytes(serialization.Encoding.PEM), _C.KeyDataFormatCertPem)
+        # The bare key: with its certificate it would be copied, certificate and all, for each verification.
+        public = certificate.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        key = xmlsec.Key.from_memory(public, _C.KeyDataFormatPem)
     except (ValueError, xmlsec.Error) as error:
         raise ConfigurationError(f"not a certificate that can be trusted for signatures: {error}") from error
     text = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
