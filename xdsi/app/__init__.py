@@ -11,6 +11,7 @@ from xdsi.app.metadata import export_metadata, import_metadata
 from xdsi.app.one_command import one_command
 from xdsi.app.services import Application, Parts
 from xdsi.app.storage import base_url, database_file, tls_files, utc_now
+from xdsi.app.trust import Source
 from xdsi.settings import Limits, Settings
 from xdsi.storage.recordings import FileRecording
 from xdsi.transport.rest import RestEndpoint
@@ -21,6 +22,7 @@ from xdsi.wire.mtom import MultipartLimits
 __all__ = [
     "Application",
     "Parts",
+    "Source",
     "base_url",
     "build",
     "check",
@@ -47,9 +49,12 @@ def soap_limits(limits: Limits) -> SoapLimits:
     )
 
 
-def build(settings: Settings) -> Application:
-    """Everything that the settings ask for, ready to serve; raises ConfigurationError."""
-    parts = Parts(settings)
+def build(settings: Settings, source: Source | None = None) -> Application:
+    """Everything that the settings ask for, ready to serve; raises ConfigurationError.
+
+    With `source`, who is trusted is read from there again while it serves.
+    """
+    parts = Parts(settings, source)
     folder = Path(settings.server.record_dir) if settings.server.record_dir else None
 
     def record(trace: str) -> FileRecording:

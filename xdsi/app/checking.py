@@ -18,6 +18,7 @@ from xdsi.app.dicom import dicom_peers
 from xdsi.app.pacs import check_pacs
 from xdsi.app.services import Parts
 from xdsi.app.storage import read_file
+from xdsi.app.trust import nodes_of, saml_of, tokens_of
 from xdsi.domain.errors import ConfigurationError
 from xdsi.settings import Settings
 from xdsi.transport.tls import server_context
@@ -73,10 +74,16 @@ def _unreadable(settings: Settings) -> Iterator[str]:
         return lambda: getattr(parts, part)
 
     parts_read = (
-        "access", "code_sets", "consent_signers", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
-        "peer_of", "store_location", "former_locations", "document_form", "tokens",
+        "code_sets", "consent_signers", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
+        "peer_of", "store_location", "former_locations", "document_form",
     )  # fmt: skip
-    for read in (tls_context, parts.require_consent, images, consumer, peers, *map(named, parts_read)):
+
+    def lists(read: Callable[[Settings], object]) -> Callable[[], object]:
+        return lambda: read(settings)
+
+    trust = (nodes_of, tokens_of) if parts.open_profile else (nodes_of, tokens_of, saml_of)
+    named_parts = map(named, parts_read)
+    for read in (*map(lists, trust), tls_context, parts.require_consent, images, consumer, peers, *named_parts):
         try:
             read()
         except ConfigurationError as error:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from xdsi.domain.subject import Subject
 from xdsi.exchange import Access, Channel, Client
 from xdsi.rules.identity import IdentityDomain
 from xdsi.rules.policy_conditions import zone_of
-from xdsi.spec.token_rules import PROFILES
 from xdsi.storage.copies import DocumentCopyFolder
 from xdsi.storage.replays import SqlReplayMemory
 from xdsi.storage.s3_blobs import S3Blobs
@@ -58,41 +56,19 @@ class PolicyParts(StorageParts):
     @cached_property
     def access(self) -> Access:
         """What every request must show."""
-        saml = self.settings.saml
-        trust: SamlTrust | None = None
-        if not self.open_profile:
-            trust = replace(
-                SamlTrust.of(
-                    {
-                        one.name: [read_file(file, "saml.issuer.certificates") for file in one.certificates]
-                        for one in saml.issuer
-                    },
-                    saml.audiences,
-                    crls=[read_file(self.settings.tls.crl, "tls.crl")] if self.settings.tls.crl else (),
-                ),
-                max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
-                clock_skew=timedelta(seconds=saml.clock_skew_seconds),
-                rules=PROFILES[self.settings.domain.profile],
-            )
+        now = self.trust()
         return Access(
-            trust=trust,
-            tokens=self.tokens,
+            trust=now.saml,
+            tokens=now.tokens,
+            renewed=self._terms,
             nodes_required=not self.open_profile,
             clock=utc_now,
-            replay=self.used_before if trust is not None and saml.refuse_replay else None,
+            replay=self.used_before if not self.open_profile and self.settings.saml.refuse_replay else None,
         )
 
-    @cached_property
-    def tokens(self) -> JwtTrust:
-        """Whose access tokens count, on the terms of assertions."""
-        saml = self.settings.saml
-        return replace(
-            JwtTrust.of(
-                {one.name: read_file(one.jwks, "jwt.issuer.jwks") for one in self.settings.jwt.issuer}, saml.audiences
-            ),
-            max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
-            clock_skew=timedelta(seconds=saml.clock_skew_seconds),
-        )
+    def _terms(self) -> tuple[SamlTrust | None, JwtTrust]:
+        now = self.trust()
+        return now.saml, now.tokens
 
     def used_before(self, issuer: str, assertion_id: str, until: datetime) -> bool:
         """True for an assertion that was used; else it counts as used from now on."""

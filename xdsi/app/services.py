@@ -172,6 +172,14 @@ class Parts(PublishingParts):
         except Unavailable as error:
             log.error("a refused node could not be audited: %s", error)
 
+    def trust_changed(self, what: str) -> None:
+        """Log and audit that lists of trust were read again, or that they could not be."""
+        super().trust_changed(what)
+        # Whoever noticed may be inside a unit of work, for whose end the record would wait, and he for the record.
+        self.alerts.submit(
+            self._audit, audit_alerts.configuration_changed(self.site, utc_now(), "lists of trust", what)
+        )
+
     def document_lost(self, unique_id: str, reason: str) -> None:
         """Count and audit a stored document that is not what was acknowledged."""
         super().document_lost(unique_id, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -15,8 +16,9 @@ from xdsi.actors.shared_archive import SharedArchive
 from xdsi.app import document_store
 from xdsi.app.pacs import folder_of, open_pacs
 from xdsi.app.reading import read_file
+from xdsi.app.trust import Nodes, ReloadingTrust, Source
 from xdsi.domain.errors import ConfigurationError
-from xdsi.domain.subject import Node, Peer
+from xdsi.domain.subject import Peer
 from xdsi.settings import Settings
 from xdsi.storage.audit_trail import DatabaseAuditTrail
 from xdsi.storage.database import open_database, sqlite_file, upgrade
@@ -33,7 +35,7 @@ from xdsi.storage.restore import UNFINISHED
 from xdsi.storage.s3_bucket import S3Location
 from xdsi.storage.spool import SpoolFolder
 from xdsi.storage.traces import SqlTraceLog
-from xdsi.transport.peers import nodes_by_fingerprint, peer_of_request
+from xdsi.transport.peers import peer_of_request
 from xdsi.transport.tls import TlsFiles
 from xdsi.web.operations import Metrics
 from xdsi.wire import audit as audit_codec
@@ -78,34 +80,34 @@ def database_file(settings: Settings) -> Path | None:
     return sqlite_file(url)
 
 
+log = logging.getLogger("xdsi.app")
+
+
 class StorageParts:
     """Settings, certificates and storage; each part is made once, when first needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, source: Source | None = None) -> None:
         self.settings = settings
+        self.source = source
         self.data = settings.server.data_dir
         self.open_profile = settings.domain.profile == "open"
         self.tls = tls_files(settings.tls)
-        self.nodes = self._nodes()
         self.metrics = Metrics()
         self.restoring = False
 
-    def _nodes(self) -> dict[str, Node]:
-        nodes = [
-            Node(
-                name=node.name,
-                certificate_sha256=node.sha256,
-                organization_id=node.organization_id,
-                permits=frozenset(node.permits),
-            )
-            for node in self.settings.node
-        ]
-        found = nodes_by_fingerprint(nodes)
-        for node in nodes:
-            if found[node.certificate_sha256] is not node:
-                other = found[node.certificate_sha256].name
-                raise ConfigurationError(f"node.sha256: {node.name!r} and {other!r} have the same certificate")
-        return found
+    @cached_property
+    def trust(self) -> ReloadingTrust:
+        """Who is trusted, now."""
+        return ReloadingTrust(self.settings, self.source, changed=self.trust_changed)
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """The nodes that are known, now."""
+        return Nodes(self.trust)
+
+    def trust_changed(self, what: str) -> None:
+        """The lists of trust were read again, or could not be."""
+        log.warning("%s", what)
 
     @cached_property
     def peer_of(self) -> Callable[[Mapping[str, Any]], Peer]:

@@ -60,11 +60,12 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
                 f"made certificates to try things out with in {chosen.server.data_dir / 'pki'}: ca, hub (this server), "
                 f"hospital-a, hospital-b, consumer; idp issues assertions as {ISSUER}\n"
             )
+    source = app.Source(given.config.resolve(), load) if given.config is not None else None
     holder: dict[str, app.Application] = {}
 
     def make() -> WsgiApp:
         claim.leave_to_parent()
-        application = app.build(chosen)
+        application = app.build(chosen, source)
         application.start_services()
         atexit.register(application.close)
         holder["application"] = application

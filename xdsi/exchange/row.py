@@ -160,11 +160,17 @@ class Access:
     """None in the open profile: a wsse:Security header is understood and ignored"""
     tokens: JwtTrust = NO_TOKENS
     """whose access tokens count on REST paths"""
+    renewed: Callable[[], tuple[saml.SamlTrust | None, JwtTrust]] | None = None
+    """both as they are now, where the lists of trust may change while the process runs"""
     nodes_required: bool = True
     """a known node must permit what needs no assertion"""
     clock: Clock
     replay: Callable[[str, str, datetime], bool] | None = None
     """remembers (issuer, assertion id, end); True when seen before. None: assertions may be used again"""
+
+    def lists(self) -> tuple[saml.SamlTrust | None, JwtTrust]:
+        """Whose assertions and whose access tokens count for a request that begins now."""
+        return (self.trust, self.tokens) if self.renewed is None else self.renewed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from xdsi.rules import audit as audit_rules
 from xdsi.rules.consent import BREAK_GLASS
 from xdsi.wire import saml
 from xdsi.wire.http_authorization import read_authorization
+from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.soap import Envelope
 
@@ -40,7 +41,7 @@ def admit(actor: Actor, transaction: Transaction[Any, Any], envelope: Envelope, 
     Raises SecurityFault where the node is not permitted or the token refused, which is audited here.
     """
 
-    def read(trust: saml.SamlTrust) -> saml.VerifiedAssertion:
+    def read(trust: saml.SamlTrust, tokens: JwtTrust) -> saml.VerifiedAssertion:
         now = actor.access.clock()
         return saml.read_assertion(envelope.security, trust, now=now, peer_certificate_sha256=peer.certificate_sha256)
 
@@ -52,10 +53,10 @@ def admit_http(
 ) -> Caller:
     """The same for a REST request, by its Authorization header."""
 
-    def read(trust: saml.SamlTrust) -> saml.VerifiedAssertion:
+    def read(trust: saml.SamlTrust, tokens: JwtTrust) -> saml.VerifiedAssertion:
         access = actor.access
         return read_authorization(
-            authorization, trust, access.tokens, now=access.clock(), peer_certificate_sha256=peer.certificate_sha256
+            authorization, trust, tokens, now=access.clock(), peer_certificate_sha256=peer.certificate_sha256
         )
 
     return _admit(actor, transaction, peer, trace, read, shown=bool(authorization))
@@ -69,7 +70,7 @@ def admit_peer(
     Without a subject it is refused, `detail` saying why.
     """
 
-    def read(trust: saml.SamlTrust) -> saml.VerifiedAssertion:
+    def read(trust: saml.SamlTrust, tokens: JwtTrust) -> saml.VerifiedAssertion:
         if subject is None:
             raise SecurityFault("FailedAuthentication", detail)
         return saml.VerifiedAssertion(subject, repr(subject).encode())
@@ -82,7 +83,7 @@ def _admit(
     transaction: Transaction[Any, Any],
     peer: Peer,
     trace: Trace,
-    read: Callable[[saml.SamlTrust], saml.VerifiedAssertion],
+    read: Callable[[saml.SamlTrust, JwtTrust], saml.VerifiedAssertion],
     *,
     shown: bool,
     reusable: bool = False,
@@ -97,9 +98,10 @@ def _admit(
             if not shown:
                 trace.note("admit", node=node.name if node else "")
                 return Caller(peer=peer)
-        if access.trust is None:
+        trust, tokens = access.lists()
+        if trust is None:
             return Caller(peer=peer)
-        verified = read(access.trust)
+        verified = read(trust, tokens)
         subject = verified.subject
         if not reusable:
             _check_replay(access, verified)

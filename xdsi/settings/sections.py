@@ -251,7 +251,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A system known by its client certificate."""
+    """A system known by its client certificate. The list is read again when the settings file changes."""
 
     name: str = _key("name in audit records")
     sha256: str = _key("SHA-256 of the certificate (DER), 64 lower-case hexadecimal digits", check="sha256")
@@ -261,7 +261,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamlIssuer:
-    """Who may issue identity assertions."""
+    """Who may issue identity assertions. List and certificates are read again when they change."""
 
     name: str = _key("Issuer, exactly as in assertions")
     certificates: tuple[str, ...] = _key("PEM files; more than one during a change of keys")
@@ -280,7 +280,7 @@ class Saml:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JwtIssuer:
-    """Who may issue access tokens."""
+    """Who may issue access tokens. List and key sets are read again when they change."""
 
     name: str = _key("claim iss, exactly as in tokens")
     jwks: str = _key("file with its JSON Web Key Set; several keys during a change of keys")

@@ -1,0 +1,179 @@
+"""Whom this process trusts: nodes, issuers of assertions and of access tokens. Read again when the files say otherwise.
+
+Certificates, key sets and revocation lists are files of their own; who is listed stands in the settings file. A worker
+looks at the times of all of them at each request, so that what begins after a change is judged by it (ITI TF-2 3.19.6).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from xdsi.app.reading import read_file
+from xdsi.domain.errors import ConfigurationError
+from xdsi.domain.subject import Node
+from xdsi.settings import Settings
+from xdsi.spec.token_rules import PROFILES
+from xdsi.transport.peers import nodes_by_fingerprint
+from xdsi.wire.jwt_token import JwtTrust
+from xdsi.wire.saml import SamlTrust
+
+log = logging.getLogger("xdsi.trust")
+
+Stamps = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where settings came from, to read them again."""
+
+    file: Path
+    load: Callable[[], Settings]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """Who is trusted at one time."""
+
+    nodes: Mapping[str, Node]
+    """by the SHA-256 of their certificates"""
+    saml: SamlTrust | None
+    """None in the open profile"""
+    tokens: JwtTrust
+
+
+def trusted(settings: Settings) -> Trusted:
+    """What the settings and the files that they name say now; raises ConfigurationError."""
+    is_open = settings.domain.profile == "open"
+    return Trusted(nodes=nodes_of(settings), saml=None if is_open else saml_of(settings), tokens=tokens_of(settings))
+
+
+def nodes_of(settings: Settings) -> dict[str, Node]:
+    """The nodes of the settings, by the SHA-256 of their certificates."""
+    nodes = [
+        Node(
+            name=node.name,
+            certificate_sha256=node.sha256,
+            organization_id=node.organization_id,
+            permits=frozenset(node.permits),
+        )
+        for node in settings.node
+    ]
+    found = nodes_by_fingerprint(nodes)
+    for node in nodes:
+        if found[node.certificate_sha256] is not node:
+            other = found[node.certificate_sha256].name
+            raise ConfigurationError(f"node.sha256: {node.name!r} and {other!r} have the same certificate")
+    return found
+
+
+def saml_of(settings: Settings) -> SamlTrust:
+    """Whose assertions count, and on what terms."""
+    saml, crl = settings.saml, settings.tls.crl
+    issuers = {
+        one.name: [read_file(file, "saml.issuer.certificates") for file in one.certificates] for one in saml.issuer
+    }
+    return replace(
+        SamlTrust.of(issuers, saml.audiences, crls=[read_file(crl, "tls.crl")] if crl else ()),
+        max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
+        clock_skew=timedelta(seconds=saml.clock_skew_seconds),
+        rules=PROFILES[settings.domain.profile],
+    )
+
+
+def tokens_of(settings: Settings) -> JwtTrust:
+    """Whose access tokens count, on the terms of assertions."""
+    saml = settings.saml
+    key_sets = {one.name: read_file(one.jwks, "jwt.issuer.jwks") for one in settings.jwt.issuer}
+    return replace(
+        JwtTrust.of(key_sets, saml.audiences),
+        max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
+        clock_skew=timedelta(seconds=saml.clock_skew_seconds),
+    )
+
+
+class ReloadingTrust:
+    """Who is trusted now. What cannot be read does not take the place of what was in force; `changed` is told both."""
+
+    def __init__(
+        self, settings: Settings, source: Source | None = None, *, changed: Callable[[str], None] = log.warning
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._stamps = self._look()
+        self._now = trusted(settings)
+
+    def __call__(self) -> Trusted:
+        """For a request that begins now."""
+        stamps = self._look()
+        if stamps != self._stamps:
+            with self._lock:
+                if stamps != self._stamps:
+                    self._read_again()
+        return self._now
+
+    def _read_again(self) -> None:
+        # Looked at before they are read: a change meanwhile is found next time.
+        stamps = self._look()
+        try:
+            fresh = self._settings
+            if self._source is not None:
+                read = self._source.load()
+                fresh = replace(
+                    fresh,
+                    node=read.node,
+                    saml=replace(fresh.saml, issuer=read.saml.issuer),
+                    jwt=replace(fresh.jwt, issuer=read.jwt.issuer),
+                )
+            self._now = trusted(fresh)
+        except ConfigurationError as error:
+            self._stamps = stamps
+            self._changed(f"changed lists of trust cannot be used, the former stay in force: {error}")
+            return
+        self._settings = fresh
+        self._stamps = self._look()
+        self._changed("lists of trust were read again")
+
+    def _look(self) -> Stamps:
+        return tuple(_stamp(file) for file in self._files())
+
+    def _files(self) -> Iterator[str]:
+        settings = self._settings
+        if self._source is not None:
+            yield str(self._source.file)
+        for issuer in settings.saml.issuer:
+            yield from issuer.certificates
+        for one in settings.jwt.issuer:
+            yield one.jwks
+        if settings.tls.crl:
+            yield settings.tls.crl
+
+
+def _stamp(file: str) -> tuple[str, int, int, int]:
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return (file, 0, 0, 0)
+    return (file, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+class Nodes(Mapping[str, Node]):
+    """The nodes that are known now, by the SHA-256 of their certificates."""
+
+    def __init__(self, trust: ReloadingTrust) -> None:
+        self._trust = trust
+
+    def __getitem__(self, sha256: str) -> Node:
+        return self._trust().nodes[sha256]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._trust().nodes)
+
+    def __len__(self) -> int:
+        return len(self._trust().nodes)
