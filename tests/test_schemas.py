@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from tests.oracles import official_schema, sample_messages, schema_of
+from xdsi.domain.packaged import resources
 from xdsi.spec import namespaces as ns
-from xdsi.transport.wsdl import resources
 
 BODIES = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parent / "samples/bodies").glob("*.xml"))}
 FEED = ("PRPA_IN201301UV02", "PRPA_IN201302UV02", "PRPA_IN201304UV02", "MCCI_IN000002UV01")

@@ -17,7 +17,7 @@ import json, subprocess, sys, tempfile
 from pathlib import Path
 import xdsi
 assert "site-packages" in xdsi.__file__ and Path(xdsi.__file__).is_relative_to(sys.prefix), xdsi.__file__
-from xdsi.transport.wsdl import resources
+from xdsi.domain.packaged import resources
 assert (resources("wsdl") / "iti18.wsdl").is_file() and (resources("schemas") / "rim.xsd").is_file()
 from xdsi import conformance
 import socket

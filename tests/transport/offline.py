@@ -10,6 +10,7 @@ from lxml import etree
 from zeep import Client
 from zeep.transports import Transport
 
+from xdsi.domain import packaged
 from xdsi.spec import namespaces as ns
 from xdsi.transport import wsdl
 
@@ -97,7 +98,7 @@ class Offline(Transport):
 
 
 def client_of(transaction: str, transport: Offline | None = None) -> Client:
-    return Client(str(wsdl.resources("wsdl") / f"{transaction}.wsdl"), transport=transport or Offline())
+    return Client(str(packaged.resources("wsdl") / f"{transaction}.wsdl"), transport=transport or Offline())
 
 
 def operations(client: Client) -> dict[str, Any]:

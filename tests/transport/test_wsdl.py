@@ -9,6 +9,7 @@ import pytest
 from zeep import Client
 
 from tests.transport.offline import ACTIONS, LOCATION, Offline, client_of, operations
+from xdsi.domain import packaged
 from xdsi.domain.errors import ConfigurationError
 from xdsi.transport import wsdl
 from xdsi.wire.xml import parse
@@ -24,7 +25,7 @@ SOAP12 = "http://schemas.xmlsoap.org/wsdl/soap12/"
 
 
 def test_there_is_a_file_per_transaction_and_nothing_else() -> None:
-    assert sorted(path.stem for path in wsdl.resources("wsdl").glob("*.wsdl")) == sorted(TRANSACTIONS)
+    assert sorted(path.stem for path in packaged.resources("wsdl").glob("*.wsdl")) == sorted(TRANSACTIONS)
     assert sorted(name for names in wsdl.ACTORS.values() for name in names) == sorted(TRANSACTIONS)
 
 
@@ -40,7 +41,7 @@ def test_zeep_loads_each_file_without_a_network(transaction: str, caplog: pytest
 
 @pytest.mark.parametrize("transaction", TRANSACTIONS)
 def test_operations_are_described_as_the_profiles_ask(transaction: str) -> None:
-    root = parse((wsdl.resources("wsdl") / f"{transaction}.wsdl").read_bytes())
+    root = parse((packaged.resources("wsdl") / f"{transaction}.wsdl").read_bytes())
     names = {"wsdl": WSDL, "soap12": SOAP12, "wsaw": "http://www.w3.org/2006/05/addressing/wsdl"}
     action = "{http://www.w3.org/2007/05/addressing/metadata}Action"
     described = {
@@ -59,7 +60,7 @@ def test_operations_are_described_as_the_profiles_ask(transaction: str) -> None:
 
 def test_a_prefix_means_the_same_in_all_files() -> None:
     meanings: dict[str | None, set[str]] = {}
-    for path in wsdl.resources("wsdl").glob("*.wsdl"):
+    for path in packaged.resources("wsdl").glob("*.wsdl"):
         for prefix, namespace in parse(path.read_bytes()).nsmap.items():
             meanings.setdefault(prefix, set()).add(namespace)
     assert {prefix for prefix, namespaces in meanings.items() if prefix is None or len(namespaces) > 1} == set()
@@ -91,7 +92,7 @@ def test_schemas_point_to_each_other_where_they_are_served() -> None:
 
 @pytest.mark.parametrize("name", ["", "rim", "../wsdl/iti18.wsdl", "../../pyproject.toml", "/etc/passwd", "README.md"])
 def test_nothing_but_schemas_is_served_as_schema(name: str) -> None:
-    with pytest.raises(LookupError, match=r"there are hl7v3\.xsd"):
+    with pytest.raises(LookupError, match=r"there are audit\.xsd, hl7v3\.xsd"):
         wsdl.schema(name, LOCATION)
 
 
@@ -103,7 +104,7 @@ def test_an_actor_without_description_is_refused() -> None:
 def test_an_installed_package_has_the_folders_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = tmp_path / "xdsi" / "resources" / "wsdl"
     inside.mkdir(parents=True)
-    monkeypatch.setattr(wsdl, "files", lambda package: tmp_path / package)
-    assert wsdl.resources("wsdl") == inside
+    monkeypatch.setattr(packaged, "files", lambda package: tmp_path / package)
+    assert packaged.resources("wsdl") == inside
     with pytest.raises(ConfigurationError, match="schemas"):
-        wsdl.resources("schemas")
+        packaged.resources("schemas")

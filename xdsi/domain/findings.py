@@ -25,6 +25,8 @@ class Finding:
     text: str
     expected: str
     clause: str
+    line: int = 0
+    """of a file of lines, 0 where there are none or it is not known"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,8 @@ class Report:
 
     kind: str
     findings: tuple[Finding, ...] = ()
+    about: str = ""
+    """what the file is, where its kind alone does not say: the transaction of a message"""
 
     @property
     def valid(self) -> bool:

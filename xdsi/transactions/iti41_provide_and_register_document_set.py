@@ -36,7 +36,7 @@ class ProvidePorts:
 def handle(call: Call[Provision]) -> Outcome:
     """Store, register, and only then acknowledge; a refusal leaves nothing behind (3.41.4.1.3)."""
     ports: ProvidePorts = call.ports
-    problems = list(_problems(call.request, ports))
+    problems = list(problems_of(call.request, check_manifests=ports.check_manifests))
     if not Outcome.of(problems).accepted:
         return Outcome.of(problems)
     entries = tuple(_completed(entry, call.request, ports) for entry in call.request.submission.document_entries)
@@ -92,7 +92,8 @@ def _completed(entry: DocumentEntry, request: Provision, ports: ProvidePorts) ->
     return replace(entry, hash=document.sha1, size=str(document.size), repository_unique_id=ports.repository_unique_id)
 
 
-def _problems(request: Provision, ports: ProvidePorts) -> Iterator[Problem]:
+def problems_of(request: Provision, *, check_manifests: bool) -> Iterator[Problem]:
+    """Everything that the message alone shows: documents that are missing, or are not what the metadata say."""
     yield from request.findings
     seen: set[str] = set()
     for entry in request.submission.document_entries:
@@ -122,7 +123,7 @@ def _problems(request: Provision, ports: ProvidePorts) -> Iterator[Problem]:
                 location=entry.entry_uuid,
                 rule="DE.size.document",
             )
-        if ports.check_manifests and entry.format_code is not None and entry.format_code.code == KOS_FORMAT:
+        if check_manifests and entry.format_code is not None and entry.format_code.code == KOS_FORMAT:
             yield from _manifest_problems(entry, document)
 
 

@@ -22,12 +22,12 @@ from zeep.transports import Transport
 from zeep.wsa import WsAddressingPlugin
 
 from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
+from xdsi.domain.packaged import resources
 from xdsi.domain.ports import Spool
 from xdsi.domain.submission import Document
 from xdsi.exchange import Reply, Transaction
 from xdsi.spec import namespaces as ns
 from xdsi.transport.http_client import TlsAdapter
-from xdsi.transport.wsdl import resources
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.xml import E

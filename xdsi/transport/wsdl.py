@@ -5,13 +5,12 @@ WSDL 1.1. A file there describes one transaction; an actor's description is the 
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 from lxml import etree
 
-from xdsi.domain.errors import ConfigurationError
+from xdsi.domain.packaged import resources
 from xdsi.wire.xml import parse
 
 ACTORS: Final = {
@@ -26,15 +25,6 @@ ACTORS: Final = {
 _DOCUMENTATION = "{http://schemas.xmlsoap.org/wsdl/}documentation"
 _ADDRESS = "{http://schemas.xmlsoap.org/wsdl/soap12/}address"
 _IMPORT = "{http://www.w3.org/2001/XMLSchema}import"
-
-
-def resources(folder: str) -> Path:
-    """The folder `wsdl` or `schemas`: inside an installed package, beside the package in a checkout."""
-    package = Path(str(files("xdsi")))
-    for place in (package / "resources" / folder, package.parent / folder):
-        if place.is_dir():
-            return place
-    raise ConfigurationError(f"incomplete installation: no folder {folder}")
 
 
 def wsdl_for(actor: str, location: str) -> bytes:

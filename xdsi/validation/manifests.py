@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from xdsi.domain.dicom_tree import Part10
 from xdsi.domain.errors import MalformedMessage
-from xdsi.domain.findings import Finding
 from xdsi.rules.validation import fhir_manifest, kos, mado
 from xdsi.spec import dicom, tags
 from xdsi.spec import mado as codes
-from xdsi.validation.validator import Validator
+from xdsi.validation.validator import Judged, Terms, Validator
 from xdsi.wire import mado_fhir_reader
 from xdsi.wire.dicom_tree import read_tree
 
@@ -45,32 +42,35 @@ def _is_bundle(raw: bytes) -> bool:
         return b'"Bundle"' in raw[:4096]
 
 
-def _check_kos(raw: bytes) -> Iterator[Finding]:
-    return kos.check(read_tree(raw))
+def _check_kos(raw: bytes, terms: Terms) -> Judged:
+    return Judged(findings=kos.check(read_tree(raw)))
 
 
-def _check_mado(raw: bytes) -> Iterator[Finding]:
-    return mado.check(read_tree(raw))
+def _check_mado(raw: bytes, terms: Terms) -> Judged:
+    return Judged(findings=mado.check(read_tree(raw)))
 
 
-def _check_bundle(raw: bytes) -> Iterator[Finding]:
-    return fhir_manifest.check(mado_fhir_reader.bundle(raw))
+def _check_bundle(raw: bytes, terms: Terms) -> Judged:
+    return Judged(findings=fhir_manifest.check(mado_fhir_reader.bundle(raw)))
 
 
 VALIDATORS = (
     Validator(
+        key="mado",
         name="MADO manifest (Key Object Selection)",
         knows=_is_mado,
         check=_check_mado,
         format_clause="PS3.10 7.1",
     ),
     Validator(
+        key="kos",
         name="manifest (Key Object Selection)",
         knows=_is_part10,
         check=_check_kos,
         format_clause=f"PS3.10 7.1; SOP class {dicom.KEY_OBJECT_SELECTION}",
     ),
     Validator(
+        key="fhir",
         name="MADO manifest (FHIR)",
         knows=_is_bundle,
         check=_check_bundle,

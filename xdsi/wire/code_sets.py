@@ -39,10 +39,11 @@ def decode(raw: bytes) -> CodeSets:
         document = tomllib.loads(raw.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MalformedMessage(f"not a file of value sets: {error}", expected="TOML in UTF-8, or codes.xml") from None
-    return _from_toml(document)
+    return from_table(document)
 
 
-def _from_toml(document: Mapping[str, Any]) -> CodeSets:
+def from_table(document: Mapping[str, Any]) -> CodeSets:
+    """The value sets of a table of our own form."""
     unknown = document.keys() - {"codes", "mime_types", "assigning_authorities"}
     if unknown:
         expected = "codes, mime_types or assigning_authorities"

@@ -34,7 +34,7 @@ from xdsi.wire.signer import (
     serial_number_of,
 )
 
-__all__ = ["ConsentTrust", "Fetch", "SignatureDocument", "read", "sign", "verify"]
+__all__ = ["ConsentTrust", "Fetch", "SignatureDocument", "integrity", "read", "sign", "verify"]
 
 Fetch = Callable[[str, str], bytes | None]
 """uniqueId of a document and a name of hashlib ('sha256') to the digest of its stored bytes; None where not at hand"""
@@ -117,6 +117,40 @@ def verify(
         documents=documents,
         stamped_at=stamped,
     )
+
+
+def integrity(document: SignatureDocument) -> tuple[SignatureRefused, ...]:
+    """Every way in which a signature does not hold by itself: nothing is asked about who signed, or of other documents.
+
+    Verifying asks for more (`verify`); what fails here fails there.
+    """
+    certificate = document.certificates[0] if document.certificates else None
+    refused: list[SignatureRefused] = []
+
+    def attempt(check: Callable[[], object]) -> None:
+        try:
+            check()
+        except SignatureRefused as found:
+            refused.append(found)
+
+    if document.properties is None:
+        refused.append(SignatureRefused("FORMAT_FAILURE", "the signed properties are not signed"))
+    else:
+        properties = document.properties
+        named: list[x509.Certificate] = []
+        attempt(lambda: named.append(_signing_certificate(document, properties)))
+        certificate = named[0] if named else certificate
+    if certificate is not None:
+        signer = certificate
+        attempt(lambda: _check_value(document, signer))
+
+    def references() -> None:
+        changed = [one for one, same in _check_references(document, lambda uri, name: None).items() if same is False]
+        if changed:
+            raise SignatureRefused("HASH_FAILURE", f"changed after signing: {', '.join(changed)}")
+
+    attempt(references)
+    return tuple(refused)
 
 
 # Checks

@@ -33,6 +33,8 @@ class SignatureRefused(XdsiError):
 
     def __init__(self, indication: str, detail: str, *, status: SignatureStatus = SignatureStatus.FAILED) -> None:
         super().__init__(f"{indication}: {detail}")
+        self.indication = indication
+        self.detail = detail
         self.status = status
 
 
