@@ -8,7 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Orthanc:
     http_port: int
     dicom_port: int
     folder: Path
+    session: requests.Session = field(default_factory=requests.Session)
 
     @property
     def url(self) -> str:
@@ -43,21 +44,21 @@ class Orthanc:
         ids = []
         for file in files:
             content = file if isinstance(file, bytes) else file.read_bytes()
-            answer = requests.post(f"{self.url}/instances", data=content, timeout=PATIENCE)
+            answer = self.session.post(f"{self.url}/instances", data=content, timeout=PATIENCE)
             assert answer.status_code == 200, f"{file if isinstance(file, Path) else ''}: {answer.text}"
             ids.append(answer.json()["ID"])
         return ids
 
     def delete(self, path: str) -> None:
-        assert requests.delete(f"{self.url}{path}", timeout=PATIENCE).status_code == 200
+        assert self.session.delete(f"{self.url}{path}", timeout=PATIENCE).status_code == 200
 
     def clear(self) -> None:
-        for study in requests.get(f"{self.url}/studies", timeout=PATIENCE).json():
+        for study in self.session.get(f"{self.url}/studies", timeout=PATIENCE).json():
             self.delete(f"/studies/{study}")
 
     def lookup(self, uid: str) -> str:
         """Its own id of what has a UID."""
-        (found,) = requests.post(f"{self.url}/tools/lookup", data=uid, timeout=PATIENCE).json()
+        (found,) = self.session.post(f"{self.url}/tools/lookup", data=uid, timeout=PATIENCE).json()
         return str(found["ID"])
 
     def stop(self) -> None:
@@ -67,7 +68,7 @@ class Orthanc:
     def _answers(self) -> bool:
         assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
         try:
-            return requests.get(f"{self.url}/system", timeout=PATIENCE).status_code in (200, 401)
+            return self.session.get(f"{self.url}/system", timeout=PATIENCE).status_code in (200, 401)
         except requests.ConnectionError:
             return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import pydicom
 import pytest
 import requests
+import urllib3
 
 from tests.archives import Orthanc, running_orthanc
-from tests.imaging import STUDIES
-from tests.servers import Server, serving
+from tests.imaging import FILES, STUDIES
+from tests.servers import Server, envelope, serving
 from tests.transport.pacs.test_http_faults import Liar, listening, ok, status
 from xdsi import app, settings
 from xdsi.domain.errors import Unavailable
@@ -22,6 +24,8 @@ from xdsi.domain.outcome import Status
 from xdsi.domain.retrieval import DocumentRequest
 from xdsi.settings import Settings
 from xdsi.storage.folder_pacs import FolderPacs
+from xdsi.wire.ebxml import imaging
+from xdsi.wire.message import Packaging
 
 LOCATION = "2.999.1.3"
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
@@ -153,3 +157,33 @@ def test_an_archive_that_is_away_gives_an_error_for_each_instance(
         assert fetched(consumer, request(other, EXPLICIT)) == (Status.FAILURE, {})
     finally:
         between.away = False
+
+
+def test_an_archive_that_is_killed_in_the_middle_breaks_the_answer(tmp_path: Path) -> None:
+    """Nothing that ends like an answer comes of it: the connection breaks before what was announced is there."""
+    dataset = pydicom.dcmread(FILES / "MR_small.dcm")
+    dataset.PixelData = bytes(900_000)
+    uids = [f"2.25.88.1.{number}" for number in range(1, 61)]
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.88", "2.25.88.1"
+    documents = tuple(DocumentRequest("", LOCATION, uid) for uid in uids)
+    wanted = ImagingRequest((StudyRequest("2.25.88", (SeriesRequest("2.25.88.1", documents),)),), (EXPLICIT,))
+    with running_orthanc(tmp_path / "orthanc") as orthanc:
+        for uid in uids:
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+            file = BytesIO()
+            dataset.save_as(file)
+            orthanc.store(file.getvalue())
+        with serving(tmp_path / "data", config=configured(tmp_path / "source", f"orthanc:{orthanc.url}")) as server:
+            body = b"".join(imaging.encode_request(wanted, Packaging.SIMPLE).body)
+            headers = {"Content-Type": "application/soap+xml"}
+            message = envelope("urn:ihe:rad:2009:RetrieveImagingDocumentSet", body)
+            with requests.post(
+                server.url("imaging-source"), data=message, headers=headers, stream=True, timeout=60
+            ) as answer:
+                announced, came = int(answer.headers["Content-Length"]), len(answer.raw.read(65536))
+                orthanc.process.kill()
+                orthanc.process.wait()
+                with suppress(requests.RequestException, urllib3.exceptions.HTTPError):
+                    while chunk := answer.raw.read(65536):
+                        came += len(chunk)
+            assert 65536 < came < announced

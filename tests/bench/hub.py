@@ -102,14 +102,22 @@ def tls_files(folder: Path, name: str) -> TlsFiles:
 
 
 @contextmanager
-def open_hub(folder: Path, *, dicom: Path | None = None) -> Iterator[Hub]:
-    """`xdsi serve --profile open`."""
+def open_hub(folder: Path, *, pacs: str = "") -> Iterator[Hub]:
+    """`xdsi serve` with the open profile."""
     port = free_port()
     folder.mkdir(parents=True)
-    command = python("xdsi", "serve", "--profile", "open", "--port", str(port), "--data", folder / "data")
-    command += ["--location-uid", LOCATION]
-    if dicom is not None:
-        command += ["--dicom", dicom]
+    command = python("xdsi")
+    if pacs:
+        # The option for the profile knows folders only.
+        settings = folder / "open.toml"
+        settings.write_text(
+            f"[server]\nactors = {json.dumps(_actors(pacs))}\n[imaging_source]\npacs = {_text(pacs)}\n"
+            '[domain]\nprofile = "open"\naccept_unknown_patients = true\n[consent]\nenforce = false\n'
+        )
+        command += ["--config", settings, "serve"]
+    else:
+        command += ["serve", "--profile", "open"]
+    command += ["--port", str(port), "--data", folder / "data", "--location-uid", LOCATION]
     with running(command, port=port, tls=False, log=folder / "serve.log") as server:
         yield Hub(server, folder)
 
@@ -134,27 +142,26 @@ def hub_behind_proxy(full: Hub) -> Iterator[Hub]:
 
 
 @contextmanager
-def full_hub(folder: Path, *, dicom: Path | None = None) -> Iterator[Hub]:
+def full_hub(folder: Path, *, pacs: str = "") -> Iterator[Hub]:
     """A hub that asks for a certificate and an assertion, and decides by consent."""
     port = free_port()
-    settings = _write_settings(folder, port, dicom)
+    settings = _write_settings(folder, port, pacs)
     command = python("xdsi", "--config", settings, "serve")
     with running(command, port=port, tls=True, log=folder / "serve.log") as server:
         yield Hub(server, folder, settings)
 
 
-def _write_settings(folder: Path, port: int, dicom: Path | None) -> Path:
+def _write_settings(folder: Path, port: int, pacs: str) -> Path:
     pem = folder / "pki"
     credentials = pki.create_demonstration(pem)
     credentials["seal"] = pki.issue_signer(credentials["ca"], pem, "seal")
-    actors = ["registry", "repository", "identity", *(["imaging-source"] if dicom else [])]
     permits = ["ITI-8", "ITI-41", "ITI-42", "ITI-44"]
     (folder / "patients.toml").write_text(f'"{local(1)}" = "{patient(1)}"\n')
     lines = [
         "[server]",
         f"port = {port}",
         f"data_dir = {_text(folder / 'data')}",
-        f"actors = {json.dumps(actors)}",
+        f"actors = {json.dumps(_actors(pacs))}",
         "[domain]",
         f"home_community_id = {_text(HOME)}",
         f"patient_id_authority = {_text(AUTHORITY)}",
@@ -172,10 +179,10 @@ def _write_settings(folder: Path, port: int, dicom: Path | None) -> Path:
         f"signer_ca = {_text(pem / 'ca.pem')}",
         f"seals = [{_text(pem / 'seal.pem')}]",
     ]
-    if dicom is not None:
+    if pacs:
         lines += [
             "[imaging_source]",
-            f"pacs = {_text(f'folder:{dicom}')}",
+            f"pacs = {_text(pacs)}",
             f"retrieve_location_uid = {_text(LOCATION)}",
             f"repository_url = {_text(f'https://127.0.0.1:{port}/services/repository')}",
             f"patient_id_authority = {_text(LOCAL_AUTHORITY)}",
@@ -187,6 +194,10 @@ def _write_settings(folder: Path, port: int, dicom: Path | None) -> Path:
     file = folder / "hub.toml"
     file.write_text("\n".join(lines) + "\n")
     return file
+
+
+def _actors(pacs: str) -> list[str]:
+    return ["registry", "repository", "identity", *(["imaging-source"] if pacs else [])]
 
 
 def _text(value: object) -> str:

@@ -20,27 +20,29 @@ _SERVED = "answer.bin"
 
 def open_profile(folder: Path, *, count: int, rounds: int) -> Comparison:
     """Plain HTTP; `count` instances of 600 MB together."""
-    return _compare(folder, hub.open_hub, count=count, rounds=rounds, aim=0.8)
+    return from_folder(folder, hub.open_hub, count=count, rounds=rounds, aim=0.8)
 
 
 def full_profile(folder: Path, *, count: int, rounds: int) -> Comparison:
     """Mutual TLS with one cipher on both sides, an assertion, a published manifest and a consent."""
-    return _compare(folder, hub.full_hub, count=count, rounds=rounds, aim=0.8)
+    return from_folder(folder, hub.full_hub, count=count, rounds=rounds, aim=0.8)
 
 
-def _compare(
+def from_folder(
     folder: Path,
     serve: Callable[..., AbstractContextManager[hub.Hub]],
     *,
     count: int,
     rounds: int,
     aim: float | None,
+    total: int = TOTAL,
 ) -> Comparison:
+    """The answer of images in a folder, against nginx serving it as one file."""
     dicom = folder / "dicom"
-    uids = studies.write(dicom, count=count, size=TOTAL // count)
-    with serve(folder / "hub", dicom=dicom) as running_hub:
+    uids = studies.write(dicom, count=count, size=total // count)
+    with serve(folder / "hub", pacs=f"folder:{dicom}") as running_hub:
         if running_hub.full:
-            _publish(running_hub)
+            publish(running_hub)
         pki = running_hub.pki if running_hub.full else None
         ours = Sink(_PATH, studies.write_request(running_hub, uids, folder / "request.xml"), pki)
         one = Sink(_PATH, studies.write_request(running_hub, uids[:1], folder / "one.xml"), pki)
@@ -49,7 +51,7 @@ def _compare(
         before = running_hub.server.memory()
         running_hub.server.forget_highest()
         size = ours.keep(running_hub.server, folder / _SERVED)
-        if size < TOTAL * 0.99:
+        if size < total * 0.99:
             raise RuntimeError(f"only {size} bytes: {(folder / _SERVED).read_bytes()[:2000]!r}")
         with nginx.serving(folder, folder / "nginx", pki) as peer:
             other = Sink(f"/{_SERVED}", pki=pki)
@@ -57,16 +59,17 @@ def _compare(
         after = running_hub.server.memory()
     transport = f"TLS ({CIPHER})" if pki else "plain HTTP"
     return Comparison(
-        f"RAD-69, {TOTAL // 1_000_000} MB in {count} instance{'s' if count > 1 else ''}, {transport}",
+        f"RAD-69, {total // 1_000_000} MB in {count} instance{'s' if count > 1 else ''}, {transport}",
         "MB/s",
         Side("xdsi serve, full profile" if pki else "xdsi serve --profile open", values[0]),
         Side("nginx, one file, sendfile off", values[1]),
         aim,
-        {"answer": f"{size} bytes", "client": "curl -o /dev/null, same for both", **_growth(before, after)},
+        {"answer": f"{size} bytes", "client": "curl -o /dev/null, same for both", **growth(before, after)},
     )
 
 
-def _growth(before: Memory, after: Memory) -> dict[str, str]:
+def growth(before: Memory, after: Memory) -> dict[str, str]:
+    """What the transfers took of the worker's memory."""
     grown = after.highest - before.now
     reached = "reached" if grown < MEMORY_AIM else "NOT reached"
     return {
@@ -75,7 +78,7 @@ def _growth(before: Memory, after: Memory) -> dict[str, str]:
     }
 
 
-def _publish(running_hub: hub.Hub) -> None:
+def publish(running_hub: hub.Hub) -> None:
     """Publish the manifest of the study, and the patient's consent."""
     content.consent_to_all(running_hub, range(1, 2))
     command = python("xdsi", "--config", str(running_hub.settings), "--json", "publish")

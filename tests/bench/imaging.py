@@ -11,12 +11,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import manifests
+from tests.bench import manifests, pacs
 from tests.bench.figures import Comparison
 from tests.bench.processes import ROOT
 
 PARTS: dict[str, tuple[Callable[..., Comparison], ...]] = {
     "manifests": (manifests.kos_and_pydicom, manifests.kos_and_highdicom, manifests.mado_and_pydicom),
+    "images": (pacs.rad69_plain, pacs.rad69_tls, pacs.rad107_plain, pacs.from_folder),
 }
 
 
@@ -25,10 +26,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.imaging", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each comparison")
     parser.add_argument("--only", choices=PARTS, help="one part only")
+    parser.add_argument("--named", default="", help="of the part only what has this name")
     given = parser.parse_args()
     at, done = datetime.now(UTC).isoformat(timespec="seconds"), []
     for name in [given.only] if given.only else PARTS:
-        for run in PARTS[name]:
+        for run in (one for one in PARTS[name] if given.named in one.__name__):
             with tempfile.TemporaryDirectory(prefix="xdsi-bench-") as folder:
                 comparison = run(Path(folder), rounds=given.rounds)
             done.append(comparison)

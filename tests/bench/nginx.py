@@ -29,7 +29,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} {ssl};
     {tls}
-    location / {{ root {root}; }}
+    location / {{ {what} }}
   }}
 }}
 """
@@ -47,8 +47,9 @@ def installed() -> bool:
 
 
 @contextmanager
-def serving(root: Path, folder: Path, pki: Path | None = None) -> Iterator[Server]:
-    """Serve the files of a folder on a free port of loopback."""
+def serving(root: Path | str, folder: Path, pki: Path | None = None) -> Iterator[Server]:
+    """Serve the files of a folder on a free port of loopback, or pass on what is asked to another server's URL."""
+    passed_on = f"proxy_pass {root}; proxy_http_version 1.1; proxy_buffering off;"
     folder.mkdir()
     port = free_port()
     configuration = folder / "nginx.conf"
@@ -57,7 +58,7 @@ def serving(root: Path, folder: Path, pki: Path | None = None) -> Iterator[Serve
             user="user root;" if os.geteuid() == 0 else "",
             folder=folder,
             port=port,
-            root=root,
+            what=f"root {root};" if isinstance(root, Path) else passed_on,
             ssl="ssl" if pki else "",
             tls=_TLS.format(pki=pki) if pki else "",
         )

@@ -263,6 +263,9 @@ class Pacs:
             raise Unavailable(instance.sop_instance_uid)
         return iter((instance.sop_instance_uid.encode(),))
 
+    def ahead(self, instances: Sequence[Instance]) -> Iterator[Iterator[bytes]] | None:
+        return None
+
 
 @dataclass
 class Transcoder:

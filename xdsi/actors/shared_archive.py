@@ -70,6 +70,10 @@ class SharedArchive:
         """As the archive gives it."""
         return self._pacs.open(instance)
 
+    def ahead(self, instances: Sequence[Instance]) -> Iterator[Iterator[bytes]] | None:
+        """As the archive gives them."""
+        return self._pacs.ahead(instances)
+
     def file(self, instance: Instance) -> AbstractContextManager[Path]:
         """As the archive gives it."""
         return self._pacs.file(instance)

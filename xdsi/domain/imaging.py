@@ -51,6 +51,25 @@ class Accession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which image of whom a file has to say that it is: what was judged is what leaves."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    patient_id: str
+    issuer: str = ""
+    issuer_name: str = ""
+
+    def is_of(self, other: Identity) -> bool:
+        """Whether a file that says this is the one meant; one that names no issuer is of the others' of its study."""
+        if self == other:
+            return True
+        silent = not (self.issuer or self.issuer_name)
+        return silent and replace(self, issuer=other.issuer, issuer_name=other.issuer_name) == other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """One SOP Instance. `locator` is for the source that made it and means nothing to others."""
 
@@ -67,6 +86,8 @@ class Instance:
     """Key Object Description of a Key Object Selection"""
     size: int = 0
     locator: str = ""
+    identity: Identity | None = field(default=None, compare=False, repr=False)
+    """what its file says, where the source looks at it while it leaves"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -324,6 +324,12 @@ class InstanceSource(Protocol):
     def open(self, instance: Instance) -> Iterator[bytes]:
         """The Part-10 file in chunks, opened when read; raises Unavailable at once where it cannot be had."""
 
+    def ahead(self, instances: Sequence[Instance]) -> Iterator[Iterator[bytes]] | None:
+        """The files of these instances one after the other, asked for before their turn; closed when left early.
+
+        None where that would gain nothing, and each is better opened by itself.
+        """
+
 
 class Pacs(InstanceSource, Protocol):
     """A PACS as a publisher sees it: what there is, what has changed, and each study as it is now.

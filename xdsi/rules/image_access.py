@@ -74,20 +74,40 @@ class Delivery:
         self._ports = ports
         self._transcoded: dict[tuple[str, tuple[str, ...]], Document] = {}
         self._seconds = 0.0
+        self._kept: list[Instance] = []
+        """those that leave as they are kept, in order"""
+        self._left = 0
+        self._ahead: Iterator[Iterator[bytes]] | None = None
 
     def deliver(self, instance: Instance, opened: Iterator[bytes], acceptable: Sequence[str]) -> Delivered:
         """The instance in an acceptable transfer syntax; raises Refused or MalformedMessage where that cannot be."""
         if instance.transfer_syntax_uid in acceptable or ANY_SYNTAX in acceptable:
+            place = len(self._kept)
+            self._kept.append(instance)
             unread = [opened]
-            again = self._ports.instances.open
-            return Delivered(
-                Document(open=lambda: unread.pop() if unread else again(instance), size=instance.size or -1)
-            )
+
+            def read() -> Iterator[bytes]:
+                if not unread:
+                    return self._ports.instances.open(instance)
+                first = unread.pop()
+                return self._in_turn(place) or first
+
+            return Delivered(Document(open=read, size=instance.size or -1))
         key = (instance.sop_instance_uid, tuple(acceptable))
         done = self._transcoded.get(key)
         if done is None:
             done = self._transcoded[key] = self._transcode(instance, acceptable)
         return Delivered(done, made=True)
+
+    def _in_turn(self, place: int) -> Iterator[bytes] | None:
+        """The file from those asked for ahead, as long as they leave in their order."""
+        if place == 0 and self._left == 0 and len(self._kept) > 1:
+            self._ahead = self._ports.instances.ahead(tuple(self._kept))
+        if self._ahead is None or place != self._left:
+            self._ahead = None
+            return None
+        self._left += 1
+        return next(self._ahead)
 
     def deliver_best(
         self, instance: Instance, opened: Iterator[bytes], preferences: Sequence[Sequence[str]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -90,6 +90,9 @@ class FolderPacs:
     def open(self, instance: Instance) -> Iterator[bytes]:
         """The Part-10 file in chunks; raises Unavailable at once, or before the first chunk, if it has changed."""
         return self._chunks(instance, self._place(instance))
+
+    def ahead(self, instances: Sequence[Instance]) -> None:
+        """Nothing would be gained: the files are here."""
 
     def _place(self, instance: Instance) -> str:
         place = f"{self._root}/{instance.locator}"

@@ -5,9 +5,10 @@ Whatever goes wrong is `Unavailable`; an answer that breaks off never looks like
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ import urllib3.exceptions
 from urllib3.util import Retry
 
 from xdsi.domain.errors import Unavailable
+from xdsi.transport.http_ahead import AskingAhead, Place, Whole
 
 READ_SIZE = 256 * 1024
 _JSON_LIMIT = 512 * 1024 * 1024
@@ -78,7 +80,7 @@ class HttpClient:
         elif access.token:
             self._session.headers["Authorization"] = f"Bearer {access.token}"
         elif access.user:
-            self._session.auth = (access.user, access.password)
+            self._session.headers["Authorization"] = _basic(access.user, access.password)
         retries = Retry(
             total=access.retries, redirect=0, other=0, backoff_factor=0.2, raise_on_status=False,
             status_forcelist=(429, 502, 503, 504), allowed_methods=("GET", "POST"),
@@ -86,8 +88,9 @@ class HttpClient:
         self._session.mount("http://", TlsAdapter(None, retries))
         self._once = requests.Session()
         self._once.trust_env = False
-        self._once.mount("https://", TlsAdapter(access.tls or ssl.create_default_context()))
-        self._session.mount("https://", TlsAdapter(access.tls or ssl.create_default_context(), retries))
+        self._tls = access.tls or ssl.create_default_context()
+        self._once.mount("https://", TlsAdapter(self._tls))
+        self._session.mount("https://", TlsAdapter(self._tls, retries))
 
     def json(
         self,
@@ -129,6 +132,18 @@ class HttpClient:
                 raise Unavailable(f"{self.url}{path} is not there")
             yield answer
 
+    def ahead(self, places: Sequence[Place], accept: str) -> Iterator[Whole | None]:
+        """What lies at each place, in order and asked for before its turn; None for what is better asked by `stream`.
+
+        That is a large file, or one that could not be had at once.
+        """
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        if "Authorization" in self._session.headers:
+            headers["Authorization"] = str(self._session.headers["Authorization"])
+        connect, read = self._timeout
+        asking = AskingAhead(self.url, headers, tls=self._tls, connect_seconds=connect, read_seconds=read)
+        return asking.answers(places)
+
     def store(
         self,
         path: str,
@@ -141,7 +156,7 @@ class HttpClient:
         content = b"".join(body)
         try:
             with self._once.post(
-                self.url + path, data=content, headers={**self._session.headers, **headers}, auth=self._session.auth,
+                self.url + path, data=content, headers={**self._session.headers, **headers},
                 timeout=self._timeout, stream=True, allow_redirects=False,
             ) as response:  # fmt: skip
                 return response.status_code, response.raw.read(_SAID, decode_content=True) or b""
@@ -181,6 +196,16 @@ class HttpClient:
             yield from response.raw.stream(READ_SIZE, decode_content=True)
         except (urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
             raise Unavailable(f"{url} broke off its answer: {_reason(error)}") from error
+
+
+def _basic(user: str, password: str) -> str:
+    """Credentials as a header (RFC 7617), in Latin-1 where that has the characters, as most servers take them."""
+    said = f"{user}:{password}"
+    try:
+        raw = said.encode("latin-1")
+    except UnicodeEncodeError:
+        raw = said.encode()
+    return "Basic " + base64.b64encode(raw).decode("ascii")
 
 
 def _reason(error: BaseException) -> str:

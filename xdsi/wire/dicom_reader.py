@@ -53,8 +53,10 @@ class Part10:
         return self.meta.code(_TRANSFER_SYNTAX)
 
 
-def read(file: BinaryIO, wanted: frozenset[int], limits: Limits | None = None) -> Part10:
+def read(file: BinaryIO, wanted: frozenset[int], limits: Limits | None = None, *, until: int | None = None) -> Part10:
     """Read the wanted elements (at every level) of a seekable file from its start, and walk the rest to its end.
+
+    With `until` the walk ends before the first element beyond that tag, and nobody looks at what follows.
 
     Raises MalformedMessage for what is not a Part-10 file, ends early, or exceeds a limit.
     """
@@ -75,7 +77,7 @@ def read(file: BinaryIO, wanted: frozenset[int], limits: Limits | None = None) -
             "the data set is not encoded as its transfer syntax says",
             location=f"byte {offset}", expected="explicit VR" if explicit else "implicit VR",
         )  # fmt: skip
-    return Part10(meta, _Walk(source, offset, order, wanted, limits).run(explicit=explicit))
+    return Part10(meta, _Walk(source, offset, order, wanted, limits, until).run(explicit=explicit))
 
 
 def transfer_syntax_of(file: BinaryIO) -> str:
@@ -228,7 +230,16 @@ class _FragmentsFrame(_Frame):
 class _Walk:
     """One pass over the elements of a data set, with its own stack."""
 
-    def __init__(self, source: _Source, offset: int, order: str, wanted: frozenset[int], limits: Limits) -> None:
+    def __init__(
+        self,
+        source: _Source,
+        offset: int,
+        order: str,
+        wanted: frozenset[int],
+        limits: Limits,
+        until: int | None = None,
+    ) -> None:
+        self._until = 0xFFFFFFFF if until is None else until
         self._source = source
         self._offset = offset
         self._tag = struct.Struct(order + "HHI")
@@ -267,6 +278,9 @@ class _Walk:
         tag = group << 16 | element
         offset += 8
         vr = b""
+        if tag > self._until and len(self._stack) == 1:
+            self._stack.clear()
+            return
         if group == 0xFFFE:
             if tag != _ITEM_END or frame.end is not None or len(self._stack) == 1:
                 raise self._malformed(f"misplaced {_name(tag)}")

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,10 @@ def listening(server: Liar) -> Iterator[None]:
                 while length and len(head.partition(b"\r\n\r\n")[2]) < int(length[1]):
                     head += connection.recv(65536)
                 if head:
-                    connection.sendall(server.answer(head.decode("latin-1")))
-                    connection.shutdown(socket.SHUT_WR)
+                    # Who asked may have heard enough.
+                    with suppress(OSError):
+                        connection.sendall(server.answer(head.decode("latin-1")))
+                        connection.shutdown(socket.SHUT_WR)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()

@@ -7,7 +7,8 @@ changes tells what came and when it became stable, never what was deleted: that 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from xdsi.domain.errors import MalformedMessage, Unavailable
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.pacs import Change, Changes, StudyState
+from xdsi.transport.http_ahead import Place
 from xdsi.transport.http_client import HttpAccess, HttpClient
 from xdsi.transport.pacs.remote import Listed, RemotePacs
 from xdsi.wire.dicom_header import part_of, read_header
@@ -25,6 +27,21 @@ from xdsi.wire.dicom_text import is_uid
 _PAGE = 1000
 _CHANGES = 500
 _SMALL = 1024 * 1024
+_VERSIONS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What differs when a study that was stable is not what it was."""
+
+    id: str
+    last_update: str
+    count: object
+    size: int | None
+
+    @classmethod
+    def of(cls, study: Mapping[str, Any], count: object, size: int | None) -> _Version:
+        return cls(str(study.get("ID")), str(study.get("LastUpdate")), count, size)
 
 
 class OrthancPacs(RemotePacs):
@@ -33,6 +50,7 @@ class OrthancPacs(RemotePacs):
     def __init__(self, url: str, access: HttpAccess, folder: Path, *, remember_seconds: float = 5.0) -> None:
         super().__init__(folder, remember_seconds=remember_seconds)
         self._http = HttpClient(url, access)
+        self._versions: dict[str, _Version] = {}
 
     def states(self, since: date | None = None) -> Iterator[StudyState]:
         """Every study now present: the state is which instances it has, and when it was last touched."""
@@ -79,10 +97,9 @@ class OrthancPacs(RemotePacs):
 
     def list_study(self, study_instance_uid: str) -> tuple[list[Listed], list[tuple[str, str]]]:
         """All instances of a study; one that Orthanc holds of two patients at once is not served."""
-        found = self._http.json(
-            "/tools/find", body={"Level": "Study", "Query": {"StudyInstanceUID": study_instance_uid}}
-        )
-        ids = [str(one) for one in found or []]
+        self._versions.pop(study_instance_uid, None)
+        found = self._found(study_instance_uid)
+        ids = [str(one.get("ID")) for one in found]
         if not ids:
             return [], []
         if len(ids) > 1:
@@ -113,7 +130,26 @@ class OrthancPacs(RemotePacs):
                 locator=locator,
             )
             listed.append(Listed(of, instance))
+        if found[0].get("IsStable") is True and not skipped:
+            if len(self._versions) > _VERSIONS:
+                self._versions.clear()
+            size = sum(one.instance.size for one in listed)
+            self._versions[study_instance_uid] = _Version.of(found[0], len(listed), size)
         return listed, skipped
+
+    def is_unchanged(self, study_instance_uid: str) -> bool:
+        """By the time of its last change, and by count and size: what only goes leaves no time."""
+        known = self._versions.get(study_instance_uid)
+        found = self._found(study_instance_uid) if known is not None else []
+        if len(found) != 1:
+            return False
+        told = _mapping(self._http.json(f"/studies/{found[0].get('ID')}/statistics", may_be_absent=True))
+        count, size = told.get("CountInstances"), told.get("DicomUncompressedSize", told.get("UncompressedSize"))
+        return known == _Version.of(found[0], count, int(size) if str(size).isdecimal() else None)
+
+    def _found(self, study_instance_uid: str) -> list[Mapping[str, Any]]:
+        question = {"Level": "Study", "Query": {"StudyInstanceUID": study_instance_uid}, "Expand": True}
+        return [_mapping(one) for one in self._http.json("/tools/find", body=question) or []]
 
     def header(self, study_instance_uid: str, listed: Listed) -> Study:
         """The study as one instance's file tells it, or Orthanc's reading of it where the file is large."""
@@ -130,6 +166,12 @@ class OrthancPacs(RemotePacs):
         """The file as it is stored."""
         with self._http.stream(f"/instances/{instance.locator}/file", "application/dicom") as answer:
             yield from answer.chunks
+
+    def whole(self, instances: Sequence[Instance]) -> Iterator[bytes | None] | None:
+        """By several connections: each question takes Orthanc's time, the answer hardly any."""
+        places = [Place(f"/instances/{one.locator}/file", one.size) for one in instances]
+        answers = self._http.ahead(places, "application/dicom")
+        return (None if answer is None else answer.content for answer in answers)
 
     def _all(self, path: str) -> Iterator[Mapping[str, Any]]:
         since = 0

@@ -19,14 +19,17 @@ from io import BytesIO
 from pathlib import Path
 
 from xdsi.domain.errors import MalformedMessage, Unavailable
-from xdsi.domain.imaging import Instance, Series, Study, as_witnesses, merge, of_several_patients
+from xdsi.domain.imaging import Identity, Instance, Study, as_witnesses, merge, of_several_patients
 from xdsi.domain.pacs import Changes, StudyState
+from xdsi.wire.dicom_identity import identity_of
 from xdsi.wire.dicom_reader import transfer_syntax_of
 from xdsi.wire.dicom_text import is_uid
 
 _REMEMBERED_STUDIES = 32
 _REMEMBERED_SYNTAXES = 200_000
 _HEAD = 8 * 1024
+_IDENTITY = 16 * 1024 * 1024
+"""bytes within which a file has to say which image it is"""
 _REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 """SOP classes of structured reports and Key Object Selections begin so: each is told from the next by its header"""
 
@@ -80,6 +83,10 @@ class RemotePacs(ABC):
         Raises Unavailable where that is not certain to be all.
         """
 
+    def is_unchanged(self, study_instance_uid: str) -> bool:
+        """Whether the archive says, at less cost than listing it, that a study is what was listed last."""
+        return False
+
     @abstractmethod
     def header(self, study_instance_uid: str, listed: Listed) -> Study:
         """The study as one instance's header tells it; MalformedMessage where it does not say which it is."""
@@ -87,6 +94,13 @@ class RemotePacs(ABC):
     @abstractmethod
     def chunks(self, instance: Instance) -> Iterator[bytes]:
         """The Part-10 file as it comes; raises Unavailable where it cannot be had or breaks off."""
+
+    def whole(self, instances: Sequence[Instance]) -> Iterator[bytes | None] | None:
+        """Files one after the other, asked for before their turn; None for one that is to be asked for by `chunks`.
+
+        None instead of all where the archive cannot be asked so.
+        """
+        return None
 
     # What they share.
 
@@ -116,8 +130,30 @@ class RemotePacs(ABC):
         return instance if instance.transfer_syntax_uid else self._with_syntax(instance)
 
     def open(self, instance: Instance) -> Iterator[bytes]:
-        """The Part-10 file in chunks, asked for when read; raises Unavailable where it breaks off or is none."""
+        """The Part-10 file in chunks, asked for when read; raises Unavailable where it breaks off or is none.
+
+        At once where the study was read again since, and does not have the instance as it was located any more.
+        """
+        known = self._studies.get(instance.identity.study_instance_uid) if instance.identity is not None else None
+        if known is not None:
+            place = known.places.get(instance.sop_instance_uid)
+            if place is None or place[1].identity != instance.identity:
+                raise Unavailable(f"{instance.locator} is not what it was when it was found")
         return self._checked(instance)
+
+    def ahead(self, instances: Sequence[Instance]) -> Iterator[Iterator[bytes]] | None:
+        """The files of these instances in order, looked at like any other."""
+        contents = self.whole(instances)
+        return None if contents is None else self._each(instances, contents)
+
+    def _each(self, instances: Sequence[Instance], contents: Iterator[bytes | None]) -> Iterator[Iterator[bytes]]:
+        try:
+            for instance, content in zip(instances, contents, strict=True):
+                yield self._checked(instance, content)
+        finally:
+            close = getattr(contents, "close", None)
+            if close is not None:
+                close()
 
     def skipped(self) -> Sequence[tuple[str, str]]:
         """What was met in studies that were read, and cannot be served: where it is, and why."""
@@ -151,6 +187,13 @@ class RemotePacs(ABC):
             with self._lock:
                 known = self._studies.get(uid)
             if known is not None and known.until > self._monotonic():
+                return known
+            asked = self._monotonic()
+            if known is not None and known.study is not None and self.is_unchanged(uid):
+                with self._lock:
+                    known = replace(known, until=asked + self._remember_seconds)
+                    self._studies[uid] = known
+                    self._reading.pop(uid, None)
                 return known
             study, skipped = self._read(uid)
             places = {
@@ -196,7 +239,7 @@ class RemotePacs(ABC):
         for one in members:
             class_uid = one.instance.sop_class_uid
             if whole is not None and class_uid and not class_uid.startswith(_REPORTS):
-                yield _with(whole, (one.instance,))
+                yield _with(whole, one.instance)
                 continue
             try:
                 part = self.header(uid, one)
@@ -218,7 +261,7 @@ class RemotePacs(ABC):
                 instance_number=told.instance_number if told.instance_number is not None else listed.instance_number,
             )
             whole = whole or part
-            yield _with(part, (instance,))
+            yield _with(part, instance)
 
     def _with_syntax(self, instance: Instance) -> Instance:
         """Some archives do not say it: the beginning of the file does."""
@@ -249,21 +292,69 @@ class RemotePacs(ABC):
         except MalformedMessage as error:
             raise Unavailable(f"{instance.locator}: {error}") from error
 
-    def _checked(self, instance: Instance) -> Iterator[bytes]:
+    def _checked(self, instance: Instance, content: bytes | None = None) -> Iterator[bytes]:
+        """The file, whole already or as it comes: nothing of it leaves before it said that it is the one meant."""
         if not instance.locator:
             raise Unavailable(f"{instance.sop_instance_uid} is not known to lie in this archive")
-        size, head = 0, b""
+        # Where it is not, something came in between: the archive is asked again, and what it then says stands.
+        if content is not None and self._is_right(instance, content):
+            yield content
+            return
+        size, head, passed = 0, b"", False
         for chunk in self.chunks(instance):
-            if size < 132:
-                head += bytes(chunk[: 132 - size])
-                if len(head) == 132 and head[128:] != b"DICM":
-                    raise Unavailable(f"{instance.locator}: what the archive gives out is not a DICOM file")
             size += len(chunk)
-            yield chunk
+            if passed:
+                yield chunk
+                continue
+            head += chunk
+            self._begins_right(instance, head)
+            if instance.identity is None or self._says(instance, head, whole=False):
+                passed = len(head) >= 132
+            elif len(head) > _IDENTITY:
+                raise Unavailable(f"{instance.locator}: it does not say which image it is")
+            if passed:
+                yield head
+                head = b""
         if size < 132 or (instance.size and size != instance.size):
             raise Unavailable(f"{instance.locator}: {size} bytes came, not {instance.size or 'a DICOM file'}")
+        if not passed:
+            self._says(instance, head, whole=True)
+            yield head
+
+    def _is_right(self, instance: Instance, content: bytes) -> bool:
+        try:
+            self._begins_right(instance, content)
+            said = instance.identity is None or self._says(instance, content, whole=True)
+        except Unavailable:
+            return False
+        return said and len(content) >= 132 and len(content) == (instance.size or len(content))
+
+    def _begins_right(self, instance: Instance, head: bytes) -> None:
+        if len(head) >= 132 and head[128:132] != b"DICM":
+            raise Unavailable(f"{instance.locator}: what the archive gives out is not a DICOM file")
+
+    def _says(self, instance: Instance, head: bytes, *, whole: bool) -> bool:
+        """True where a file says by its beginning that it is the one meant, False where it does not say yet."""
+        try:
+            said = identity_of(head, whole=whole)
+        except MalformedMessage as error:
+            raise Unavailable(f"{instance.locator}: {error}") from error
+        if said is None:
+            return False
+        if instance.identity is not None and not said.is_of(instance.identity):
+            raise Unavailable(f"{instance.locator} is not the image any more that it was when it was found")
+        return True
 
 
-def _with(part: Study, instances: tuple[Instance, ...]) -> Study:
-    series: Series = part.series[0]
-    return replace(part, series=(replace(series, instances=instances),))
+def _with(part: Study, instance: Instance) -> Study:
+    """The part of its study that an instance is, as the header of its series tells it."""
+    (series,) = part.series
+    identity = Identity(
+        study_instance_uid=part.study_instance_uid,
+        series_instance_uid=series.series_instance_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        patient_id=part.patient.id,
+        issuer=part.patient.issuer,
+        issuer_name=part.patient.issuer_name,
+    )
+    return replace(part, series=(replace(series, instances=(replace(instance, identity=identity),)),))
