@@ -15,7 +15,7 @@ FIRST = 1_000_000
 def main(cases: int) -> None:
     batches = [range(FIRST + at, FIRST + min(at + BATCH, cases)) for at in range(0, cases, BATCH)]
     answers: Counter[str] = Counter()
-    with ProcessPoolExecutor(os.cpu_count()) as processes:
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as processes:
         for found in processes.map(compare, batches):
             answers += found
     for kind, number in sorted(answers.items(), key=lambda one: -one[1]):

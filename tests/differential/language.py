@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lxml import etree
@@ -35,8 +35,7 @@ class Result:
     """false for an Indeterminate, and for a Deny that stands for an error"""
 
 
-def read(raw: bytes) -> Any:
-    """The root of a document of the language."""
+def _parsed(raw: bytes) -> Any:
     if len(raw) > 1024 * 1024:
         raise Refused("too large")
     root = etree.fromstring(raw, etree.XMLParser(remove_comments=True, resolve_entities=False))
@@ -54,6 +53,22 @@ def name(element: Any) -> str:
 
 def children(element: Any, *names: str) -> list[Any]:
     return [child for child in element if name(child) in names]
+
+
+@lru_cache(maxsize=64)
+def _read(raw: bytes) -> Any:
+    try:
+        return _parsed(raw)
+    except Refused as refused:
+        return refused
+
+
+def read(raw: bytes) -> Any:
+    """The root of a document of the language; the same text is looked at once."""
+    found = _read(raw)
+    if isinstance(found, Refused):
+        raise found
+    return found
 
 
 # What the language has (4.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from tests.differential.order import ID, Asker, Domain, Signed, Thing
@@ -12,9 +13,11 @@ from xdsi.domain.consent import (
     Action,
     Combine,
     Consent,
+    ConsentFacts,
     Decision,
     DomainPolicy,
     Effect,
+    Policy,
     Resource,
     ResourceKind,
     SignatureStatus,
@@ -44,10 +47,10 @@ def decision(case: Case) -> Decision:
 
 def read(signed: Signed, of: Domain) -> Consent | None:
     """A consent as the registry keeps it; None where its document is refused."""
-    try:
-        policy, facts = decode_consent(signed.raw, CONSENT_FORMATS[2][0], zone=ZoneInfo(of.zone))
-    except MalformedMessage:
+    found = _consent(signed.raw, of.zone)
+    if found is None:
         return None
+    policy, facts = found
     return Consent(
         unique_id=signed.unique_id,
         entry_uuid=f"urn:uuid:{signed.unique_id}",
@@ -60,14 +63,38 @@ def read(signed: Signed, of: Domain) -> Consent | None:
     )
 
 
+@lru_cache(maxsize=64)
+def _policy(raw: bytes) -> Policy | None:
+    """A policy of the domain; None where it is refused. The same text is read once."""
+    try:
+        return decode_policy(raw)
+    except MalformedMessage:
+        return None
+
+
+def _accepted(raw: bytes) -> Policy:
+    found = _policy(raw)
+    if found is None:
+        raise MalformedMessage("a policy of the domain is refused")
+    return found
+
+
+@lru_cache(maxsize=64)
+def _consent(raw: bytes, zone: str) -> tuple[Policy, ConsentFacts] | None:
+    try:
+        return decode_consent(raw, CONSENT_FORMATS[2][0], zone=ZoneInfo(zone))
+    except MalformedMessage:
+        return None
+
+
 def domain(of: Domain) -> DomainPolicy:
     return DomainPolicy(
         id=of.id,
         default=Effect.PERMIT if of.default == "permit" else Effect.DENY,
         combine=Combine.NEWEST if of.newest else Combine.DENY_OVERRIDES,
-        floor=tuple(map(decode_policy, of.floor)),
-        organizations=tuple(map(decode_policy, of.organizations)),
-        referable={name: decode_policy(raw) for name, raw in of.referable.items()},
+        floor=tuple(map(_accepted, of.floor)),
+        organizations=tuple(map(_accepted, of.organizations)),
+        referable={name: _accepted(raw) for name, raw in of.referable.items()},
         exclusions=of.exclusions,
         emergency_purposes=frozenset(_codes(of.emergency_purposes)),
         emergency_roles=frozenset(_codes(of.emergency_roles)),

@@ -5,8 +5,9 @@ One case in a few has something in it that the language does not have; then both
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from random import Random
 
 from tests.differential import vocabulary as v
@@ -58,9 +59,19 @@ def quoted(text: str) -> str:
     return f'"{text}"'
 
 
+QUESTIONS = 8
+"""asked of the same policies and consents, whose texts are then read once"""
+
+
 def case(seed: int) -> Case:
     """The case of a number: the same each time."""
-    return Writer(Random(seed)).case()
+    first = _world(seed // QUESTIONS)
+    return first if seed % QUESTIONS == 0 else Writer(Random(f"question {seed}")).another(first)
+
+
+@lru_cache(maxsize=1)
+def _world(number: int) -> Case:
+    return Writer(Random(number)).case()
 
 
 class Writer:
@@ -104,6 +115,21 @@ class Writer:
         action = self.random.choice((*v.READING * 4, "publish", "update", "delete"))
         known = person if patient is not None else frozenset[ID]()
         return Case(self.asker(asked_for), action, self.thing(patient), known, consents, domain, now)
+
+    def another(self, first: Case) -> Case:
+        """Another question in the same world."""
+        chance = self.random.random
+        person = first.person or frozenset(PATIENTS[:1])
+        patient = self.random.choice(sorted(person)) if chance() < 0.95 else None
+        asked_for = None if chance() < 0.5 else self.random.choice(sorted(person)) if chance() < 0.9 else PATIENTS[2]
+        return replace(
+            first,
+            asker=self.asker(asked_for),
+            action=self.random.choice((*v.READING * 4, "publish", "update", "delete")),
+            thing=self.thing(patient),
+            person=person if patient is not None else frozenset[ID](),
+            now=NOW + timedelta(hours=self.random.choice((-48, -1, 0, 0, 0, 1, 48))),
+        )
 
     def asker(self, patient: ID | None) -> Asker:
         return Asker(
