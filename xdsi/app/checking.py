@@ -74,7 +74,8 @@ def _unreadable(settings: Settings) -> Iterator[str]:
         return lambda: getattr(parts, part)
 
     parts_read = (
-        "code_sets", "consent_signers", "decision_keys", "domain_policy", "identity_domain", "patient_ids",
+        "code_sets", "consent_signers", "decision_keys", "domain_policy", "identity_domain",
+        "notice_destinations", "patient_ids",
         "peer_of", "store_location", "former_locations", "document_form",
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from xdsi.domain.codes import Code, CodeSets
 from xdsi.domain.consent import DomainPolicy, engine_of
 from xdsi.domain.errors import ConfigurationError, MalformedMessage
 from xdsi.domain.identity import ANY_AUTHORITY
+from xdsi.domain.notification import Recipient
 from xdsi.domain.ports import Decisions, Spool
 from xdsi.domain.subject import Subject
 from xdsi.exchange import Access, Channel, Client
@@ -28,6 +29,7 @@ from xdsi.storage.copies import DocumentCopyFolder
 from xdsi.storage.replays import SqlReplayMemory
 from xdsi.storage.s3_blobs import S3Blobs
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
+from xdsi.transport.notice_sender import Destination, destination
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.time_stamp_client import TimeStampClient
 from xdsi.transport.tls import client_context
@@ -150,6 +152,16 @@ class PolicyParts(StorageParts):
         """Who may sign consents; None where nobody's signature is trusted."""
         consent = self.settings.consent
         return ConsentSigners(self.settings) if consent.signer_ca or consent.seals else None
+
+    @cached_property
+    def notice_destinations(self) -> dict[Recipient, Destination]:
+        """Where notices go, for the recipients that the settings say it of."""
+        given, tls = self.settings.notification, client_context(self.tls) if self.tls is not None else None
+        found = {
+            Recipient.PATIENT: destination(given.patient, "notification.patient", tls=tls),
+            Recipient.OFFICER: destination(given.officer, "notification.officer", tls=tls),
+        }
+        return {recipient: to for recipient, to in found.items() if to is not None}
 
     @property
     def time_stamps(self) -> Stamp | None:

@@ -27,6 +27,7 @@ from xdsi.rules import audit_alerts
 from xdsi.storage.files import locked
 from xdsi.transport.mllp import MllpServer
 from xdsi.transport.move_scp import MoveServer
+from xdsi.transport.notice_sender import send
 from xdsi.transport.operations_server import OperationsServer
 from xdsi.transport.syslog import Destination, Forwarder, Pace
 from xdsi.transport.syslog_collector import Collector
@@ -114,6 +115,8 @@ class Parts(PublishingParts):
         if audit.send:
             found.append(self.forwarder(audit.send))
         found.append(Regularly("housekeeping", 3600, self.tidy))
+        if self.notice_destinations:
+            found.append(Regularly("notices", self.settings.notification.retry_seconds, self.notify))
         intake = self.consent_intake if "registry" in server.actors and not self.open_profile else None
         if intake is not None:
             every = self.settings.consent.retry_seconds
@@ -204,6 +207,10 @@ class Parts(PublishingParts):
         roles = [actor.role for actor in self.actors()]
         services = {self.site.endpoint(role.path): role.name for role in roles}
         return operations(self.ready(), self.metrics, services=services)
+
+    def notify(self) -> None:
+        """Send what persons are to be told."""
+        send(self.notices, self.notice_destinations)
 
     def tidy(self) -> None:
         """Remove documents that no submission was acknowledged for, and traces past their time."""

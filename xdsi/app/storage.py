@@ -19,6 +19,7 @@ from xdsi.app.reading import read_file
 from xdsi.app.trust import Nodes, ReloadingTrust, Source
 from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.subject import Peer
+from xdsi.rules import notification
 from xdsi.settings import Settings
 from xdsi.storage.audit_trail import DatabaseAuditTrail
 from xdsi.storage.database import open_database, sqlite_file, upgrade
@@ -28,6 +29,7 @@ from xdsi.storage.forms import Form
 from xdsi.storage.holds import SqlHolds
 from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.moving import MovingBlobs
+from xdsi.storage.notices import SqlNotices
 from xdsi.storage.publication_queue import SqlPublicationQueue
 from xdsi.storage.publications import SqlPublications
 from xdsi.storage.registry import SqlRegistry
@@ -150,8 +152,17 @@ class StorageParts:
     def trail(self) -> DatabaseAuditTrail:
         """The audit trail."""
         return DatabaseAuditTrail(
-            self.engine, encode=audit_codec.encode, decode=audit_codec.decode, host=socket.gethostname()
+            self.engine,
+            encode=audit_codec.encode,
+            decode=audit_codec.decode,
+            host=socket.gethostname(),
+            notices=notification.of_event,
         )
+
+    @cached_property
+    def notices(self) -> SqlNotices:
+        """What persons are to be told."""
+        return SqlNotices(self.engine)
 
     @cached_property
     def traces(self) -> SqlTraceLog:

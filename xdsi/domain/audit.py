@@ -295,6 +295,8 @@ class ExchangeFacts:
     """(uniqueId of the resource, what decided)"""
     emergency: bool = False
     """an override of consent in an emergency (break-glass) took effect"""
+    overridden: tuple[str, ...] = ()
+    """the patients (CX) whose consent it took the place of"""
     token_refused: str = ""
     """why the caller was not let in; the exchange itself then did not take place"""
     trace: str = ""

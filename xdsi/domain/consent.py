@@ -122,6 +122,8 @@ class Decision:
     rule: str
     document: str = ""
     """uniqueId of the consent document that decided, empty where a domain policy did"""
+    overridden: PatientId | None = None
+    """whose consent an emergency took the place of, where it did"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

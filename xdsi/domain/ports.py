@@ -14,6 +14,7 @@ from xdsi.domain.holds import Held
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
+from xdsi.domain.notification import Recipient, StoredNotice
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.pacs import Changes, StudyState
 from xdsi.domain.retrieval import MadeDocument, Soundness
@@ -361,6 +362,19 @@ class PublishedManifests(Protocol):
 
     def manifest_of(self, study_instance_uid: str) -> Resource | None:
         """The newest published manifest of a study, or None when it was never published."""
+
+
+class Notices(Protocol):
+    """Notices that wait to be sent."""
+
+    def waiting(self, recipient: Recipient, limit: int) -> Sequence[StoredNotice]:
+        """The oldest for a recipient that were not sent."""
+
+    def sent(self, number: int, at: datetime) -> None:
+        """Remember that one arrived."""
+
+    def failed(self, number: int, reason: str) -> None:
+        """Remember an attempt that did not succeed."""
 
 
 class Clock(Protocol):

@@ -21,7 +21,7 @@ from xdsi.domain.subject import Caller, Peer, Subject
 from xdsi.exchange import repetition
 from xdsi.exchange.row import Access, Actor, Call, Located, Trace, Transaction, Unit
 from xdsi.rules import audit as audit_rules
-from xdsi.rules.consent import BREAK_GLASS
+from xdsi.rules.consent import BREAK_GLASS, overridden
 from xdsi.wire import saml
 from xdsi.wire.http_authorization import read_authorization
 from xdsi.wire.jwt_token import JwtTrust
@@ -436,7 +436,10 @@ def _described(
     decided = zip(located.resources, decisions, strict=False)
     denied = tuple((resource.unique_id, decision) for resource, decision in decided if not decision.permit)
     emergency = facts.emergency or any(one.permit and one.rule == BREAK_GLASS for one in decisions)
-    return replace(facts, denied=denied, emergency=emergency) if denied or emergency else facts
+    if not denied and not emergency:
+        return facts
+    whose = facts.overridden or overridden(decisions)
+    return replace(facts, denied=denied, emergency=emergency, overridden=whose)
 
 
 def facts_of(

@@ -197,7 +197,7 @@ def emergencies(facts: ExchangeFacts) -> Iterator[AuditEvent]:
         return
     reason = " ".join(facts.subject.emergency_reason.split()) if facts.subject else ""
     told = f"{facts.transaction}: {reason}" if reason else facts.transaction
-    for patient in _patients(facts) or [""]:
+    for patient in facts.overridden or _patients(facts) or [""]:
         yield system_event(
             table.BREAK_GLASS,
             facts.site,

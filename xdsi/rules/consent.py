@@ -5,7 +5,7 @@ docs/policy.md section 2 is the normative text; ITI TF-1 chapters on BPPC and AP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -49,6 +49,11 @@ PUBLISHING = "publishing"
 BREAK_GLASS = "break-glass"
 DEFAULT = "default"
 """names of the rules that are not in any policy: docs/policy.md section 2"""
+
+
+def overridden(decisions: Iterable[Decision]) -> tuple[str, ...]:
+    """The patients (CX) whose consents an emergency took the place of, each once."""
+    return tuple(dict.fromkeys(one.overridden.cx for one in decisions if one.permit and one.overridden is not None))
 
 
 def decide(

@@ -379,6 +379,15 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """Who is told, beside the audit trail, that an emergency overrode consent: one JSON object for each."""
+
+    patient: str = _key("notices for patients go to: folder:/path, or a URL that takes a POST; empty: they wait", "")
+    officer: str = _key("those for the data protection officer, likewise", "")
+    retry_seconds: int = _key("how often what waits is sent", 30, check="count")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
     """How `xdsi find` and `xdsi fetch` reach a domain."""
 
@@ -412,4 +421,5 @@ class Settings:
     dicom: Dicom = field(default_factory=Dicom)
     consent: Consent = field(default_factory=Consent)
     audit: Audit = field(default_factory=Audit)
+    notification: Notification = field(default_factory=Notification)
     consumer: Consumer = field(default_factory=Consumer)

@@ -15,9 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from xdsi.domain.audit_records import Direction
+from xdsi.domain.notification import Notice
+from xdsi.storage import notices
 from xdsi.storage.prepared import Prepared, PreparedInsert
 from xdsi.storage.tables import audit_chain_head, audit_record
 
+NOTICES = "notices"
+"""key of a content, beside its columns: what is to be told of it"""
 GENESIS = "0" * 64
 """what the first record of a chain follows"""
 LINKS = "/links"
@@ -98,7 +102,7 @@ def _storable(text: str) -> str:
 
 
 def extend(connection: Connection, head: Head, contents: Iterable[Mapping[str, Any]]) -> tuple[list[int], Head]:
-    """Insert contents behind a head; returns the records' ids in order, and the new head."""
+    """Insert contents behind a head, and what is to be told of them; the records' ids in order, and the new head."""
     if head.sequence == 0:
         connection.execute(
             sa.insert(audit_chain_head),
@@ -106,11 +110,14 @@ def extend(connection: Connection, head: Head, contents: Iterable[Mapping[str, A
         )
     first = head.sequence + 1
     rows = []
+    told: list[Notice] = []
     for one in contents:
         row, head = head.follow(one)
+        told += row.pop(NOTICES, ())
         rows.append(row)
     if rows:
         _INSERT.many(connection, rows)
+    notices.add(connection, told, datetime.now(UTC))
     return [row.id for row in _IDS.rows(connection, {"chain": head.chain, "first": first})], head
 
 

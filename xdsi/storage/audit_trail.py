@@ -21,8 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from xdsi.domain.audit import AuditEvent
 from xdsi.domain.audit_records import Direction, OutboxEntry, TrailRecord, VerifyReport
 from xdsi.domain.errors import MalformedMessage, Unavailable
+from xdsi.domain.notification import Notice
 from xdsi.domain.subject import Peer
-from xdsi.storage.audit_chain import LINKS, Head, content, extend, instant
+from xdsi.storage.audit_chain import LINKS, NOTICES, Head, content, extend, instant
 from xdsi.storage.audit_lanes import Lanes
 from xdsi.storage.audit_links import link
 from xdsi.storage.audit_verify import verify
@@ -47,8 +48,10 @@ class DatabaseAuditTrail:
         host: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         link_seconds: float = 60,
+        notices: Callable[[AuditEvent, str], Sequence[Notice]] = lambda event, trace: (),
     ) -> None:
         self._engine = engine
+        self._notices = notices
         self._encode = encode
         self._decode = decode
         self._clock = clock
@@ -169,7 +172,7 @@ class DatabaseAuditTrail:
             return self._group
 
     def _own(self, event: AuditEvent, trace: str) -> _Content:
-        return content(
+        own = content(
             xml=self._encode(event),
             time=event.time,
             direction=Direction.SENT,
@@ -179,6 +182,8 @@ class DatabaseAuditTrail:
             user_id=event.user_id,
             outcome=event.outcome,
         )
+        notices = self._notices(event, trace)
+        return {**own, NOTICES: notices} if notices else own
 
     def _foreign(self, raw: bytes, sender: str) -> _Content:
         try:

@@ -355,6 +355,22 @@ publication_job = Table(
 """Studies to be looked at and published: `state` is `waiting` or `dead`, times in seconds of the Unix epoch; each new
 trigger adds one to `generation`, so that what came while a study was looked at is not lost."""
 
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Key, primary_key=True, autoincrement=True),
+    Column("recipient", Exact, nullable=False),
+    Column("patient", Exact, nullable=False, index=True),
+    Column("at", Exact, nullable=False),
+    Column("content", Exact, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("sent_at", Exact, nullable=False, server_default=""),
+    Column("reason", Exact, nullable=False, server_default=""),
+    Index("ix_notice_waiting", "recipient", "id", sqlite_where=text("sent_at = ''"),
+          postgresql_where=text("sent_at = ''")),
+)  # fmt: skip
+"""What persons are to be told, such as emergencies that overrode consent; `content` is JSON, times are ISO 8601."""
+
 archive_study = Table(
     "archive_study",
     metadata,

@@ -107,7 +107,9 @@ class PolicyDecisions:
         if asks_for_folders([consent.policy for consent in consents], self._policy):
             entries = [_with_folders(entry, session) for entry in entries]
         answers = rules.decide(subject, action, entries, consents, self._policy, now, linked=session.aliases)
-        for index, answer in zip(owners, answers, strict=True):
+        for index, entry, given in zip(owners, entries, answers, strict=True):
+            broken = given.permit and given.rule == rules.BREAK_GLASS
+            answer = replace(given, overridden=entry.patient) if broken else given
             # One uniqueId may have several entries: what any of them hides is hidden.
             if decisions[index] is _NOT_REGISTERED or (decisions[index].permit and not answer.permit):
                 decisions[index] = answer
@@ -231,6 +233,7 @@ def facts(request: DecisionRequest, answer: SignedAnswer | None, base: ExchangeF
         results=results,
         emergency=answer is not None
         and any(one.permit and one.rule == rules.BREAK_GLASS for one in answer.answer.decisions.values()),
+        overridden=() if answer is None else rules.overridden(answer.answer.decisions.values()),
         outcome=0 if answer is not None else 8,
     )
 
