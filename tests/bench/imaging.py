@@ -11,13 +11,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import manifests, pacs
+from tests.bench import latency, manifests, pacs
 from tests.bench.figures import Comparison
 from tests.bench.processes import ROOT
 
-PARTS: dict[str, tuple[Callable[..., Comparison], ...]] = {
+PARTS: dict[str, tuple[Callable[..., Comparison | latency.Latency], ...]] = {
     "manifests": (manifests.kos_and_pydicom, manifests.kos_and_highdicom, manifests.mado_and_pydicom),
     "images": (pacs.rad69_plain, pacs.rad69_tls, pacs.rad107_plain, pacs.from_folder),
+    "latency": (latency.stable_to_findable,),
 }
 
 
@@ -27,12 +28,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each comparison")
     parser.add_argument("--only", choices=PARTS, help="one part only")
     parser.add_argument("--named", default="", help="of the part only what has this name")
+    parser.add_argument("--studies", type=int, default=latency.STUDIES, help="how many arrive, for latency")
     given = parser.parse_args()
-    at, done = datetime.now(UTC).isoformat(timespec="seconds"), []
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    done: list[Comparison | latency.Latency] = []
     for name in [given.only] if given.only else PARTS:
         for run in (one for one in PARTS[name] if given.named in one.__name__):
             with tempfile.TemporaryDirectory(prefix="xdsi-bench-") as folder:
-                comparison = run(Path(folder), rounds=given.rounds)
+                more = {"count": given.studies} if name == "latency" else {}
+                comparison = run(Path(folder), rounds=given.rounds, **more)
             done.append(comparison)
             sys.stdout.write("\n".join(comparison.lines()) + "\n")
             sys.stdout.flush()

@@ -24,7 +24,8 @@ def _uid(number: int) -> str:
     return f"{_STEM}{number + 100_000}"
 
 
-def _dataset() -> Dataset:
+def dataset() -> Dataset:
+    """A small image; copies are given other identifiers."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
@@ -50,7 +51,7 @@ def write(folder: Path, *, count: int, size: int) -> list[str]:
     """Write `count` instances of about `size` bytes each; returns their UIDs."""
     folder.mkdir(parents=True)
     template = folder / "template"
-    pydicom.dcmwrite(template, _dataset(), enforce_file_format=True)
+    pydicom.dcmwrite(template, dataset(), enforce_file_format=True)
     small = template.read_bytes()
     template.unlink()
     # The pixel data come last: only their length and content are made larger.
