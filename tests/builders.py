@@ -5,11 +5,12 @@ Ids are symbolic, as a Document Source sends them; hash and size are those of th
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 from xdsi.domain.codes import Code
-from xdsi.domain.metadata import Association, Author, DocumentEntry, Folder, SubmissionSet
+from xdsi.domain.metadata import Association, Author, DocumentEntry, Folder, RegistryObject, SubmissionSet
 from xdsi.domain.submission import Submission
 from xdsi.spec import uuids
 
@@ -126,3 +127,18 @@ def submission(
             if one.type == uuids.HAS_MEMBER and one.source != own
         ]
     return Submission(submission_sets, entries, folders, (*links, *associations))
+
+
+def columns(sample: RegistryObject) -> dict[str, Any]:
+    """What a registry holds beside the fragment of an object."""
+    return {
+        "id": sample.entry_uuid,
+        "unique_id": getattr(sample, "unique_id", ""),
+        "ends": (getattr(sample, "source", ""), getattr(sample, "target", "")),
+        "persons": [_normal(one.person) for one in getattr(sample, "authors", ()) if one.person],
+        "references": [_normal(one) for one in getattr(sample, "reference_ids", ())],
+    }
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text)

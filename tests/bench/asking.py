@@ -15,6 +15,8 @@ from xdsi.domain.stored_query import ReturnType, StoredQuery
 from xdsi.rules import stored_query
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED, DEPRECATED
+from xdsi.storage import lists
+from xdsi.storage.tables import metadata
 from xdsi.transactions import iti18_registry_stored_query as iti18
 from xdsi.transactions import iti51_multi_patient_stored_query as iti51
 from xdsi.wire import soap
@@ -67,7 +69,7 @@ def queries(chosen: Sample) -> Mapping[str, list[StoredQuery]]:
     for at, one in enumerate(chosen.patients):
         cx = population.cx(one.number)
         ten = tuple(population.cx(other.number) for other in (chosen.patients * 2)[at : at + 10])
-        entry = one.rows["document_entry"][-1][1]
+        entry = _values(one, "document_entry", "id")[-1]
         patient = {"PatientId": ((cx,),)}
         add("FindDocuments", uuids.FIND_DOCUMENTS, **patient, **status)
         add(
@@ -77,7 +79,8 @@ def queries(chosen: Sample) -> Mapping[str, list[StoredQuery]]:
             **status,
             ClassCodeExclude=((Code("IMAGES", "2.999.20"),),),
         )
-        reference = next((row[3] for row in one.rows["reference_id"]), "none")
+        references = [found for kept in _values(one, "document_entry", "reference_ids") for found in lists.read(kept)]
+        reference = references[0] if references else "none"
         add("FindDocumentsByReferenceId", uuids.FIND_DOCUMENTS_BY_REFERENCE_ID, **patient, **status,
             ReferenceIdList=((reference,),))  # fmt: skip
         add("FindDocumentsForMultiplePatients", uuids.FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS, PatientId=(ten,), **status)
@@ -91,20 +94,26 @@ def queries(chosen: Sample) -> Mapping[str, list[StoredQuery]]:
         add("GetAssociations", uuids.GET_ASSOCIATIONS, **{"$uuid": ((entry,),)})
         add("GetDocumentsAndAssociations", uuids.GET_DOCUMENTS_AND_ASSOCIATIONS, EntryUUID=((entry,),))
         add("GetSubmissionSets", uuids.GET_SUBMISSION_SETS, **{"$uuid": ((entry,),)})
-        set_id = one.rows["submission_set"][0][1]
+        set_id = _values(one, "submission_set", "id")[0]
         add("GetSubmissionSetAndContents", uuids.GET_SUBMISSION_SET_AND_CONTENTS,
             **{"$XDSSubmissionSetEntryUUID": ((set_id,),)})  # fmt: skip
         add("GetRelatedDocuments", uuids.GET_RELATED_DOCUMENTS, EntryUUID=((entry,),),
             **{"$AssociationTypes": ((uuids.RPLC,),)})  # fmt: skip
     for one in chosen.with_folder:
-        folder = one.rows["folder"][0][1]
-        member = next(row[4] for row in one.rows["association"] if row[3] == folder)
+        folder = _values(one, "folder", "id")[0]
+        ends = zip(_values(one, "association", "source"), _values(one, "association", "target"), strict=True)
+        member = next(target for source, target in ends if source == folder)
         cx = population.cx(one.number)
         add("FindFolders", uuids.FIND_FOLDERS, **{"$XDSFolderPatientId": ((cx,),), "$XDSFolderStatus": ((APPROVED,),)})
         add("GetFolders", uuids.GET_FOLDERS, **{"$XDSFolderEntryUUID": ((folder,),)})
         add("GetFolderAndContents", uuids.GET_FOLDER_AND_CONTENTS, **{"$XDSFolderEntryUUID": ((folder,),)})
         add("GetFoldersForDocument", uuids.GET_FOLDERS_FOR_DOCUMENT, EntryUUID=((member,),))
     return found
+
+
+def _values(patient: population.Patient, table: str, column: str) -> list[Any]:
+    at = metadata.tables[table].c.keys().index(column)
+    return [row[at] for row in patient.rows[table]]
 
 
 def message(query: StoredQuery, url: str) -> bytes:

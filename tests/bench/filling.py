@@ -25,8 +25,7 @@ LARGE = 5000
 """entries of the one patient who has more than anybody: the last"""
 _TABLES = [
     metadata.tables[name] for name in (
-        "patient", "identifier", "submission_set", "document_entry", "folder", "association", "code", "author_person",
-        "reference_id",
+        "patient", "identifier", "submission_set", "document_entry", "folder", "association", "code",
     )
 ]  # fmt: skip
 _ROWS_AT_ONCE = 20_000

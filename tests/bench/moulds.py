@@ -6,13 +6,14 @@ To encode an object from scratch takes ten times as long as to cast it, which ma
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from xdsi.domain.codes import Code
 from xdsi.domain.metadata import Association, Author, DocumentEntry, Folder, RegistryObject, SubmissionSet
 from xdsi.spec import uuids
+from xdsi.storage import lists
 from xdsi.storage.facts import facts_of
 from xdsi.wire.ebxml import fragments
 from xdsi.wire.ebxml.packing import pack, unpack
@@ -20,7 +21,6 @@ from xdsi.wire.ebxml.packing import pack, unpack
 SCT, LOINC, LOCAL = "2.16.840.1.113883.6.96", "2.16.840.1.113883.6.1", "2.999.20"
 DCM = "1.2.840.10008.2.16.4"
 REPOSITORY = "2.999.1.2"
-_ANEW = re.compile(r'(<rim:(?:Classification|ExternalIdentifier) id=")urn:uuid:[0-9a-f-]{36}')
 _GAP = re.compile("<<([a-z_]+)>>")
 _INSTITUTION = "770077"
 """stands for the gap of this name, because it is part of OIDs, which are read"""
@@ -40,9 +40,9 @@ class Text:
         self._format = "%s".join(piece.replace("%", "%%") for piece in pieces[::2])
         self._names = pieces[1::2]
 
-    def cast(self, values: Mapping[str, str], anew: Callable[[], str]) -> str:
-        """The text with its gaps filled; the gap `anew` gets another id each time."""
-        return self._format % tuple([values[name] if name != "anew" else anew() for name in self._names])
+    def cast(self, values: Mapping[str, str]) -> str:
+        """The text with its gaps filled."""
+        return self._format % tuple([values[name] for name in self._names])
 
 
 class Mould:
@@ -50,17 +50,17 @@ class Mould:
 
     def __init__(self, one: RegistryObject) -> None:
         text = unpack(fragments.build(one)).decode()
-        self._fragment = Text(_ANEW.sub(rf"\1{_gap('anew')}", text), escaped=True)
+        self._fragment = Text(text, escaped=True)
         authors = getattr(one, "authors", ())
         self._person = Text(authors[0].person if authors else "", escaped=False)
 
-    def fragment(self, values: Mapping[str, str], anew: Callable[[], str]) -> bytes:
+    def fragment(self, values: Mapping[str, str]) -> bytes:
         """The object's fragment."""
-        return pack(self._fragment.cast(values, anew).encode())
+        return pack(self._fragment.cast(values).encode())
 
     def person(self, values: Mapping[str, str]) -> str:
         """The person of its only author."""
-        return self._person.cast(values, str)
+        return self._person.cast(values)
 
 
 class EntryMould(Mould):
@@ -77,15 +77,15 @@ class EntryMould(Mould):
         )  # fmt: skip
         self.columns = tuple(text for code in single if code is not None for text in (code.code, code.scheme))
         self.codes = [("event", code.code, code.scheme) for code in entry.event_codes]
-        self.codes += [("confidentiality", code.code, code.scheme) for code in entry.confidentiality_codes]
+        self.confidentiality = lists.write(map(lists.coded, entry.confidentiality_codes))
 
     def facts(self, values: Mapping[str, str]) -> str:
         """What consent decides on."""
-        return self._facts.cast(values, str)
+        return self._facts.cast(values)
 
     def references(self, values: Mapping[str, str]) -> list[str]:
         """The values of its referenceIdList."""
-        return [reference.cast(values, str) for reference in self._references]
+        return [reference.cast(values) for reference in self._references]
 
 
 class SetMould(Mould):

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from tests.bench.moulds import ENTRY_KINDS, FOLDER, LINKS, SUBMISSION_SETS, EntryKind
+from xdsi.storage import lists
 from xdsi.storage.rows import STUDY_REFERENCE
 
 AUTHORITY = "2.999.1.1"
@@ -49,7 +50,6 @@ class Patient:
         default_factory=lambda: {
             name: [] for name in (
                 "patient", "identifier", "submission_set", "document_entry", "folder", "association", "code",
-                "author_person", "reference_id",
             )
         }
     )  # fmt: skip
@@ -135,11 +135,10 @@ class _Making:
         values = author | {"id": id_, "unique_id": unique_id, "time": time, "source": author["institution"]}
         self.rows["submission_set"].append(
             (self.key, id_, unique_id, f"2.999.3.{author['institution']}", time, "Approved",
-             *mould.columns, "", mould.fragment(values, self.uuid))
+             *mould.columns, "", lists.write([mould.person(values)]), mould.fragment(values))
         )  # fmt: skip
-        self.identify(id_, "uuid", id_, "S")
+        self.identify(id_, "uuid", id_, "S", sole=True)
         self.identify(unique_id, "unique", id_, "S", sole=True)
-        self.person(id_, mould.person(values))
         return id_
 
     def entry(self, kind: EntryKind, author: dict[str, str], time: str) -> str:
@@ -151,27 +150,26 @@ class _Making:
             "size": str(die.randrange(2_000, 900_000)), "local": self.local, "name": self.family,
             "given": self.given, "accession": f"A{die.randrange(10**9):09}", "study": self.uid(),
         }  # fmt: skip
-        columns = mould.columns
+        references = mould.references(values)
         self.rows["document_entry"].append(
-            (self.key, id_, unique_id, mould.repository, id_, 1, True, "Approved", False, "Online", time, time, "",
-             *columns, "", mould.facts(values), mould.fragment(values, self.uuid))
+            (self.key, 1, True, False, id_, unique_id, mould.repository, id_, "Approved", "Online", time, time, "",
+             *mould.columns, "", mould.confidentiality, lists.write([mould.person(values)]), lists.write(references),
+             mould.facts(values), mould.fragment(values))
         )  # fmt: skip
-        self.identify(id_, "uuid", id_, "D")
+        self.identify(id_, "uuid", id_, "D", sole=True)
         self.identify(unique_id, "unique", id_, "D")
-        for position, reference in enumerate(mould.references(values)):
-            self.rows["reference_id"].append((self.key, id_, position, reference))
+        for reference in references:
             if reference.endswith(STUDY_REFERENCE):
                 self.identify(reference.partition("^")[0], "study", id_, "D")
         for kind_of_code, code, scheme in mould.codes:
             self.rows["code"].append((self.key, id_, kind_of_code, code, scheme))
-        self.person(id_, mould.person(values))
         return id_
 
     def replace(self, entry: str) -> None:
         """The newest entry that is not replaced yet is, by this one."""
         former, index = self.entries.pop()
         row = self.rows["document_entry"][index]
-        self.rows["document_entry"][index] = (*row[:7], "Deprecated", *row[8:])
+        self.rows["document_entry"][index] = (*row[:8], "Deprecated", *row[9:])
         self.link("replaces", entry, former, "D", "D")
 
     def file(self) -> None:
@@ -183,9 +181,9 @@ class _Making:
         id_, unique_id = self.uuid(), self.uid()
         values = {"id": id_, "unique_id": unique_id}
         self.rows["folder"].append(
-            (self.key, id_, unique_id, id_, 1, True, "Approved", time, "", FOLDER.fragment(values, self.uuid))
+            (self.key, 1, True, id_, unique_id, id_, "Approved", time, "", FOLDER.fragment(values))
         )
-        self.identify(id_, "uuid", id_, "F")
+        self.identify(id_, "uuid", id_, "F", sole=True)
         self.identify(unique_id, "unique", id_, "F", sole=True)
         for kind_of_code, code, scheme in FOLDER.codes:
             self.rows["code"].append((self.key, id_, kind_of_code, code, scheme))
@@ -199,14 +197,14 @@ class _Making:
         id_ = self.uuid()
         values = {"id": id_, "source": source, "target": target}
         self.rows["association"].append(
-            (self.key, id_, mould.type, source, target, source_kind, target_kind, self.key, "Approved", "",
-             mould.fragment(values, self.uuid))
+            (self.key, self.key, id_, mould.type, source, target, source_kind, target_kind, "Approved", "",
+             mould.fragment(values))
         )  # fmt: skip
-        self.identify(id_, "uuid", id_, "A")
+        self.identify(id_, "uuid", id_, "A", sole=True)
         return id_
 
     def identify(self, value: str, kind: str, object_id: str, letter: str, *, sole: bool = False) -> None:
-        self.rows["identifier"].append((value, kind, object_id, letter, self.key, sole))
-
-    def person(self, object_id: str, person: str) -> None:
-        self.rows["author_person"].append((self.key, object_id, 0, person))
+        tie = "" if sole else object_id
+        self.rows["identifier"].append(
+            (self.key, value, kind, tie, "" if object_id in (tie, value) else object_id, letter)
+        )

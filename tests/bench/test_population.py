@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from tests.bench import filling, population
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, SubmissionSet
+from xdsi.storage import lists
 from xdsi.storage import tables as t
 from xdsi.storage.database import open_database
 from xdsi.storage.rows import INSERT_ORDER, Ends, Rows
@@ -66,6 +67,11 @@ def test_rows_are_those_of_a_registration() -> None:
     for id_, (_, row) in stored.items():
         filled = fragments.fill(
             row["fragment"],
+            id=id_,
+            unique_id=row.get("unique_id", ""),
+            persons=lists.read(row.get("author_persons", "")),
+            references=lists.read(row.get("reference_ids", "")),
+            ends=(row.get("source", ""), row.get("target", "")),
             status=long_status(row["status"]),
             version=1,
             lid=id_,

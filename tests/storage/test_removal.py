@@ -23,7 +23,7 @@ from xdsi.storage import tables as t
 from xdsi.storage.registry import SqlRegistry
 
 OBJECT_TABLES = (
-    t.document_entry, t.submission_set, t.folder, t.association, t.code, t.author_person, t.reference_id, t.identifier,
+    t.document_entry, t.submission_set, t.folder, t.association, t.code, t.identifier,
     t.consent,
 )  # fmt: skip
 

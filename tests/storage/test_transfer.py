@@ -182,7 +182,7 @@ def _changed(lines: list[str], kind: str, **changes: Any) -> list[str]:
     [
         (lambda lines: ["\n"], "not JSON"),
         (lambda lines: ["{}", *lines[1:]], "not a line"),
-        (lambda lines: [lines[0].replace('"version":1', '"version":2'), *lines[1:]], "of version 1"),
+        (lambda lines: [lines[0].replace('"version":2', '"version":1'), *lines[1:]], "of version 2"),
         (lambda lines: [*lines[:2], "not json", *lines[2:]], "not JSON.* at line 3"),
         (lambda lines: [*lines[:2], '{"thing": {}}', *lines[2:]], "'thing' is nothing.* at line 3"),
         (lambda lines: [lines[0], *lines[2:]], "before any patient at line 2"),

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from xdsi.domain.metadata import RegistryObject
 from xdsi.spec.namespaces import RIM
+from xdsi.storage import lists
 from xdsi.storage import tables as t
 from xdsi.storage.database import reading
 from xdsi.storage.people import People
@@ -32,7 +33,8 @@ def _columns(letter: str) -> Select[Any]:
     c = _TABLES[letter].c
     versioned = (c.logical_id, c.version) if letter in "DF" else (c.id.label("logical_id"), null().label("version"))
     updated = c.last_update_time if letter == "F" else null().label("last_update_time")
-    return select(c.patient_key, c.id, c.status, *versioned, updated, c.fragment)
+    named = [c[name] for name in ("source", "target", "unique_id", "author_persons", "reference_ids") if name in c]
+    return select(c.patient_key, c.id, c.status, *versioned, updated, *named, c.fragment)
 
 
 _AT_PLACES: Final = {letter: Prepared(_columns(letter).where(at_places(table))) for letter, table in _TABLES.items()}
@@ -41,14 +43,21 @@ _AT_PLACES: Final = {letter: Prepared(_columns(letter).where(at_places(table))) 
 def read(connection: Connection, people: People, routes: Mapping[str, Route], home: str) -> dict[str, bytes]:
     """The filled fragments of objects by entryUUID; one that is not there is absent."""
     rows: list[Any] = []
-    for letter in _TABLES:
-        places = [route.place for route in routes.values() if route.letter == letter]
+    by_letter: dict[str, list[tuple[int, str]]] = {}
+    for route in routes.values():
+        by_letter.setdefault(route.letter, []).append(route.place)
+    for letter, places in by_letter.items():
         for binds in place_binds(places):
             rows.extend(_AT_PLACES[letter].rows(connection, binds))
     patients = {key: patient.cx for key, (_, patient) in people.survivors({row.patient_key for row in rows}).items()}
     return {
         row.id: fragments.fill(
             row.fragment,
+            id=row.id,
+            unique_id=getattr(row, "unique_id", ""),
+            persons=lists.read(getattr(row, "author_persons", "")),
+            references=lists.read(getattr(row, "reference_ids", "")),
+            ends=(row.source, row.target) if hasattr(row, "source") else ("", ""),
             status=long_status(row.status),
             version=row.version or 1,
             lid=row.logical_id,

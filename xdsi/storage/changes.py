@@ -5,8 +5,8 @@ ITI TF-2 3.42.4.1.3.3.5 (all or nothing), 3.42.4.1.3.5 (replacement); Metadata U
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, update
 from sqlalchemy.engine import Connection
@@ -19,6 +19,7 @@ from xdsi.domain.outcome import Problem
 from xdsi.domain.submission import Submission
 from xdsi.storage import consents, removal
 from xdsi.storage import tables as t
+from xdsi.storage.packed import pack
 from xdsi.storage.people import People
 from xdsi.storage.prepared import PreparedInsert
 from xdsi.storage.routes import IdKind, Routes, at_places, place_binds
@@ -62,7 +63,7 @@ def save(connection: Connection, people: People, routes: Routes, submission: Sub
             if values:
                 _INSERTS[table].many(connection, values)
     except DBAPIError as error:
-        raise Rejected((_unacceptable(error),)) from error
+        raise Rejected((_unacceptable(error, connection, rows.by_table[t.identifier]),)) from error
     for one in submission.objects:
         routes.note(one.entry_uuid, letter_of(one), ends[one.entry_uuid][1])
         if isinstance(one, DocumentEntry | Folder) and (one.version or 1) > 1:
@@ -138,12 +139,12 @@ def _supersede(connection: Connection, people: People, routes: Routes, one: Docu
     people.advance_epoch(consents.bearers(connection, places))
 
 
-def _unacceptable(error: DBAPIError) -> Problem:
+def _unacceptable(error: DBAPIError, connection: Connection, identifiers: Sequence[Mapping[str, Any]]) -> Problem:
     """What a submission did that no check before could see; raises the error itself where it is not its fault."""
     text = str(error.orig)
     if isinstance(error, IntegrityError) and "identifier" in text:
         # A writer at the same moment was faster.
-        if "uq_identifier_sole" in text or text.endswith("identifier.value"):
+        if _is_unique_id(error, connection, identifiers):
             return Problem(
                 "XDSDuplicateUniqueIdInRegistry",
                 "the uniqueId of the SubmissionSet or of a Folder is registered already",
@@ -153,3 +154,14 @@ def _unacceptable(error: DBAPIError) -> Problem:
     if getattr(error.orig, "sqlstate", "") == _PROGRAM_LIMIT_EXCEEDED:
         return Problem("XDSRegistryMetadataError", f"a value is too long: {text}", rule="SUBMISSION.length")
     raise error
+
+
+def _is_unique_id(error: IntegrityError, connection: Connection, identifiers: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether what was taken is a uniqueId rather than an entryUUID."""
+    if connection.dialect.name == "postgresql":
+        detail = str(getattr(getattr(error.orig, "diag", None), "message_detail", ""))
+        return f", \\x{pack(IdKind.UNIQUE).hex()}, " in detail
+    unique_ids = [row["value"] for row in identifiers if row["kind"] == IdKind.UNIQUE and not row["tie"]]
+    own = {row["object_id"] for row in identifiers if row["kind"] == IdKind.UNIQUE}
+    routes = Routes(connection).find(unique_ids, IdKind.UNIQUE)
+    return any(route.letter in "SF" and route.id not in own for route in routes)

@@ -16,6 +16,8 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import iterate
 
+from xdsi.storage.packed import from_database, to_database
+
 _Fill: TypeAlias = Callable[[Mapping[str, Any]], Any]
 _TEXTS: Final = 100
 """kept of one statement and engine: one for each combination of lengths of its lists"""
@@ -28,16 +30,19 @@ class _Place:
     name: str
     index: int = -1
     half: int = -1
+    how: Callable[[Any], Any] | None = None
 
     def of(self, binds: Mapping[str, Any]) -> Any:
         value = binds[self.name]
         if self.index >= 0:
             value = value[self.index]
-        return value[self.half] if self.half >= 0 else value
+        if self.half >= 0:
+            value = value[self.half]
+        return self.how(value) if self.how is not None else value
 
 
 class Prepared:
-    """A SELECT of columns that need no conversion: text, numbers, bytes. Values are given by name each time."""
+    """A SELECT of columns that are text, numbers, bytes or packed. Values are given by name each time."""
 
     def __init__(self, statement: Select[Any]) -> None:
         self._statement = statement
@@ -48,6 +53,14 @@ class Prepared:
         self._texts: dict[tuple[Any, ...], tuple[str, _Fill]] = {}
         row: Any = namedtuple("row", [column.key for column in statement.selected_columns])  # type: ignore[misc]
         self._row = row._make
+        found_at = [from_database(column.type) for column in statement.selected_columns]
+        self._unpacked = [(at, how) for at, how in enumerate(found_at) if how is not None]
+        self._packed = {name: how for name, one in found.items() if (how := to_database(one.type)) is not None}
+        self._packed_pairs = {
+            name: [to_database(half) for half in one.type.types]
+            for name, one in found.items()
+            if isinstance(one.type, TupleType)
+        }
 
     def rows(self, connection: Connection, binds: Mapping[str, Any]) -> list[Any]:
         """All rows, with their columns as attributes."""
@@ -61,9 +74,21 @@ class Prepared:
         text, fill = known
         if dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
-            return [self._row(row) for row in driver.execute(text, fill(binds))]
-        # Through SQLAlchemy, which notices when the connection to a server is lost.
-        return list(connection.exec_driver_sql(text, fill(binds)))
+            rows = driver.execute(text, fill(binds))
+        else:
+            # Through SQLAlchemy, which notices when the connection to a server is lost.
+            rows = connection.exec_driver_sql(text, fill(binds))
+        if not self._unpacked:
+            return [self._row(row) for row in rows]
+        return [self._row(self._unpack(row)) for row in rows]
+
+    def _unpack(self, row: Any) -> list[Any]:
+        values = list(row)
+        for at, how in self._unpacked:
+            value = values[at]
+            if value is not None:
+                values[at] = how(value)
+        return values
 
     def first(self, connection: Connection, binds: Mapping[str, Any]) -> Any:
         """The first row, or None."""
@@ -75,17 +100,27 @@ class Prepared:
         if compiled is None:
             compiled = self._compiled[dialect.name] = self._statement.compile(dialect=dialect)
         state = compiled.construct_expanded_state({name: self._places(name, binds[name]) for name in self._binds})
+        own = {
+            name: how
+            for bind, name in compiled.bind_names.items()
+            if not bind.required and (how := to_database(bind.type)) is not None
+        }
+        given = {
+            name: own[name](value) if name in own and not isinstance(value, _Place) else value
+            for name, value in state.parameters.items()
+        }
         if state.positiontup is not None:
-            return state.statement, _positional([state.parameters[name] for name in state.positiontup])
-        return state.statement, _named(state.parameters)
+            return state.statement, _positional([given[name] for name in state.positiontup])
+        return state.statement, _named(given)
 
     def _places(self, name: str, value: Any) -> Any:
         bind = self._binds[name]
         if not bind.expanding:
-            return _Place(name)
+            return _Place(name, how=self._packed.get(name))
         if isinstance(bind.type, TupleType):
-            return [tuple(_Place(name, index, half) for half in range(len(row))) for index, row in enumerate(value)]
-        return [_Place(name, index) for index in range(len(value))]
+            halves = list(enumerate(self._packed_pairs[name]))
+            return [tuple(_Place(name, index, half, how) for half, how in halves) for index in range(len(value))]
+        return [_Place(name, index, how=self._packed.get(name)) for index in range(len(value))]
 
 
 def _positional(order: list[Any]) -> _Fill:
@@ -97,11 +132,12 @@ def _named(parameters: Mapping[str, Any]) -> _Fill:
 
 
 class PreparedInsert:
-    """An INSERT of rows into the named columns of a table, none of which needs conversion."""
+    """An INSERT of rows into the named columns of a table: text, numbers, bytes or packed."""
 
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
         self._statement = insert(table).values({name: bindparam(name) for name in columns})
         self._texts: dict[str, tuple[str, list[str] | None]] = {}
+        self._hows = {name: to_database(table.c[name].type) for name in columns}
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows; each has a value for every column."""
@@ -110,5 +146,13 @@ class PreparedInsert:
             compiled = self._statement.compile(dialect=dialect)
             self._texts[dialect.name] = str(compiled), compiled.positiontup
         text, order = self._texts[dialect.name]
-        values: list[Any] = [row if order is None else tuple([row[name] for name in order]) for row in rows]
+        hows = self._hows
+        values: list[Any]
+        if order is None:
+            values = [
+                {name: row[name] if how is None else how(row[name]) for name, how in hows.items()} for row in rows
+            ]
+        else:
+            ordered = [(name, hows[name]) for name in order]
+            values = [tuple([row[name] if how is None else how(row[name]) for name, how in ordered]) for row in rows]
         connection.exec_driver_sql(text, values)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from sqlalchemy import Table, bindparam, delete, select, update
+from sqlalchemy import Table, bindparam, case, delete, select, update
 from sqlalchemy.engine import Connection, Row
 
-from xdsi.storage import consents, document_index
+from xdsi.storage import consents, document_index, lists
 from xdsi.storage import tables as t
 from xdsi.storage.people import People
 from xdsi.storage.routes import IdKind, Routes, at_places, place_binds
@@ -22,7 +22,7 @@ from xdsi.storage.wording import in_batches
 _OBJECTS: Final = {"D": t.document_entry, "S": t.submission_set, "F": t.folder, "A": t.association}
 _VERSIONED: Final = {"D": t.document_entry, "F": t.folder}
 _PARTS: Final[dict[str, tuple[Table, ...]]] = {
-    "D": (t.code, t.author_person, t.reference_id), "S": (t.author_person,), "F": (t.code,), "A": (),
+    "D": (t.code,), "S": (), "F": (t.code,), "A": (),
 }  # fmt: skip
 """the rows that an object has beside its own"""
 _NAMES: Final = {
@@ -38,9 +38,15 @@ _HOLD: Final = {
     letter: select(table.c.id).where(at_places(table)).order_by(table.c.id).with_for_update(read=True, key_share=True)
     for letter, table in _OBJECTS.items()
 }
+_objects: Any = bindparam("objects", expanding=True)
+# Whichever of the three says what object a value leads to.
 _FORGET: Final = delete(t.identifier).where(
     t.identifier.c.value.in_(bindparam("values", expanding=True)),
-    t.identifier.c.object_id.in_(bindparam("objects", expanding=True)),
+    case(
+        (t.identifier.c.object_id != "", t.identifier.c.object_id),
+        (t.identifier.c.tie != "", t.identifier.c.tie),
+        else_=t.identifier.c.value,
+    ).in_(_objects),
 )
 
 
@@ -76,7 +82,6 @@ def remove(connection: Connection, people: People, routes: Routes, ids: Collecti
     people.advance_epoch(consents.bearers(connection, places["D"]))
     _delete(connection, t.consent, "entry_uuid", places["D"])
     names = set(ids)
-    names.update(studies(row.value for row in _select(connection, t.reference_id, "object_id", places["D"])))
     chains: dict[str, set[str]] = {}
     documents: set[str] = set()
     for letter, table in _OBJECTS.items():
@@ -84,6 +89,7 @@ def remove(connection: Connection, people: People, routes: Routes, ids: Collecti
             names.update(getattr(row, column) for column in _NAMES[letter])
             if letter == "D":
                 documents.add(row.unique_id)
+                names.update(studies(lists.read(row.reference_ids)))
             if letter in _VERSIONED:
                 chains.setdefault(letter, set()).add(row.logical_id)
         for part in _PARTS[letter]:

@@ -44,7 +44,7 @@ class Route(NamedTuple):
 
 
 _ROUTES = Prepared(
-    select(t.c.object_id, t.c.object_kind, t.c.patient_key, t.c.value, t.c.kind).where(
+    select(t.c.object_id, t.c.tie, t.c.object_kind, t.c.patient_key, t.c.value, t.c.kind).where(
         t.c.value.in_(bindparam("values", expanding=True)), t.c.kind.in_(bindparam("kinds", expanding=True))
     )
 )
@@ -61,7 +61,7 @@ class Routes:
     def find(self, values: Iterable[str], *kinds: IdKind) -> list[Route]:
         """Where these values lead, in no particular order."""
         return [
-            Route(*row)
+            Route(row.object_id or row.tie or row.value, row.object_kind, row.patient_key, row.value, row.kind)
             for batch in in_batches(dict.fromkeys(values))
             for row in _ROUTES.rows(self._connection, {"values": batch, "kinds": kinds})
         ]

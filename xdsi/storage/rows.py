@@ -12,6 +12,7 @@ from sqlalchemy import Table
 
 from xdsi.domain.codes import Code
 from xdsi.domain.metadata import Association, Author, DocumentEntry, Folder, RegistryObject, SubmissionSet
+from xdsi.storage import lists
 from xdsi.storage import tables as t
 from xdsi.storage.facts import facts_of
 from xdsi.storage.routes import IdKind
@@ -23,9 +24,7 @@ STUDY_REFERENCE: Final = "urn:ihe:iti:xds:2016:studyInstanceUID"
 Ends = dict[str, tuple[str, int]]
 """By entryUUID: the letter of an object's kind and its patient key"""
 
-INSERT_ORDER: Final = (
-    t.identifier, t.submission_set, t.document_entry, t.folder, t.association, t.code, t.author_person, t.reference_id,
-)  # fmt: skip
+INSERT_ORDER: Final = (t.identifier, t.submission_set, t.document_entry, t.folder, t.association, t.code)
 
 
 class Rows:
@@ -58,7 +57,6 @@ class Rows:
         self.by_table[t.identifier].extend(identifiers_of(letter, row, patient_key, references))
 
     def _entry(self, entry: DocumentEntry, row: dict[str, Any], source_id: str) -> None:
-        key = row["patient_key"]
         row |= {
             "unique_id": entry.unique_id,
             "repository_unique_id": entry.repository_unique_id,
@@ -73,16 +71,13 @@ class Rows:
             **_code("format", entry.format_code),
             **_code("practice_setting", entry.practice_setting_code),
             **_code("facility_type", entry.healthcare_facility_type_code),
+            "confidentiality": lists.write(dict.fromkeys(map(lists.coded, entry.confidentiality_codes))),
+            "author_persons": _persons(entry.authors),
+            "reference_ids": lists.write(map(normal, entry.reference_ids)),
             "facts": facts_of(entry, source_id),
         }
         self.by_table[t.document_entry].append(row)
         self._codes(row, "event", entry.event_codes)
-        self._codes(row, "confidentiality", entry.confidentiality_codes)
-        self._persons(row, entry.authors)
-        self.by_table[t.reference_id].extend(
-            {"patient_key": key, "object_id": entry.entry_uuid, "position": position, "value": normal(value)}
-            for position, value in enumerate(entry.reference_ids)
-        )
 
     def _submission_set(self, submission_set: SubmissionSet, row: dict[str, Any]) -> None:
         row |= {
@@ -90,9 +85,9 @@ class Rows:
             "source_id": submission_set.source_id,
             "submission_time": submission_set.submission_time,
             **_code("content_type", submission_set.content_type_code),
+            "author_persons": _persons(submission_set.authors),
         }
         self.by_table[t.submission_set].append(row)
-        self._persons(row, submission_set.authors)
 
     def _folder(self, folder: Folder, row: dict[str, Any]) -> None:
         row |= {"unique_id": folder.unique_id, "last_update_time": folder.last_update_time, **_version(folder)}
@@ -119,19 +114,12 @@ class Rows:
             for code, scheme in distinct
         )
 
-    def _persons(self, row: dict[str, Any], authors: Iterable[Author]) -> None:
-        persons = [author.person for author in authors if author.person]
-        self.by_table[t.author_person].extend(
-            {"patient_key": row["patient_key"], "object_id": row["id"], "position": position, "person": normal(person)}
-            for position, person in enumerate(persons)
-        )
-
 
 def identifiers_of(
     letter: str, row: Mapping[str, Any], patient_key: int, references: Iterable[str] = ()
 ) -> Iterator[dict[str, Any]]:
     """The rows by which an object's row is found; `references` is an entry's referenceIdList."""
-    names: dict[tuple[str, IdKind], bool] = {(row["id"], IdKind.UUID): False}
+    names: dict[tuple[str, IdKind], bool] = {(row["id"], IdKind.UUID): True}
     if letter != "A":
         # A new version of a Folder keeps its uniqueId.
         names[row["unique_id"], IdKind.UNIQUE] = letter == "S" or (letter == "F" and row["version"] == 1)
@@ -142,14 +130,19 @@ def identifiers_of(
     names.update(((study, IdKind.STUDY), False) for study in studies(references))
     for (value, kind), sole in names.items():
         if value:
+            tie = "" if sole else row["id"]
             yield {
+                "patient_key": patient_key,
                 "value": value,
                 "kind": kind.value,
-                "object_id": row["id"],
+                "tie": tie,
+                "object_id": "" if row["id"] in (tie, value) else row["id"],
                 "object_kind": letter,
-                "patient_key": patient_key,
-                "sole": sole,
             }
+
+
+def _persons(authors: Iterable[Author]) -> str:
+    return lists.write(normal(author.person) for author in authors if author.person)
 
 
 def _version(one: DocumentEntry | Folder) -> dict[str, Any]:

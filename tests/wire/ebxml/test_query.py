@@ -95,6 +95,7 @@ ENTRY = builders.document_entry("urn:uuid:11111111-2222-4333-8444-555555555555")
 def filled(entry_uuid: str = ENTRY.entry_uuid) -> bytes:
     return fragments.fill(
         fragments.build(builders.document_entry(entry_uuid)),
+        **builders.columns(builders.document_entry(entry_uuid)),
         status=APPROVED, version=1, lid=entry_uuid, patient_id=builders.PATIENT,
     )  # fmt: skip
 

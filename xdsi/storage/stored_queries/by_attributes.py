@@ -82,7 +82,7 @@ _members = union_all(
 ).subquery("members")
 # Associations that lie with another patient but point at something of this one (submitted by reference).
 _FOREIGN = (
-    select(identifier.c.patient_key, identifier.c.object_id)
+    select(identifier.c.patient_key, identifier.c.tie.label("object_id"))
     .join(_members, _members.c.id == identifier.c.value)
     .where(identifier.c.kind == "target")
     .limit(MOST)

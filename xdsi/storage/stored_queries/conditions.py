@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     Column,
@@ -17,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     exists,
     false,
-    literal_column,
     not_,
     or_,
     select,
@@ -26,15 +25,13 @@ from sqlalchemy import (
 
 from xdsi.domain.codes import Code
 from xdsi.domain.stored_query import Value
+from xdsi.storage.lists import coded, items
 from xdsi.storage.tables import code
 from xdsi.storage.wording import ESCAPE, normal, pattern
 
 Groups: TypeAlias = tuple[tuple[Value, ...], ...]
 """All groups must hold (AND), one value of each suffices (OR)"""
 Condition: TypeAlias = ColumnElement[bool]
-
-
-CONFIDENTIALITY: Final = "confidentiality"
 
 
 @dataclass(frozen=True)
@@ -106,15 +103,13 @@ class SomeCode(Criterion):
     kind: str
 
     def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
-        coded = and_(code.c.kind == literal_column(f"'{self.kind}'"), _pair_in(code.c.code, code.c.scheme, name))
-        # A confidentiality code never narrows a query by itself and is not in the index over all patients.
-        if not everywhere or self.kind == CONFIDENTIALITY:
+        wanted = and_(code.c.kind == self.kind, _pair_in(code.c.code, code.c.scheme, name))
+        if not everywhere:
             return exists().where(
-                code.c.patient_key == self.table.c.patient_key, code.c.object_id == self.table.c.id, coded
+                code.c.patient_key == self.table.c.patient_key, code.c.object_id == self.table.c.id, wanted
             )
-        # Begins at the codes; the condition that it is not a confidentiality code lets the partial index serve.
-        unindexed: ColumnElement[str] = literal_column(f"'{CONFIDENTIALITY}'")
-        bearers = select(code.c.patient_key, code.c.object_id).where(coded, code.c.kind != unindexed)
+        # Begins at the codes.
+        bearers = select(code.c.patient_key, code.c.object_id).where(wanted)
         return tuple_(self.table.c.patient_key, self.table.c.id).in_(bearers)
 
     def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
@@ -122,23 +117,32 @@ class SomeCode(Criterion):
 
 
 @dataclass(frozen=True)
-class SomeLike(Criterion):
-    """One value of an attribute with several matches one of the patterns."""
+class SomeListedCode(Criterion):
+    """A coded attribute whose values are kept as a list has one of the codes."""
 
-    table: Table
+    column: Column[str]
+
+    def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
+        rows, value = items(self.column)
+        return exists(select(value).select_from(rows).where(value.in_(bindparam(name, expanding=True))))
+
+    def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
+        yield name, [coded(value) for value in group if isinstance(value, Code)]
+
+
+@dataclass(frozen=True)
+class SomeLike(Criterion):
+    """One value of an attribute whose values are kept as a list matches one of the patterns."""
+
     column: Column[str]
 
     def shape(self, groups: Groups) -> tuple[int, ...]:
         return tuple(len(group) for group in groups)
 
     def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
-        values = self.column.table
-        alternatives = [self.column.like(bindparam(f"{name}_{i}"), escape=ESCAPE) for i in range(size)]
-        return exists().where(
-            values.c.patient_key == self.table.c.patient_key,
-            values.c.object_id == self.table.c.id,
-            or_(false(), *alternatives),
-        )
+        rows, value = items(self.column)
+        alternatives = [value.like(bindparam(f"{name}_{i}"), escape=ESCAPE) for i in range(size)]
+        return exists(select(value).select_from(rows).where(or_(false(), *alternatives)))
 
     def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
         for i, value in enumerate(group):

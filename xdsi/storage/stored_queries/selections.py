@@ -19,7 +19,17 @@ from xdsi.storage import tables as t
 from xdsi.storage.facts import RESOURCE_COLUMNS
 from xdsi.storage.prepared import Prepared
 from xdsi.storage.routes import at_places
-from xdsi.storage.stored_queries.conditions import CodeOneOf, Criterion, From, NoneOf, OneOf, SomeCode, SomeLike, To
+from xdsi.storage.stored_queries.conditions import (
+    CodeOneOf,
+    Criterion,
+    From,
+    NoneOf,
+    OneOf,
+    SomeCode,
+    SomeLike,
+    SomeListedCode,
+    To,
+)
 from xdsi.storage.wording import OFFLINE, short_availability, short_status
 
 MOST: Final = 100_001
@@ -52,7 +62,7 @@ class Selection:
 
     table: Table
     kind: ObjectKind
-    columns: tuple[Column[Any], ...]
+    columns: tuple[ColumnElement[Any], ...]
     newest: Column[str]
     criteria: tuple[Criterion, ...]
     hidden: dict[Level, ColumnElement[bool]]
@@ -109,9 +119,9 @@ _ENTRY_CRITERIA: Final = (
     From(_DOCUMENT + "ServiceStopTimeFrom", _d.service_stop_time, _d.service_stop_time == ""),
     To(_DOCUMENT + "ServiceStopTimeTo", _d.service_stop_time, _d.service_stop_time == ""),
     SomeCode(_DOCUMENT + "EventCodeList", t.document_entry, "event"),
-    SomeCode(_DOCUMENT + "ConfidentialityCode", t.document_entry, "confidentiality"),
-    SomeLike(_DOCUMENT + "AuthorPerson", t.document_entry, t.author_person.c.person),
-    SomeLike(_DOCUMENT + "ReferenceIdList", t.document_entry, t.reference_id.c.value),
+    SomeListedCode(_DOCUMENT + "ConfidentialityCode", _d.confidentiality),
+    SomeLike(_DOCUMENT + "AuthorPerson", _d.author_persons),
+    SomeLike(_DOCUMENT + "ReferenceIdList", _d.reference_ids),
     OneOf(_DOCUMENT + "DocumentAvailability", _d.availability, short_availability),
 )
 _EXCLUDE: Final = EXTENSIONS[uuids.FIND_DOCUMENTS_EXCLUDE].parameters
@@ -140,7 +150,7 @@ SUBMISSION_SETS: Final = Selection(
         OneOf("$XDSSubmissionSetSourceId", _s.source_id),
         From("$XDSSubmissionSetSubmissionTimeFrom", _s.submission_time),
         To("$XDSSubmissionSetSubmissionTimeTo", _s.submission_time),
-        SomeLike("$XDSSubmissionSetAuthorPerson", t.submission_set, t.author_person.c.person),
+        SomeLike("$XDSSubmissionSetAuthorPerson", _s.author_persons),
         CodeOneOf("$XDSSubmissionSetContentType", t.submission_set, "content_type"),
     ),
     hidden={},

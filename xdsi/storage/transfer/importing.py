@@ -15,9 +15,10 @@ from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.exc import IntegrityError
 
 from xdsi.domain.errors import MalformedMessage
-from xdsi.storage import bulk
+from xdsi.storage import bulk, lists
 from xdsi.storage import tables as t
 from xdsi.storage.database import reading, writing
+from xdsi.storage.routes import IdKind
 from xdsi.storage.rows import identifiers_of
 from xdsi.storage.transfer import lines
 from xdsi.storage.wording import in_batches
@@ -28,9 +29,7 @@ TOLD: Final = 1000
 """conflicts that are kept to be told; the others are counted"""
 
 _values: BindParameter[Any] = bindparam("values", expanding=True)
-_TAKEN: Final = select(t.identifier).where(
-    t.identifier.c.value.in_(_values), (t.identifier.c.kind == "uuid") | t.identifier.c.sole
-)
+_TAKEN: Final = select(t.identifier).where(t.identifier.c.value.in_(_values), t.identifier.c.tie == "")
 _NAMED: Final = select(t.patient).where(t.patient.c.authority == bindparam("a"), t.patient.c.id == bindparam("i"))
 
 
@@ -186,7 +185,7 @@ class _Unit:
             for one in patient.objects:
                 self._object(connection, one, key)
             consents += [(key, values) for values in patient.consents]
-        for table in (t.identifier, *lines.OBJECTS.values(), t.code, t.author_person, t.reference_id):
+        for table in (t.identifier, *lines.OBJECTS.values(), t.code):
             if table.name in self._rows:
                 bulk.insert(connection, table, self._rows[table.name])
         self.report.objects += len(self._accepted)
@@ -234,9 +233,8 @@ class _Unit:
         kind = lines.OBJECTS[one.letter].name
         if one.letter == "A":
             row["target_patient_key"] = key if one.target is None else self._key(connection, *one.target)
-        references = [part[1] for part in one.parts.get("reference_id", ())]
-        identifiers = list(identifiers_of(one.letter, row, key, references))
-        sole = {found["value"] for found in identifiers if found["sole"]}
+        identifiers = list(identifiers_of(one.letter, row, key, lists.read(row.get("reference_ids", ""))))
+        sole = {found["value"] for found in identifiers if found["kind"] == IdKind.UNIQUE and not found["tie"]}
         if (there := self._accepted.get(row["id"])) is not None:
             self._again(kind, row["id"], same=there == one)
         elif (at := self._taken.get(row["id"])) is not None:

@@ -1,6 +1,6 @@
 """The lines of a stream of metadata: JSON objects, a header, then one patient after the other, then the end.
 
-    {"xdsi": "metadata", "version": 1, "patients": 2, "entries": 9}
+    {"xdsi": "metadata", "version": 2, "patients": 2, "entries": 9}
     {"patient": {...}}            who; all that follows up to the next is this patient's
     {"document_entry": {...}}     also submission_set, folder, association: the columns of the row, without the patient
     {"consent": {...}}            the verified form of a consent among the entries
@@ -23,17 +23,17 @@ from sqlalchemy import Boolean, Column, Integer, Table
 from xdsi.domain.errors import MalformedMessage
 from xdsi.storage import tables as t
 
-VERSION: Final = 1
+VERSION: Final = 2
 OBJECTS: Final = {"S": t.submission_set, "D": t.document_entry, "F": t.folder, "A": t.association}
 """in this order: an association follows what it begins at"""
 LETTERS: Final = {table.name: letter for letter, table in OBJECTS.items()}
 PARTS: Final[dict[str, tuple[Table, ...]]] = {
-    "S": (t.author_person,), "D": (t.code, t.author_person, t.reference_id), "F": (t.code,), "A": (),
+    "S": (), "D": (t.code,), "F": (t.code,), "A": (),
 }  # fmt: skip
 """the rows that an object has beside its own"""
 PART_COLUMNS: Final = {
     table.name: tuple(column for column in table.c if column.name not in ("patient_key", "object_id"))
-    for table in (t.code, t.author_person, t.reference_id)
+    for table in (t.code,)
 }
 DEMOGRAPHICS: Final = tuple(column for column in t.patient_demographics.c if column.name != "patient_key")
 CONSENT: Final = tuple(column for column in t.consent.c if column.name != "patient_key")
@@ -72,7 +72,7 @@ def read(line: str, number: int) -> tuple[str, dict[str, Any]]:
 def value(content: Mapping[str, Any], column: Column[Any], number: int) -> Any:
     """What a line says of a column; its default where it says nothing."""
     if column.name not in content:
-        if column.server_default is None and not column.nullable:
+        if column.server_default is None and column.default is None and not column.nullable:
             raise MalformedMessage(f"{column.name} is missing", location=f"line {number}")
         return _default(column)
     found = content[column.name]

@@ -2,41 +2,52 @@
 
 A stored query answers with fragments put one after the other (ITI TF-2 3.18.4.1.3). What can change without a new
 version stands in gaps: status, version and lid (ITI TF-3 4.2.3.2.2, Metadata Update 4.1.5), a Folder's lastUpdateTime,
-the patient id, which becomes the survivor's when patients are merged (ITI TF-2 3.8.4.2.4), and home. What is kept is
-the text packed (`packing`).
+the patient id, which becomes the survivor's when patients are merged (ITI TF-2 3.8.4.2.4), and home. Other gaps save
+room: what columns hold - the object's own ids, the ends of an Association, authorPerson, referenceIdList - and ids of
+Classifications and ExternalIdentifiers, which follow from the object's. What is kept is the text packed (`packing`).
 """
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
-from xdsi.domain.metadata import DocumentEntry, Folder, RegistryObject
+from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
 from xdsi.wire import xml
 from xdsi.wire.ebxml import markup, objects
 from xdsi.wire.ebxml.packing import pack, unpack
 
 # A gap is NUL, which XML text cannot contain (XML 1.0, 2.2), and a letter that names it. The attributes share one gap,
-# whose letter says which of them are missing, because fewer gaps are filled faster.
-_STATUS: Final = ord("s")
-_STATUS_HOME: Final = ord("h")
-_STATUS_LID: Final = ord("l")
-_STATUS_LID_HOME: Final = ord("a")
+# whose letter says which of them are missing, because fewer gaps are filled faster. Capitals: the id as well, which
+# fragments of the first dictionary have in their text.
 _VERSION: Final = ord("v")
 _PATIENT_ID: Final = ord("p")
 _LAST_UPDATE_TIME: Final = ord("t")
-_ATTRIBUTES: Final = {
-    (False, False): _STATUS,
-    (False, True): _STATUS_HOME,
-    (True, False): _STATUS_LID,
-    (True, True): _STATUS_LID_HOME,
-}
-_WITH_HOME: Final = frozenset({_STATUS_HOME, _STATUS_LID_HOME})
-_WITH_LID: Final = frozenset({_STATUS_LID, _STATUS_LID_HOME})
+_UNIQUE_ID: Final = ord("u")
+_SOURCE: Final = ord("f")
+_TARGET: Final = ord("g")
+_PERSON: Final = ord("n")
+_REFERENCES: Final = ord("m")
+_OWNER: Final = ord("o")
+_CLASSIFICATION: Final = ord("c")
+_EXTERNAL_IDENTIFIER: Final = ord("r")
+_ATTRIBUTES: Final = {(False, False): "S", (False, True): "H", (True, False): "L", (True, True): "A"}
+_WITH_HOME: Final = frozenset(b"haHA")
+_WITH_LID: Final = frozenset(b"laLA")
+_WITH_ID: Final = frozenset(b"SHLA")
 
 
 def _gap(name: int) -> str:
     return f"\0{chr(name)}"
+
+
+_PART: Final = "\0i"
+"""the id of a Classification or an ExternalIdentifier while the text is made"""
+_FROM_CLASSIFICATION: Final = f'"{_PART}" classifiedObject="{_gap(_OWNER)}"'
+_FROM_EXTERNAL_IDENTIFIER: Final = f'"{_PART}" registryObject="{_gap(_OWNER)}"'
 
 
 def build(registry_object: RegistryObject) -> bytes:
@@ -46,56 +57,98 @@ def build(registry_object: RegistryObject) -> bytes:
     """
     versioned = isinstance(registry_object, DocumentEntry | Folder)
     homeless = not registry_object.home_community_id
-    given = {"availability_status": ""}
+    given = {"availability_status": "", "entry_uuid": _gap(_OWNER)}
     if versioned:
         given |= {"logical_id": "", "version": _gap(_VERSION)}
     if isinstance(registry_object, Folder):
         given["last_update_time"] = _gap(_LAST_UPDATE_TIME)
-    if getattr(registry_object, "patient_id", ""):
-        given["patient_id"] = _gap(_PATIENT_ID)
-    text = markup.write(registry_object, given=given, standalone=True)
-    return pack(text.replace(' id="', f'{_gap(_ATTRIBUTES[versioned, homeless])} id="', 1).encode())
+    if isinstance(registry_object, Association):
+        given |= {"source": _gap(_SOURCE), "target": _gap(_TARGET)}
+    else:
+        if registry_object.patient_id:
+            given["patient_id"] = _gap(_PATIENT_ID)
+        if registry_object.unique_id:
+            given["unique_id"] = _gap(_UNIQUE_ID)
+        authors = getattr(registry_object, "authors", ())
+        # Columns hold normal form C; whatever came otherwise stays in the text.
+        if _are_normal(author.person for author in authors):
+            given["person"] = _gap(_PERSON)
+        references = getattr(registry_object, "reference_ids", ())
+        if references and _are_normal(references):
+            given["reference_ids"] = _gap(_REFERENCES)
+    text = markup.write(registry_object, given=given, standalone=True, new_id=lambda: _PART)
+    text = text.replace(_FROM_CLASSIFICATION, f'"{_gap(_CLASSIFICATION)}"')
+    text = text.replace(_FROM_EXTERNAL_IDENTIFIER, f'"{_gap(_EXTERNAL_IDENTIFIER)}"')
+    attributes = ord(_ATTRIBUTES[versioned, homeless])
+    return pack(text.replace(f' id="{_gap(_OWNER)}"', _gap(attributes), 1).encode())
 
 
 def fill(
     fragment: bytes,
     *,
+    id: str,  # noqa: A002 - the name of the attribute
     status: str,
     version: int,
     lid: str,
     patient_id: str,
+    unique_id: str = "",
+    ends: tuple[str, str] = ("", ""),
+    persons: Sequence[str] = (),
+    references: Sequence[str] = (),
     last_update_time: str | None = None,
     home: str = "",
 ) -> bytes:
     """The element, with its gaps filled; what the object's class does not have is ignored.
 
-    `status` and `lid` are the registry's own URNs and go in as they are. `home` counts where the object came with none.
-    Raises ValueError for a Folder without `last_update_time`, and for bytes that are no fragment.
+    `status` and `lid` are the registry's own and go in as they are. `home` counts where the object came
+    with none, `persons` are the authorPersons of those authors who have one. Raises ValueError for a Folder without
+    `last_update_time`, and for bytes that are no fragment.
     """
-    fragment = unpack(fragment)
-    out: list[bytes] = []
-    start = 0
-    gap = fragment.find(0)
-    while gap >= 0:
-        name = fragment[gap + 1]
-        if name == _VERSION:
-            filling = b"%d" % version
+    pieces = unpack(fragment).split(b"\0")
+    out = [pieces[0]]
+    own_id = xml.attribute(id)
+    owner = own_id.encode()
+    next_person = iter(persons)
+    part = ""
+    number = 0
+    for piece in pieces[1:]:
+        name = piece[0]
+        if name in (_CLASSIFICATION, _EXTERNAL_IDENTIFIER):
+            part = part or _part_of(id)
+            number += 1
+            named = b"classifiedObject" if name == _CLASSIFICATION else b"registryObject"
+            out.append(b'%b%06x" %b="%b' % (part.encode(), number, named, owner))
+        elif name == _VERSION:
+            out.append(b"%d" % version)
         elif name == _PATIENT_ID:
-            filling = _escaped(patient_id)
+            out.append(_escaped(patient_id))
+        elif name == _UNIQUE_ID:
+            out.append(xml.attribute(unique_id).encode())
+        elif name == _PERSON:
+            person = next(next_person, None)
+            if person is None:
+                raise ValueError("a fragment needs the persons of its authors")
+            out.append(_text(person))
+        elif name == _REFERENCES:
+            out.append(b"</rim:Value><rim:Value>".join([xml.text(one).encode() for one in references]))
+        elif name == _OWNER:
+            out.append(owner)
+        elif name == _SOURCE:
+            out.append(xml.attribute(ends[0]).encode())
+        elif name == _TARGET:
+            out.append(xml.attribute(ends[1]).encode())
         elif name == _LAST_UPDATE_TIME:
             if not last_update_time:
                 raise ValueError("a Folder's fragment needs last_update_time")
-            filling = last_update_time.encode()
+            out.append(last_update_time.encode())
         else:
-            filling = f' status="{status}"'.encode()
+            attributes = f' status="{status}"'
             if name in _WITH_LID:
-                filling += f' lid="{lid}"'.encode()
+                attributes += f' lid="{lid}"'
             if home and name in _WITH_HOME:
-                filling += b' home="%b"' % _escaped(home)
-        out += (fragment[start:gap], filling)
-        start = gap + 2
-        gap = fragment.find(0, start)
-    out.append(fragment[start:])
+                attributes += f' home="{xml.attribute(home)}"'
+            out.append(f'{attributes} id="{own_id}"'.encode() if name in _WITH_ID else attributes.encode())
+        out.append(piece[1:])
     return b"".join(out)
 
 
@@ -104,7 +157,23 @@ def read(filled: bytes) -> RegistryObject:
     return objects.decode_one(xml.parse(filled))
 
 
+def _are_normal(values: Iterable[str]) -> bool:
+    return all(value.isascii() or unicodedata.is_normalized("NFC", value) for value in values)
+
+
+def _part_of(id_: str) -> str:
+    """What the ids of an object's parts begin with: UUIDs of version 8 (RFC 9562), the last six digits count them."""
+    found = hashlib.blake2b(id_.encode(), digest_size=12).hexdigest()
+    return f"urn:uuid:{found[:8]}-{found[8:12]}-8{found[12:15]}-a{found[15:18]}-{found[18:24]}"
+
+
 @lru_cache(maxsize=4096)
 def _escaped(value: str) -> bytes:
     """An answer repeats the same patient for each of its objects."""
     return xml.attribute(value).encode()
+
+
+@lru_cache(maxsize=4096)
+def _text(value: str) -> bytes:
+    """A patient has few doctors."""
+    return xml.text(value).encode()

@@ -6,7 +6,8 @@ Text is put together directly, because a registry writes thousands of objects wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from xdsi.domain.codes import Code
@@ -21,16 +22,38 @@ _escape = xml.attribute
 _NAMESPACE = f' xmlns:rim="{RIM}"'
 
 
-def write(registry_object: RegistryObject, *, given: Mapping[str, str] | None = None, standalone: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """The object that Classifications and ExternalIdentifiers stand in, and where those without an id get theirs."""
+
+    id: str
+    new_id: Callable[[], str]
+    person: str
+    """stands for every authorPerson where it is given"""
+
+    def id_of(self, composed: Any) -> str:
+        """A symbolic id lives inside its message only; whatever else needs a new one gets it."""
+        own: str = composed.id
+        return _escape(own) if own.startswith("urn:uuid:") else self.new_id()
+
+
+def write(
+    registry_object: RegistryObject,
+    *,
+    given: Mapping[str, str] | None = None,
+    standalone: bool = False,
+    new_id: Callable[[], str] = new_entry_uuid,
+) -> str:
     """The object with all it is composed of; every ebRIM object in it has an id and an objectType.
 
-    `given` has text, already escaped, that stands for attributes by their domain name, whatever the object says.
+    `given` has text, already escaped, that stands for attributes by their domain name, whatever the object says;
+    `person` for the authorPerson of each author who has one.
     `standalone` declares the namespace on the object itself; else the prefix `rim` is taken as declared.
     """
     given = given or {}
     object_class = BY_TYPE[type(registry_object)]
-    owner = _escape(registry_object.entry_uuid)
-    head = [f'<rim:{object_class.element}{_NAMESPACE if standalone else ""} id="{owner}"']
+    owner = _Owner(given.get("entry_uuid") or _escape(registry_object.entry_uuid), new_id, given.get("person", ""))
+    head = [f'<rim:{object_class.element}{_NAMESPACE if standalone else ""} id="{owner.id}"']
     out: list[str] = []
     for row in object_class.attributes:
         value = given[row.attribute] if row.attribute in given else _escape(getattr(registry_object, row.attribute))
@@ -70,9 +93,9 @@ def write(registry_object: RegistryObject, *, given: Mapping[str, str] | None = 
     for row in object_class.identifiers:
         value = given[row.attribute] if row.attribute in given else _escape(getattr(registry_object, row.attribute))
         if value:
-            out.append(_identifier(owner, new_entry_uuid(), row.identifier, value, row.label))
+            out.append(_identifier(owner, new_id(), row.identifier, value, row.label))
     out.extend(
-        _identifier(owner, _escape(_own_id(one)), _escape(one.scheme), _escape(one.value), one.name)
+        _identifier(owner, owner.id_of(one), _escape(one.scheme), _escape(one.value), one.name)
         for one in extra.identifiers
     )
     return "".join((*head, ">", *out, f"</rim:{object_class.element}>")) if out else "".join((*head, "/>"))
@@ -92,10 +115,16 @@ def _localized(element: str, value: str) -> str:
 
 
 def _classification(
-    owner: str, *, scheme: str = "", node: str = "", representation: str | None = None, id_: str = "", content: str = ""
+    owner: _Owner,
+    *,
+    scheme: str = "",
+    node: str = "",
+    representation: str | None = None,
+    id_: str = "",
+    content: str = "",
 ) -> str:
     """A Classification; arguments are already escaped."""
-    attributes = f'id="{id_ or new_entry_uuid()}" classifiedObject="{owner}"'
+    attributes = f'id="{id_ or owner.new_id()}" classifiedObject="{owner.id}"'
     if scheme:
         attributes += f' classificationScheme="{scheme}"'
     if node:
@@ -106,47 +135,42 @@ def _classification(
     return f"<rim:Classification {attributes}>{content}</rim:Classification>"
 
 
-def _code(owner: str, scheme: str, code: Code) -> str:
+def _code(owner: _Owner, scheme: str, code: Code) -> str:
     content = slot("codingScheme", (code.scheme,)) + _localized("Name", code.display)
     return _classification(owner, scheme=scheme, representation=_escape(code.code), content=content)
 
 
-def _author(owner: str, scheme: str, author: Author) -> str:
+def _author(owner: _Owner, scheme: str, author: Author) -> str:
     content = []
     for row in AUTHOR_SLOTS:
         values = getattr(author, row.attribute)
-        if values:
+        if values and row.attribute == "person" and owner.person:
+            content.append(_slot(row.name, f"<rim:Value>{owner.person}</rim:Value>"))
+        elif values:
             content.append(slot(row.name, values if row.multiple else (values,)))
     content.extend(_slots(author.extra))
     # present but empty (4.2.3.1.4)
-    return _classification(
-        owner, scheme=scheme, representation="", id_=_escape(_own_id(author)), content="".join(content)
-    )
+    return _classification(owner, scheme=scheme, representation="", content="".join(content))
 
 
-def _extra_classification(owner: str, extra: ExtraClassification) -> str:
+def _extra_classification(owner: _Owner, extra: ExtraClassification) -> str:
     return _classification(
         owner,
         scheme=_escape(extra.scheme),
         node=_escape(extra.node),
         representation=_escape(extra.representation) if extra.representation else None,
-        id_=_escape(_own_id(extra)),
+        id_=owner.id_of(extra),
         content="".join(_slots(extra.slots)) + _localized("Name", extra.name),
     )
 
 
-def _identifier(owner: str, id_: str, scheme: str, value: str, label: str) -> str:
+def _identifier(owner: _Owner, id_: str, scheme: str, value: str, label: str) -> str:
     return (
-        f'<rim:ExternalIdentifier id="{id_}" registryObject="{owner}" identificationScheme="{scheme}" value="{value}"'
+        f'<rim:ExternalIdentifier id="{id_}" registryObject="{owner.id}" identificationScheme="{scheme}"'
+        f' value="{value}"'
         f' objectType="{uuids.OBJECT_TYPE_EXTERNAL_IDENTIFIER}">{_localized("Name", label)}</rim:ExternalIdentifier>'
     )
 
 
 def _slots(slots: Iterable[Slot]) -> list[str]:
     return [slot(one.name, one.values) for one in slots]
-
-
-def _own_id(composed: Any) -> str:
-    """A symbolic id lives inside its message only; whatever else needs a new one gets it."""
-    own: str = composed.id
-    return own if own.startswith("urn:uuid:") else new_entry_uuid()
