@@ -16,8 +16,8 @@ from sqlalchemy.engine import Connection
 
 from xdsi.storage.packed import FIRST_WORD, pack
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
