@@ -17,7 +17,7 @@ from tests import trusted
 from tests.certificates import identity
 from tests.wire.ebxml.bodies import message
 from xdsi import actors
-from xdsi.domain.audit import AuditEvent, AuditOutcome, AuditSite, QueryFacts
+from xdsi.domain.audit import AuditEvent, AuditOutcome, AuditSite, ExchangeFacts, QueryFacts, Side
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Action, Decision, Resource
 from xdsi.domain.errors import Contended, MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
@@ -44,6 +44,7 @@ from xdsi.exchange import (
     run,
 )
 from xdsi.exchange.row import NO_SOAP
+from xdsi.rules import audit as audit_rules
 from xdsi.rules.consent import BREAK_GLASS
 from xdsi.spec import error_codes
 from xdsi.wire import saml_issue, soap
@@ -244,6 +245,47 @@ def test_a_write_is_audited_in_its_own_unit_of_work() -> None:
     assert world.steps == ["decode", "begin writing", "locate", "handle", "audit in the unit", "end", "encode"]
     assert events(world) == [("ITI-42", 0)]
     assert world.call.session is world
+
+
+def asking_others(world: World, *, fail: bool = False) -> Callable[[Call[Any]], Any]:
+    """Handles a request by asking another actor, whose answer is audited beside this exchange."""
+
+    def handle(call: Call[Any]) -> Any:
+        facts = ExchangeFacts(
+            transaction="ITI-42", side=Side.CLIENT, endpoint="https://registry.example", site=SITE, time=NOW
+        )
+        call.beside.append(audit_rules.events_for(facts), trace="")
+        if fail:
+            raise RuntimeError("unforeseen")
+        return world.handle(call)
+
+    return handle
+
+
+def test_what_others_were_asked_is_recorded_in_one_unit_of_work_with_the_exchange() -> None:
+    world = World()
+    row = transaction(world, number="ITI-41", action=None, changes=True, handle=asking_others(world))
+
+    @contextmanager
+    def recording() -> Iterator[Any]:
+        world.step("open")
+        yield "connection"
+        world.step("commit")
+
+    acting = replace(actor(world, row), recording=recording)
+    run(acting, row, message("<x/>"), CALLER, packaging=Packaging.SIMPLE, trace=Trace())
+    assert world.steps[-5:] == ["open", "audit", "audit", "commit", "encode"]
+    assert len(world.audited) == 2
+
+
+def test_what_others_were_asked_is_recorded_where_the_exchange_fails() -> None:
+    world = World()
+    with pytest.raises(SoapFault):
+        ran(
+            world,
+            transaction(world, number="ITI-41", action=None, changes=True, handle=asking_others(world, fail=True)),
+        )
+    assert [event.transaction for event in world.audited] == ["ITI-42", "ITI-41"]
 
 
 def test_the_trace_tells_each_step_and_what_decided() -> None:

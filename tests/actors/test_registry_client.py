@@ -84,7 +84,7 @@ def registering(session: Session, records: Records, **arguments: Any) -> Registe
 
 def test_inside_one_process_a_submission_is_registered_and_audited_on_both_sides() -> None:
     session, records = Session(), Records()
-    outcome = registering(session, records).register(builders.submission(), CALLER)
+    outcome = registering(session, records).register(builders.submission(), CALLER, records)
     assert outcome.accepted
     (saved,) = session.saved
     assert saved.document_entries[0].unique_id == "2.999.10.1"
@@ -94,7 +94,7 @@ def test_inside_one_process_a_submission_is_registered_and_audited_on_both_sides
 
 def test_the_registrys_problems_come_word_for_word_with_its_trace() -> None:
     session, records = Session(patients={builders.PATIENT: "unknown"}), Records()
-    outcome = registering(session, records).register(builders.submission(), CALLER)
+    outcome = registering(session, records).register(builders.submission(), CALLER, records)
     (problem,) = outcome.errors
     assert problem.code == "XDSUnknownPatientId"
     assert problem.context.endswith(f"[trace {records.traces[0]}]")
@@ -104,7 +104,7 @@ def test_the_registrys_problems_come_word_for_word_with_its_trace() -> None:
 def test_a_node_that_may_not_register_is_refused_here_too() -> None:
     session, records = Session(), Records()
     with pytest.raises(Unavailable) as caught:
-        registering(session, records, permits=()).register(builders.submission(), CALLER)
+        registering(session, records, permits=()).register(builders.submission(), CALLER, records)
     assert not caught.value.uncertain
     assert session.saved == []
 
@@ -132,7 +132,8 @@ def test_it_is_known_whether_the_registry_may_have_registered(error: Exception, 
             assert transaction is iti42.TRANSACTION
             raise error
 
-    client = Client(site=SITE, trail=Records(), clock=clock)
+    records = Records()
+    client = Client(site=SITE, trail=records, clock=clock)
     with pytest.raises(Unavailable) as caught:
-        RegistersBy42(client=client, channel=Line()).register(builders.submission(), CALLER)
+        RegistersBy42(client=client, channel=Line()).register(builders.submission(), CALLER, records)
     assert caught.value.uncertain is uncertain

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.rules.registered import Registered
-from xdsi.domain.audit import AuditEvent
+from xdsi.domain.audit import AuditEvent, AuditTrail
 from xdsi.domain.consent import Action, Consent, Decision, Resource
 from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.holds import Held
@@ -226,7 +226,7 @@ class RegistryOf42:
     meanwhile: Any = None
     registered: list[Submission] = field(default_factory=list)
 
-    def register(self, submission: Submission, caller: Caller) -> Outcome:
+    def register(self, submission: Submission, caller: Caller, trail: AuditTrail) -> Outcome:
         self.registered.append(submission)
         if self.meanwhile is not None:
             self.meanwhile(submission)

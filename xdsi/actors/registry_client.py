@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from xdsi.domain.audit import AuditTrail
 from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
 from xdsi.domain.outcome import Outcome
 from xdsi.domain.ports import Spool
@@ -25,10 +26,13 @@ class RegistersBy42:
     client: Client
     channel: Channel
 
-    def register(self, submission: Submission, caller: Caller) -> Outcome:
-        """Register; raises Unavailable when the registry cannot be reached or does not answer as one."""
+    def register(self, submission: Submission, caller: Caller, trail: AuditTrail) -> Outcome:
+        """Register; raises Unavailable when the registry cannot be reached or does not answer as one.
+
+        The audit record is left in `trail`.
+        """
         try:
-            called = call(self.client, iti42.TRANSACTION, submission, self.channel)
+            called = call(replace(self.client, trail=trail), iti42.TRANSACTION, submission, self.channel)
         except (MalformedMessage, SoapFault) as error:
             refused = isinstance(error, SoapFault) and error.code != "Receiver"
             raise Unavailable(f"the registry did not register: {error}", uncertain=not refused) from error

@@ -86,6 +86,7 @@ class ActorParts(PolicyParts):
             traces=self.traces,
             site=self.site,
             first_answers=self.first_answers,
+            recording=self.recording,
         )
 
     @cached_property

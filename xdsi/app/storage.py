@@ -6,10 +6,13 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.engine import Connection
 
 from xdsi import settings as configuration
 from xdsi.actors.shared_archive import SharedArchive
@@ -22,7 +25,7 @@ from xdsi.domain.subject import Peer
 from xdsi.rules import notification
 from xdsi.settings import Settings
 from xdsi.storage.audit_trail import DatabaseAuditTrail
-from xdsi.storage.database import open_database, sqlite_file, upgrade
+from xdsi.storage.database import open_database, sqlite_file, upgrade, writing
 from xdsi.storage.documents import SqlDocumentStore
 from xdsi.storage.first_answers import SqlFirstAnswers
 from xdsi.storage.forms import Form
@@ -173,6 +176,10 @@ class StorageParts:
     def first_answers(self) -> SqlFirstAnswers:
         """What messages were answered."""
         return SqlFirstAnswers(self.engine)
+
+    def recording(self) -> AbstractContextManager[Connection]:
+        """A unit of work for audit records and remembered answers."""
+        return writing(self.engine)
 
     @cached_property
     def identities(self) -> SqlPatientIdentities:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from xdsi.domain.audit import AuditEvent
+from xdsi.domain.audit import AuditEvent, AuditTrail
 from xdsi.domain.consent import Action, Consent, Decision, Resource
 from xdsi.domain.holds import Held
 from xdsi.domain.identifiers import PatientId
@@ -288,8 +288,8 @@ class DocumentCopies(Protocol):
 class RegistryClient(Protocol):
     """The repository's way to its registry (ITI-42)."""
 
-    def register(self, submission: Submission, caller: Caller) -> Outcome:
-        """Register; raises Unavailable when the registry cannot be reached."""
+    def register(self, submission: Submission, caller: Caller, trail: AuditTrail) -> Outcome:
+        """Register, leaving the audit record of it in a trail; raises Unavailable when no registry can be reached."""
 
 
 class Decisions(Protocol):

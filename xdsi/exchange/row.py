@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts
+from xdsi.domain.audit import AuditEvent, AuditSite, AuditTrail, ExchangeFacts
 from xdsi.domain.consent import Action, Decision, Resource
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.outcome import Problem
@@ -65,6 +65,18 @@ class Unit:
     connection: Any
 
 
+@dataclass(slots=True)
+class Beside:
+    """A trail for what an exchange asks of others on its way: kept with the exchange's own record, in one commit."""
+
+    records: list[tuple[tuple[AuditEvent, ...], str]] = field(default_factory=list)
+
+    def append(self, events: Sequence[AuditEvent], *, trace: str, connection: Any = None) -> Sequence[int]:
+        """Hold records until the exchange's own one is stored; they have no numbers yet."""
+        self.records.append((tuple(events), trace))
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Req]):
     """Everything `handle` may use."""
@@ -78,6 +90,8 @@ class Call(Generic[Req]):
     trace: Trace
     unrestricted: bool = False
     """everybody may see everything: nothing was weighed, and nothing need be hidden"""
+    beside: Beside = field(default_factory=Beside)
+    """takes the audit records of what is asked of others"""
 
     @property
     def permitted(self) -> frozenset[str] | None:
@@ -201,6 +215,8 @@ class Actor:
     site: AuditSite
     first_answers: FirstAnswers | None = None
     """remembers what messages were answered; None: a message that comes again is handled again"""
+    recording: Callable[[], AbstractContextManager[Any]] | None = None
+    """opens a unit of work, the connection of which takes the audit record and the answer of what changed something"""
 
     def find(self, action: str) -> Transaction[Any, Any] | None:
         """The transaction that this wsa:Action starts at this actor."""

@@ -19,7 +19,7 @@ from xdsi.domain.ports import RegistrySession
 from xdsi.domain.repetition import Sending
 from xdsi.domain.subject import Caller, Peer, Subject
 from xdsi.exchange import repetition
-from xdsi.exchange.row import Access, Actor, Call, Located, Trace, Transaction, Unit
+from xdsi.exchange.row import Access, Actor, Beside, Call, Located, Trace, Transaction, Unit
 from xdsi.rules import audit as audit_rules
 from xdsi.rules.consent import BREAK_GLASS, overridden
 from xdsi.wire import saml
@@ -255,6 +255,7 @@ def _handle(
     caller: Caller,
     session: RegistrySession,
     trace: Trace,
+    beside: Beside,
 ) -> tuple[Any, Located, tuple[Decision, ...]]:
     ports = actor.ports.get(transaction.number)
     unrestricted = actor.decisions.reveals_everything
@@ -262,7 +263,8 @@ def _handle(
     if not unrestricted:
         located = transaction.weigh(located, ports, session)
     decisions = _decide(actor, transaction, caller, located, session, trace)
-    response = transaction.handle(Call(request, caller, ports, session, located, decisions, trace, unrestricted))
+    call = Call(request, caller, ports, session, located, decisions, trace, unrestricted, beside)
+    response = transaction.handle(call)
     trace.note("handle")
     return _traced(response, trace), located, decisions
 
@@ -284,6 +286,7 @@ def _work(
     response: Any
     payload: Payload | None = None
     decisions: tuple[Decision, ...] = ()
+    beside = Beside()
     with actor.unit_of_work(transaction.writes) as session:
         unit = session if transaction.writes else None
         first = repetition.recall(actor, sending, unit, trace)
@@ -291,9 +294,17 @@ def _work(
             response, payload = repetition.read(transaction, first), Payload((first.body,))
             located = Located()
         else:
-            response, located, decisions = _handle(actor, transaction, request, caller, session, trace)
+            try:
+                response, located, decisions = _handle(actor, transaction, request, caller, session, trace, beside)
+            except BaseException:
+                # What others were asked took place, whatever becomes of this.
+                for asked, of in beside.records:
+                    actor.trail.append(asked, trace=of)
+                raise
         events = audit_rules.events_for(_described(transaction, request, response, facts, located, decisions))
         if transaction.writes:
+            for asked, of in beside.records:
+                session.append_audit(asked, of)
             session.append_audit(events, trace.id)
             if first is None:
                 payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
@@ -302,6 +313,12 @@ def _work(
 
     def record(connection: Any = None) -> None:
         nonlocal payload
+        if connection is None and transaction.changes and actor.recording is not None:
+            with actor.recording() as shared:
+                record(shared)
+            return
+        for asked, of in beside.records:
+            actor.trail.append(asked, trace=of, connection=connection)
         actor.trail.append(events, trace=trace.id, connection=connection)
         if first is None:
             own = Unit(connection) if connection is not None else None

@@ -146,6 +146,7 @@ class FolderBlobs:
             for name in self.form.names(sha256):
                 if self._path(name).exists():
                     self._mark(name)
+            flush(self._journal)
 
     def collect(self, is_used: Callable[[str], bool], *, grace: float = GRACE_SECONDS) -> list[str]:
         """Remove what has been in doubt for `grace` seconds and is not used; returns the hashes removed."""
@@ -224,14 +225,19 @@ class FolderBlobs:
 
     def _place(self, file: Path, sha256: str) -> Path:
         path = self.path(sha256)
-        flush(file)
         with self._lock(LOCK_SH):
+            # Before the bytes are flushed: on most file systems one commit of the journal carries both.
             self._mark(path.name)
-            make_folder(path.parent.parent)
-            make_folder(path.parent)
+            flush(file)
+            flush(self._journal)
+            made = [one for one in (path.parent.parent, path.parent) if not one.is_dir()]
+            for one in made:
+                one.mkdir(exist_ok=True, mode=0o700)
             # Also where the bytes are here already: a fresh copy mends one that rotted unseen.
             file.replace(path)
         flush(path.parent)
+        for one in reversed(made):
+            flush(one.parent)
         for former in self.form.names(sha256)[1:]:
             # As it was written before the settings changed; the new one is on the disk.
             self._path(former).unlink(missing_ok=True)
@@ -245,7 +251,6 @@ class FolderBlobs:
             os.utime(descriptor, (now, now))
         finally:
             os.close(descriptor)
-        flush(self._journal)
 
     def _lock(self, operation: int) -> AbstractContextManager[None]:
         return locked(self._folder / "lock", operation)

@@ -17,8 +17,25 @@ from xdsi.storage.wording import in_batches
 _BY_UNIQUE_ID = select(t).where(t.c.unique_id == bindparam("id"))
 _BY_UNIQUE_IDS = select(t).where(t.c.unique_id.in_(bindparam("ids", expanding=True)))
 _USE = select(t.c.unique_id).where(t.c.sha256 == bindparam("hash")).limit(1)
+_REFRESH = (
+    update(t)
+    .where(t.c.sha256 == bindparam("hash"), (t.c.verified != bindparam("state")) | t.c.quarantined)
+    .values(verified=bindparam("state"), quarantined=False)
+)
 _PAGE = 1000
 _AFTER = select(t).where(t.c.unique_id > bindparam("after")).order_by(t.c.unique_id).limit(_PAGE)
+
+
+def _add(dialect: Any) -> Any:
+    """Answers with a row unless other bytes are there under the uniqueId."""
+    columns = (*Indexed.__slots__, "claimed")
+    insert = dialect.insert(t).values({name: bindparam(name) for name in columns})
+    again = insert.on_conflict_do_update(
+        index_elements=["unique_id"],
+        set_={"claims": t.c.claims + 1, "claimed": insert.excluded.claimed},
+        where=t.c.sha256 == insert.excluded.sha256,
+    )
+    return again.returning(t.c.unique_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +50,10 @@ class Indexed:
     verified: str
     quarantined: bool
     stored: str = ""
+
+
+# ON CONFLICT is the same on both engines but lies in their dialects; to build it takes longer than to run it.
+_ADD = {"postgresql": _add(postgresql), "sqlite": _add(sqlite)}
 
 
 class DocumentIndex:
@@ -76,22 +97,10 @@ class DocumentIndex:
         """Let a uniqueId name bytes; the same bytes again are one more claim to it, ValueError for others."""
         row: dict[str, Any] = {name: getattr(entry, name) for name in Indexed.__slots__} | {"claimed": entry.stored}
         with writing(self._engine) as connection:
-            # ON CONFLICT is the same on both engines but lies in their dialects.
-            insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(t).values(row)
-            again = insert.on_conflict_do_update(
-                index_elements=["unique_id"],
-                set_={"claims": t.c.claims + 1, "claimed": insert.excluded.claimed},
-                where=t.c.sha256 == insert.excluded.sha256,
-            )
-            connection.execute(again)
-            present = connection.execute(_BY_UNIQUE_ID, {"id": entry.unique_id}).one()
-            if present.sha256 != entry.sha256:
+            if connection.execute(_ADD[connection.dialect.name], row).first() is None:
                 raise ValueError(f"other bytes are published under {entry.unique_id}")
             # A fresh copy also serves the other names of these bytes.
-            stale = (t.c.verified != entry.verified) | t.c.quarantined
-            connection.execute(
-                update(t).where(t.c.sha256 == entry.sha256, stale).values(verified=entry.verified, quarantined=False)
-            )
+            connection.execute(_REFRESH, {"hash": entry.sha256, "state": entry.verified})
 
     def remove(self, unique_id: str) -> None:
         """Take one claim back; with the last one the uniqueId is forgotten."""

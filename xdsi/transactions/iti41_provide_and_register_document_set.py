@@ -48,7 +48,8 @@ def handle(call: Call[Provision]) -> Outcome:
             published.append(entry.unique_id)
         call.trace.note("stored", documents=len(entries))
         try:
-            outcome = ports.registry.register(replace(call.request.submission, document_entries=entries), call.caller)
+            completed = replace(call.request.submission, document_entries=entries)
+            outcome = ports.registry.register(completed, call.caller, call.beside)
         except Unavailable as error:
             call.trace.note("registry", error=str(error))
             problem = Problem("XDSRegistryNotAvailable", "the registry cannot be reached")
