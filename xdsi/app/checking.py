@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from xdsi.actors import (
     imaging_document_source,
 )
 from xdsi.actors.order_messages import PERMITS
+from xdsi.app.addresses import is_loopback
 from xdsi.app.dicom import dicom_peers
 from xdsi.app.pacs import check_pacs
 from xdsi.app.services import Parts
@@ -134,7 +134,7 @@ def _mistakes(settings: Settings) -> Iterator[str]:
 def _address(settings: Settings) -> Iterator[str]:
     address = settings.server.address
     try:
-        loopback = address == "localhost" or ipaddress.ip_address(address).is_loopback
+        loopback = is_loopback(address)
     except ValueError:
         yield f"server.address is {address!r}; valid: an IP address"
         return

@@ -18,6 +18,7 @@ from flask import Flask
 
 from xdsi.actors import identity_manager
 from xdsi.actors.order_messages import by_type
+from xdsi.app.addresses import is_loopback
 from xdsi.app.publishing import PublishingParts
 from xdsi.app.storage import utc_now
 from xdsi.domain.audit import AuditEvent
@@ -206,7 +207,9 @@ class Parts(PublishingParts):
         """The web pages."""
         roles = [actor.role for actor in self.actors()]
         services = {self.site.endpoint(role.path): role.name for role in roles}
-        return operations(self.ready(), self.metrics, services=services)
+        server = self.settings.server
+        shown = server.validator == "on" or (server.validator == "auto" and is_loopback(server.address))
+        return operations(self.ready(), self.metrics, services=services, with_validator=shown)
 
     def notify(self) -> None:
         """Send what persons are to be told."""

@@ -41,6 +41,11 @@ class Server:
         check="port",
     )
     trace_days: int = _key("how long `xdsi explain` can tell of an exchange, in days", 30)
+    validator: str = _key(
+        "the page /validator, which judges files: on, off, or auto: where `address` is loopback",
+        "auto",
+        choices=("auto", "on", "off"),
+    )
     record_dir: str = _key("folder that keeps every SOAP message received and answered; empty: none", "")
 
 

@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 from flask import Flask, Response, jsonify
 
+from xdsi.web.validator import validator
+
 Check = Callable[[], str]
 """Returns empty text when all is well, else what is wrong."""
 
@@ -48,10 +50,16 @@ def _escaped(text: str) -> str:
 
 
 def operations(
-    checks: Mapping[str, Check], metrics: Metrics, *, services: Mapping[str, str] = MappingProxyType({})
+    checks: Mapping[str, Check],
+    metrics: Metrics,
+    *,
+    services: Mapping[str, str] = MappingProxyType({}),
+    with_validator: bool = False,
 ) -> Flask:
     """The pages; `checks` are named and run at each request of `/health/ready`, `services` are names by URL."""
-    app = Flask("xdsi.web")
+    app = Flask("xdsi.web", static_folder=None)
+    if with_validator:
+        app.register_blueprint(validator())
 
     @app.get("/health/live")
     def live() -> Response:
@@ -71,6 +79,8 @@ def operations(
     @app.get("/")
     def index() -> Response:
         lines = ["xdsi is running", *(f"{url}?wsdl  {name}" for url, name in services.items())]
+        if with_validator:
+            lines.append("/validator  judges files")
         return Response("\n".join(lines) + "\n", mimetype="text/plain")
 
     return app
