@@ -55,6 +55,8 @@ long: .venv
 	$(BIN)/python -m tests.faults.storm
 	$(BIN)/python -m tests.faults.repository_storm
 	$(BIN)/python -m tests.faults.fuzz
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	$(BIN)/python -m tests.faults.guided
 	$(BIN)/python -m tests.bench.registry --entries 1000000 --count 1000 --seconds 60
 
 # Known vulnerabilities of the pinned dependencies, as far as they can be looked up.
@@ -74,6 +76,7 @@ docs: .venv
 lock: .venv
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --extra fuzz --constraint requirements.lock --output-file requirements-fuzz.lock pyproject.toml
 
 clean:
 	rm -rf .venv demo-out xdsi-data xdsi-open xdsi-hospital bench-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -7,12 +7,16 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+
+from lxml import etree
 
 from xdsi.domain.errors import MalformedMessage, SoapFault
 from xdsi.wire import mtom, soap, xml
@@ -35,6 +39,12 @@ _WORDS = (
     b'xmlns="', b'id="', b"urn:uuid:", b"<i:Include xmlns:i='http://www.w3.org/2004/08/xop/include' href='cid:a'/>",
     b"Content-Transfer-Encoding: base64\r\n", b"9" * 400,
 )  # fmt: skip
+_TEXTS = (
+    "", " ", "1", "-1", "9" * 40, "urn:uuid:", "urn:uuid:00000000-0000-4000-8000-000000000000", "2.999.1",
+    "P^^^&2.999.1&ISO", "^^^&&ISO", "20260102030405", "19991399", "('a','b')", "('", "'x'", "%", "text/plain", "[]",
+    "a" * 300, "\u202e", "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved", "sourcePatientId", "cid:a",
+)  # fmt: skip
+_MOST_ELEMENTS = 400
 
 
 def multipart(raw: bytes) -> None:
@@ -73,7 +83,59 @@ def _decode(message: Message) -> None:
             continue
 
 
-READERS: dict[str, Callable[[bytes], None]] = {"multipart": multipart, "envelope": envelope, "body": body}
+def tree(raw: bytes) -> None:
+    """A good Body whose elements, attributes and text were exchanged as the bytes say, by every decoder."""
+    _decode(Message((regrown(raw),)))
+
+
+def regrown(raw: bytes) -> etree._Element:
+    """The first byte chooses a sample, each three after it one change."""
+    root = etree.fromstring(_samples()[raw[0] % len(_samples())] if raw else _samples()[0])
+    names = _names()
+    for at in range(1, len(raw) - 2, 3):
+        way, which, what = raw[at : at + 3]
+        elements = list(root.iter(etree.Element))
+        one, other = elements[which * len(elements) >> 8], elements[what * len(elements) >> 8]
+        attribute = sorted(one.attrib)[what % len(one.attrib)] if one.attrib else "id"
+        match way % 8:
+            case 0 if one is not root:
+                one.getparent().remove(one)
+            case 1 if len(elements) < _MOST_ELEMENTS and not len(other):
+                one.append(copy.deepcopy(other))
+            case 2:
+                one.text = _TEXTS[what % len(_TEXTS)]
+            case 3:
+                one.set(attribute, _TEXTS[which % len(_TEXTS)])
+            case 4:
+                one.attrib.pop(attribute, None)
+            case 5:
+                one.tag = names[what % len(names)]
+            case 6:
+                one.set("id", other.get("id", ""))
+            case 7 if len(elements) < _MOST_ELEMENTS:
+                etree.SubElement(one, names[what % len(names)])
+    return root
+
+
+@cache
+def _samples() -> tuple[bytes, ...]:
+    return tuple(path.read_bytes() for path in sorted(SAMPLES.glob("*.xml")))
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(sorted({str(one.tag) for raw in _samples() for one in etree.fromstring(raw).iter(etree.Element)}))
+
+
+def vocabulary() -> list[bytes]:
+    """Words that mean something to a reader."""
+    names = {name.rpartition("}")[2].encode() for name in _names()}
+    return [*_WORDS, *sorted(names), *(text.encode() for text in _TEXTS if text)]
+
+
+READERS: dict[str, Callable[[bytes], None]] = {
+    "multipart": multipart, "envelope": envelope, "body": body, "tree": tree
+}  # fmt: skip
 
 
 def seeds() -> dict[str, list[bytes]]:
@@ -87,7 +149,8 @@ def seeds() -> dict[str, list[bytes]]:
         b"Content-Type: text/plain\r\nContent-ID: <a>\r\n\r\nhello\r\n--frontier--\r\n"
         for one in rooted
     ]
-    return {"multipart": wrapped, "envelope": envelopes, "body": bodies}
+    changes = [bytes([number, *range(30)]) for number in range(len(bodies))]
+    return {"multipart": wrapped, "envelope": envelopes, "body": bodies, "tree": changes}
 
 
 def damaged(good: bytes, others: list[bytes], chance: random.Random) -> bytes:

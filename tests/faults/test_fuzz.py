@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.fuzz import FOUND, READERS, failure, seeds, tried
+from tests.faults.guided import kept
 
 
 def test_good_messages_are_read() -> None:
@@ -20,6 +23,13 @@ def test_what_was_found_once_is_refused_now() -> None:
     for path in sorted(FOUND.glob("*")):
         reader = path.name.partition("-")[0]
         assert failure(reader, path.read_bytes()) == "", path.name
+
+
+@pytest.mark.parametrize("reader", sorted(READERS))
+def test_messages_that_reached_different_code_are_taken_or_refused(reader: str) -> None:
+    messages = list(kept(reader))
+    assert messages, "the corpus is kept"
+    assert {raw: wrong for raw in messages if (wrong := failure(reader, raw))} == {}
 
 
 def test_damaged_messages_are_taken_or_refused() -> None:
