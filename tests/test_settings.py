@@ -104,7 +104,7 @@ audiences = ["urn:oid:2.999.1", "urn:oid:2.999.2"]
          "xdsi.toml:2: repository.registry_url is 'https//hub.example/x'; valid: https://host:port/path"),
         ("[consumer]\nsources = { '2.9' = 'hub.example' }",
          "xdsi.toml:2: consumer.sources has 'hub.example'; valid: https://host:port/path"),
-        ("[audit]\nsend = 'syslog:x'", "xdsi.toml:2: audit.send is 'syslog:x'; valid: tls://host:6514"),
+        ("[audit]\nsend = 'syslog:x'", "xdsi.toml:2: audit.send is 'syslog:x'; valid: tls://host:6514 or https://host/fhir"),
         ("[server\nport = 1", "xdsi.toml: not TOML: "),
     ],
 )  # fmt: skip

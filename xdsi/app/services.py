@@ -26,6 +26,7 @@ from xdsi.domain.errors import ConfigurationError, Refused, Unavailable
 from xdsi.domain.subject import Peer
 from xdsi.rules import audit_alerts
 from xdsi.storage.files import locked
+from xdsi.transport.audit_fhir import FhirDestination, FhirForwarder
 from xdsi.transport.mllp import MllpServer
 from xdsi.transport.move_scp import MoveServer
 from xdsi.transport.notice_sender import send
@@ -35,6 +36,7 @@ from xdsi.transport.syslog_collector import Collector
 from xdsi.transport.tls import ReloadingContext, client_context
 from xdsi.transport.wsgi import WsgiApp
 from xdsi.web.operations import operations
+from xdsi.wire import audit, audit_fhir
 
 log = logging.getLogger("xdsi.app")
 
@@ -137,11 +139,19 @@ class Parts(PublishingParts):
             refused=self.node_refused,
         )
 
-    def forwarder(self, url: str, *, seconds: float | None = None) -> Forwarder:
+    def forwarder(self, url: str, *, seconds: float | None = None) -> Forwarder | FhirForwarder:
         """Sends audit records to a collector; `seconds` is how long all of it may take, where that is limited."""
         parsed = urlsplit(url)
-        if parsed.scheme != "tls" or not parsed.hostname or self.tls is None:
-            raise ConfigurationError(f"audit.send is {url!r}; valid: tls://host:6514, with TLS certificates")
+        if parsed.scheme not in ("tls", "https") or not parsed.hostname or self.tls is None:
+            valid = "tls://host:6514 or https://host/fhir, with TLS certificates"
+            raise ConfigurationError(f"audit.send is {url!r}; valid: {valid}")
+        if parsed.scheme == "https":
+            return FhirForwarder(
+                self.trail,
+                FhirDestination(base_url=url, context=client_context(self.tls)),
+                lambda xml: audit_fhir.encode(audit.decode(xml)),
+                pace=Pace(operation=seconds / 2) if seconds is not None else None,
+            )
         return Forwarder(
             self.trail,
             Destination(

@@ -162,7 +162,10 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "seconds": ("0 or more", lambda v: v >= 0),
     "url": ("https://host:port/path", lambda v: re.fullmatch(r"https?://[^/\s]+(/\S*)?", v) is not None),
     "code": ("CODE^^OID", lambda v: re.fullmatch(r"[^^]+\^[^^]*\^[^^]+", v) is not None),
-    "syslog": ("tls://host:6514", lambda v: re.fullmatch(r"tls://[^/\s]+", v) is not None),
+    "collector": (
+        "tls://host:6514 or https://host/fhir",
+        lambda v: re.fullmatch(r"tls://[^/\s]+|https://[^/\s]+(/\S*)?", v) is not None,
+    ),
 }
 
 

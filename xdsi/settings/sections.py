@@ -379,7 +379,12 @@ class Audit:
     """Audit records (ITI-20)."""
 
     source_id: str = _key("AuditSourceID", "xdsi")
-    send: str = _key("collector to forward to: tls://host:6514; empty: none", "", check="syslog")
+    send: str = _key(
+        "collector to forward to: tls://host:6514 (syslog, DICOM messages) or https://host/fhir (FHIR server, as "
+        "AuditEvent); empty: none",
+        "",
+        check="collector",
+    )
     listen: int = _key("port of the collector for other nodes' records; 0: none", 0, check="port")
 
 
