@@ -8,6 +8,8 @@ from typing import Any
 
 import pydicom
 import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import InstanceAvailabilityNotification  # type: ignore[attr-defined]
 
 from tests.archives import Orthanc, running_orthanc
 from tests.cli.test_commands import done, xdsi
@@ -172,3 +174,57 @@ def rejection(manifest: bytes, uid: str) -> bytes:
     out = BytesIO()
     note.save_as(out)
     return out.getvalue()
+
+
+def test_a_notice_of_the_archive_has_a_study_published_at_once(open_server: Server, tmp_path: Path) -> None:
+    """Nobody looks at the folder for an hour: the notice alone is the reason."""
+    shared = FolderPacs(STUDIES)
+    study = next(one for one in shared.studies() if len(list(one.instances)) == 11)
+    folder, port = tmp_path / "images", free_port()
+    folder.mkdir()
+    config = tmp_path / "source.toml"
+    config.write_text(
+        f"""
+[server]
+actors = ["imaging-source"]
+data_dir = "{tmp_path}/data"
+[domain]
+profile = "open"
+patient_id_authority = "2.999.1.78"
+[imaging_source]
+pacs = "folder:{folder}"
+repository_url = "{open_server.url("repository")}"
+patient_id_authority = "2.999.1.78"
+[publishing]
+automatic = true
+stable_seconds = 0.2
+poll_seconds = 3600
+compare_seconds = 3600
+notices_port = {port}
+"""
+    )
+    source, uid = Source(config), study.study_instance_uid
+    with serving(tmp_path / "data", config=config):
+        wait_until(lambda: told(port, uid), PATIENCE)
+        # There is nothing yet: what was told is looked at, and done with.
+        wait_until(lambda: source.queue() == [], PATIENCE)
+        assert source.states(uid) == []
+        for one in study.instances:
+            (folder / one.sop_instance_uid).write_bytes(shared.path(one).read_bytes())
+        assert told(port, uid)
+        wait_until(lambda: source.states(uid) == ["published"], PATIENCE)
+
+
+def told(port: int, uid: str) -> bool:
+    """Send an Instance Availability Notification of a study; False where nobody listens yet."""
+    entity = AE(ae_title="ARCHIVE")
+    entity.add_requested_context(InstanceAvailabilityNotification)
+    association = entity.associate("127.0.0.1", port, ae_title="XDSI")
+    if not association.is_established:
+        return False
+    said = pydicom.Dataset()
+    said.StudyInstanceUID = uid
+    status, _ = association.send_n_create(said, InstanceAvailabilityNotification, "2.25.9")
+    association.release()
+    assert status.Status == 0
+    return True

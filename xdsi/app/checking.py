@@ -12,6 +12,7 @@ from xdsi.actors import (
     identity_manager,
     imaging_document_source,
 )
+from xdsi.actors.archive_notices import AVAILABILITY, STEP
 from xdsi.actors.order_messages import PERMITS
 from xdsi.app.addresses import is_loopback
 from xdsi.app.dicom import dicom_peers
@@ -31,7 +32,15 @@ _ROLES = (
     imaging_document_source.ROLE,
 )
 PERMITTED = frozenset(
-    {"*", *PERMITS.values(), "ITI-8", "ITI-20", *(one.number for role in _ROLES for one in role.transactions)}
+    {
+        "*",
+        *PERMITS.values(),
+        STEP,
+        AVAILABILITY,
+        "ITI-8",
+        "ITI-20",
+        *(one.number for role in _ROLES for one in role.transactions),
+    }
 )
 """what a node may be permitted; RAD-68 is asked for as ITI-41"""
 
@@ -121,6 +130,8 @@ def _mistakes(settings: Settings) -> Iterator[str]:
         yield "dicom.port is served by the actor imaging-source, which is not among server.actors"
     publishing = settings.publishing
     publishes = publishing.automatic and "imaging-source" in server.actors and source.announce != "on-demand"
+    if publishing.notices_port and not publishes:
+        yield "publishing.notices_port is for publishing.automatic beside the actor imaging-source"
     if publishes and not source.repository_url:
         yield "publishing.automatic needs imaging_source.repository_url"
     if publishing.deleted != "keep" and not source.registry_url:

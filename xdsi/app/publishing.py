@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
+from xdsi.actors.archive_notices import ArchiveNotices
 from xdsi.actors.archive_watch import ArchiveWatch
 from xdsi.actors.order_messages import OrderMessages
 from xdsi.actors.publication_queue import Worker
@@ -18,6 +19,7 @@ from xdsi.actors.reconciliation import Reconciliation
 from xdsi.app.actors import ActorParts
 from xdsi.app.storage import utc_now
 from xdsi.domain.errors import Unavailable
+from xdsi.storage.performed_steps import SqlPerformedSteps
 
 log = logging.getLogger("xdsi.source")
 _T = TypeVar("_T")
@@ -115,6 +117,18 @@ class PublishingParts(ActorParts):
             records=self.publications,
             registry=self.source_registry if self.settings.imaging_source.registry_url else None,
             enqueue=enqueue,
+        )
+
+    @cached_property
+    def archive_notices(self) -> ArchiveNotices:
+        """Takes notices of performed steps and available instances."""
+        return ArchiveNotices(
+            queue=self.publication_queue,
+            steps=SqlPerformedSteps(self.engine),
+            clock=utc_now,
+            traces=self.traces,
+            nodes_required=not self.open_profile,
+            settle=self.settings.publishing.stable_seconds,
         )
 
     @cached_property

@@ -29,6 +29,7 @@ from xdsi.storage.files import locked
 from xdsi.transport.audit_fhir import FhirDestination, FhirForwarder
 from xdsi.transport.mllp import MllpServer
 from xdsi.transport.move_scp import MoveServer
+from xdsi.transport.notice_scp import NoticeServer
 from xdsi.transport.notice_sender import send
 from xdsi.transport.operations_server import OperationsServer
 from xdsi.transport.syslog import Destination, Forwarder, Pace
@@ -113,6 +114,8 @@ class Parts(PublishingParts):
             found.append(self.move_server(context))
         if "imaging-source" in server.actors and self.settings.publishing.automatic:
             found.append(self.publishing())
+            if self.settings.publishing.notices_port:
+                found.append(self.notice_server(context))
         if server.operations_port:
             found.append(OperationsServer(server.operations_port, self.pages))
         if audit.send:
@@ -125,6 +128,18 @@ class Parts(PublishingParts):
             every = self.settings.consent.retry_seconds
             found.append(Regularly("pending consents", every, lambda: intake.retry(self.registry)))
         return found
+
+    def notice_server(self, context: ReloadingContext | None) -> NoticeServer:
+        """Takes notices by DIMSE."""
+        return NoticeServer(
+            self.archive_notices,
+            address=self.settings.server.address,
+            port=self.settings.publishing.notices_port,
+            ae_title=self.settings.dicom.ae_title,
+            tls=context,
+            named=self.named,
+            refused=self.node_refused,
+        )
 
     def move_server(self, context: ReloadingContext | None) -> MoveServer:
         """The C-MOVE SCP."""

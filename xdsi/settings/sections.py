@@ -234,6 +234,12 @@ class Publishing:
     )
     poll_days: int = _key("for studies of how many days it is asked then; 0: for all", 0)
     compare_seconds: float = _key("how often all studies are compared, to notice deletions", 3600.0, check="seconds")
+    notices_port: int = _key(
+        "port on which modalities and the archive tell of performed steps (MPPS) and available instances, by DIMSE, "
+        "to dicom.ae_title; 0: none",
+        0,
+        check="port",
+    )
     parallel: int = _key("how many studies are published at once", 4, check="count")
     retry_seconds: float = _key(
         "wait before a second attempt; doubled with each further one, up to an hour", 5.0, check="seconds"

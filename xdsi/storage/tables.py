@@ -394,6 +394,17 @@ final_report = Table(
 )
 """Studies whose report is final as a message said: an accession number, or a Study Instance UID after `study:`."""
 
+performed_step = Table(
+    "performed_step",
+    metadata,
+    Column("uid", Exact, primary_key=True),
+    Column("study_instance_uid", Exact, primary_key=True),
+    Column("ended", Boolean, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Performed procedure steps that a modality told of when it began, with the studies they are of: when it ends, it does
+not say them again."""
+
 # --- traces ----------------------------------------------------------------------------------------------------------
 
 trace = Table(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
@@ -26,6 +25,7 @@ from xdsi.domain.errors import MalformedMessage, Refused, SecurityFault
 from xdsi.domain.move import DicomPeer, Moved, MoveRequest
 from xdsi.domain.outcome import Problem
 from xdsi.domain.subject import Node, Peer
+from xdsi.transport.late_handshake import Accepting
 from xdsi.transport.peers import peer_of_socket
 from xdsi.transport.tls import fingerprint
 
@@ -34,7 +34,6 @@ log = logging.getLogger("xdsi.dimse")
 _UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 _CONTEXTS = 128
 """that one association can propose (PS3.8 9.3.2)"""
-_HANDSHAKE_SECONDS = 10.0
 _PENDING, _CANCELLED, _C_STORE_RSP = 0xFF00, 0xFE00, 0x8001
 _LEVELS = ("STUDY", "SERIES", "IMAGE")
 
@@ -78,7 +77,7 @@ class MoveServer:
     def start(self) -> None:
         """Begin."""
         handlers: Any = [(evt.EVT_REQUESTED, self._requested), (evt.EVT_C_MOVE, self._move)]
-        context: Any = _Accepting(self._server_tls, self._refused) if self._server_tls is not None else None
+        context: Any = Accepting(self._server_tls, self._refused) if self._server_tls is not None else None
         self._server = self._ae.start_server(self._place, block=False, evt_handlers=handlers, ssl_context=context)
 
     def stop(self) -> None:
@@ -226,48 +225,6 @@ def _uids(identifier: Dataset, name: str) -> tuple[str, ...]:
         return ()
     values = [value] if isinstance(value, str) else list(value)
     return tuple(str(one) for one in values if str(one))
-
-
-class _Accepting:
-    """Stands for an SSL context that pynetdicom wraps accepted sockets with: the handshake waits for the association.
-
-    A client that falls silent in its handshake holds its own thread, for seconds, and not the one that accepts.
-    """
-
-    def __init__(self, context: Callable[[], ssl.SSLContext], refused: Callable[[Peer, str], None]) -> None:
-        self._context = context
-        self._refused = refused
-
-    def wrap_socket(self, sock: Any, *, server_side: bool) -> ssl.SSLSocket:
-        """A TLS socket whose handshake is still to come."""
-        wrapped = self._context().wrap_socket(sock, server_side=server_side, do_handshake_on_connect=False)
-        wrapped.__class__ = _LateSocket
-        late: Any = wrapped
-        late.refused = self._refused
-        return wrapped
-
-
-class _LateSocket(ssl.SSLSocket):
-    """Shakes hands when it is first read, and reports those that fail."""
-
-    refused: Callable[[Peer, str], None] | None = None
-
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Bytes of the peer, after the handshake."""
-        report = self.refused
-        if report is not None:
-            self.refused = None
-            waiting = self.gettimeout()
-            address = str(self.getpeername()[0])
-            try:
-                self.settimeout(_HANDSHAKE_SECONDS)
-                self.do_handshake()
-                self.settimeout(waiting)
-            except (OSError, ValueError) as error:
-                reason = str(error)
-                threading.Thread(target=report, args=(Peer(address=address), reason), daemon=True).start()
-                raise
-        return super().recv(buflen, flags)
 
 
 class _Pinned:
