@@ -157,8 +157,8 @@ def test_over_tls_the_certificate_says_who_tells(certificates: Path) -> None:
                 assert status.Status == dimse.NOT_AUTHORIZED
         assert memory.queued == [([STUDY], "MPPS", 60.0)]
         stranger = client_context(files(certificates, "stranger"))
-        with socket.create_connection(("127.0.0.1", server.port)) as plain, suppress(OSError):
-            with stranger.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
-                connection.sendall(b"?")
-                connection.recv(1)
+        plain = socket.create_connection(("127.0.0.1", server.port))
+        with plain, suppress(OSError), stranger.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+            connection.sendall(b"?")
+            connection.recv(1)
         wait_until(lambda: bool(refused), 10)
