@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import random
+import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lxml import etree
 
 from tests import builders
-from tests.faults.postgresql import postgresql
+from tests.faults.postgresql import PostgreSQL, postgresql
 from tests.faults.storm import Hub, asked
-from tests.servers import PATIENCE, Server, envelope, exchange, http, wait_until
+from tests.servers import PATIENCE, Server, envelope, exchange, http, start, wait_until
 from tests.transactions.ports import document
 from xdsi.app import Parts
 from xdsi.domain.identifiers import new_entry_uuid, new_oid
@@ -40,6 +42,84 @@ RETRIEVE = "urn:ihe:iti:2007:RetrieveDocumentSet"
 HERE = "2.999.1.2"
 SENDERS = 4
 _UNIQUE_ID = "urn:uuid:2e82c1f6-a085-4c72-9da3-8640a32e42ab"
+
+
+_OPEN = """[domain]
+profile = "open"
+accept_unknown_patients = true
+[consent]
+enforce = false
+[server]
+actors = ["{actor}"]
+"""
+
+
+class Apart:
+    """A registry and a repository that are processes of their own, and the registry's database; each may be killed."""
+
+    def __init__(self, folder: Path, database: PostgreSQL | None) -> None:
+        self.database = database
+        self._folder = folder
+        kept = f"[registry]\ndatabase = '{database.url}'\n" if database is not None else ""
+        self.registry = self._start("registry", kept)
+        self.server = self._start("repository", f'[repository]\nregistry_url = "{self.registry.url("registry")}"\n')
+
+    def _start(self, actor: str, more: str = "", port: int = 0) -> Server:
+        config = self._folder / f"{actor}.toml"
+        if more:
+            config.write_text(_OPEN.format(actor=actor) + more, "utf-8")
+        elif not config.exists():
+            config.write_text(_OPEN.format(actor=actor), "utf-8")
+        # The data of the repository lie where those of a hub do.
+        return start(self._folder / ("data" if actor == "repository" else actor), port=port, config=config)
+
+    def kill_registry(self) -> None:
+        """Every process of the registry; it is started again."""
+        self.registry.kill()
+        self.registry = self._start("registry", port=self.registry.port)
+
+    def kill_repository(self) -> None:
+        """Every process of the repository; it is started again."""
+        self.server.kill()
+        self.server = self._start("repository", port=self.server.port)
+
+    def kill_workers(self) -> None:
+        """What serves, of both at once; their parents make others."""
+        for worker in (*self.registry.workers, *self.server.workers):
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
+    def kill_database(self) -> None:
+        """The registry's database, which is started again; who uses it is left alone."""
+        if self.database is not None:
+            self.database.kill()
+            self.database.start()
+
+    @property
+    def ways(self) -> list[Callable[[], None]]:
+        """What can be killed."""
+        some = [self.kill_registry, self.kill_repository, self.kill_workers]
+        return [*some, self.kill_database] if self.database is not None else some
+
+    def stop(self) -> None:
+        """End both."""
+        for one in (self.server, self.registry):
+            if one.process.poll() is None:
+                one.stop()
+
+
+class Together(Hub):
+    """A registry and a repository in one process."""
+
+    @property
+    def registry(self) -> Server:
+        """The same server."""
+        return self.server
+
+    @property
+    def ways(self) -> list[Callable[[], None]]:
+        """What can be killed."""
+        return [self.kill_worker, self.kill_all, *([self.kill_database] if self.database is not None else [])]
 
 
 def patient(number: int) -> str:
@@ -107,7 +187,7 @@ class Ledger:
 
 
 @contextmanager
-def sending(hub: Hub, ledger: Ledger) -> Iterator[None]:
+def sending(hub: Apart | Together, ledger: Ledger) -> Iterator[None]:
     """Senders at work for as long as the block lasts; a connection that breaks is no answer."""
     over = threading.Event()
 
@@ -138,16 +218,16 @@ def sending(hub: Hub, ledger: Ledger) -> Iterator[None]:
             sender.join(PATIENCE)
 
 
-def count(server: Server, ledger: Ledger) -> list[str]:
+def count(hub: Apart | Together, ledger: Ledger) -> list[str]:
     """What is missing, changed, or there without having been acknowledged by anybody."""
     wrong: list[str] = []
     for number in range(SENDERS):
-        known = found(server, number)
+        known = found(hub.registry, number)
         wrong += [f"acknowledged and not found: {id_}" for id_ in ledger.acknowledged[number] - known]
         wrong += [f"found and never sent: {id_}" for id_ in known - ledger.sent[number]]
         wrong += [f"found and refused: {id_}" for id_ in known & ledger.refused]
         # What was registered before its answer could leave is found, and then it is there, too.
-        wrong += [f"found and not what was sent: {id_}" for id_ in known if fetched(server, id_) != content_of(id_)]
+        wrong += [f"found and not what was sent: {id_}" for id_ in known if fetched(hub.server, id_) != content_of(id_)]
     return wrong
 
 
@@ -168,44 +248,49 @@ def orphans(data: Path, database: str) -> list[str]:
 
 
 def storm(
-    hub: Hub, submissions: int, kills: int, seed: int, say: Callable[[str], None] = lambda _: None
+    hub: Apart | Together, submissions: int, kills: int, seed: int, say: Callable[[str], None] = lambda _: None
 ) -> tuple[Ledger, list[str]]:
     """Senders at work while something is killed, again and again; what was acknowledged, and what is wrong."""
     chance = random.Random(seed)
-    ways = [hub.kill_worker, hub.kill_all, *([hub.kill_database] if hub.database is not None else [])]
+    ways = hub.ways
+    chance.shuffle(ways)
     ledger = Ledger()
     with sending(hub, ledger):
         for number in range(kills):
             goal = submissions * (number + 1) // (kills + 1) - chance.randrange(submissions // (kills + 1) // 2 + 1)
             wait_until(lambda goal=goal: ledger.count >= goal, PATIENCE * 10)
-            chance.choice(ways)()
-            say(f"{number + 1}/{kills}: {ledger.count} acknowledged, {len(ledger.refused)} refused")
+            way = ways[number % len(ways)]
+            way()
+            say(f"{number + 1}/{kills} {way.__name__}: {ledger.count} acknowledged, {len(ledger.refused)} refused")
         wait_until(lambda: ledger.count >= submissions, PATIENCE * 10)
-    return ledger, count(hub.server, ledger)
+    return ledger, count(hub, ledger)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Storms on SQLite and PostgreSQL; 1 when anything was lost, changed or left behind."""
+    """Storms on each database, in one process and in several; 1 when anything was lost, changed or left behind."""
     options = argparse.ArgumentParser(prog="python -m tests.faults.repository_storm", description=__doc__)
-    options.add_argument("--submissions", type=int, default=1000, help="acknowledged on each database")
-    options.add_argument("--kills", type=int, default=30, help="on each database")
+    options.add_argument("--submissions", type=int, default=1000, help="acknowledged in each storm")
+    options.add_argument("--kills", type=int, default=30, help="in each storm")
     options.add_argument("--seed", type=int, default=1)
     given = options.parse_args(arguments)
     failed = False
-    for kind in ("sqlite", "postgresql"):
+    for made, kind in itertools.product((Together, Apart), ("sqlite", "postgresql")):
         with (
             tempfile.TemporaryDirectory() as folder,
             postgresql() if kind == "postgresql" else nullcontext() as database,
         ):
-            hub = Hub(Path(folder), database)
+            hub = made(Path(folder), database)
             try:
                 ledger, wrong = storm(
                     hub, given.submissions, given.kills, given.seed, say=lambda line: sys.stdout.write(f"  {line}\n")
                 )
             finally:
                 hub.stop()
-            wrong += orphans(Path(folder) / "data", database.url if database is not None else "")
-        sys.stdout.write(f"{kind}: {given.kills} kills, {ledger.count} documents acknowledged, {len(wrong)} wrong\n")
+            wrong += orphans(Path(folder) / "data", database.url if database is not None and made is Together else "")
+        where = "in one process" if made is Together else "in processes of their own"
+        sys.stdout.write(
+            f"{kind}, {where}: {given.kills} kills, {ledger.count} documents acknowledged, {len(wrong)} wrong\n"
+        )
         sys.stdout.writelines(f"  {one}\n" for one in wrong)
         failed = failed or bool(wrong)
     return 1 if failed else 0

@@ -8,22 +8,27 @@ from pathlib import Path
 import pytest
 
 from tests.faults.postgresql import postgresql
-from tests.faults.repository_storm import orphans, storm
-from tests.faults.storm import Hub
+from tests.faults.repository_storm import Apart, Together, orphans, storm
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_acknowledged_documents_survive_kills_and_nothing_else_stays(tmp_path: Path, database: str) -> None:
+@pytest.mark.parametrize(
+    ("made", "database", "submissions", "kills"),
+    [(Together, "sqlite", 40, 3), (Together, "postgresql", 40, 3), (Apart, "postgresql", 40, 4)],
+    ids=["one process, SQLite", "one process, PostgreSQL", "processes of their own, PostgreSQL"],
+)
+def test_acknowledged_documents_survive_kills_and_nothing_else_stays(
+    tmp_path: Path, made: type[Together | Apart], database: str, submissions: int, kills: int
+) -> None:
     """Given sources at work, when processes are killed, every acknowledged document is found and whole.
 
     What was refused is not found, and what a crash left in the store is collected. `make long` does it with thousands.
     """
     with postgresql() if database == "postgresql" else nullcontext() as server:
-        hub = Hub(tmp_path, server)
+        hub = made(tmp_path, server)
         try:
-            ledger, wrong = storm(hub, submissions=40, kills=3, seed=11)
+            ledger, wrong = storm(hub, submissions, kills, seed=11)
         finally:
             hub.stop()
-        wrong += orphans(tmp_path / "data", server.url if server is not None else "")
+        wrong += orphans(tmp_path / "data", server.url if server is not None and made is Together else "")
     assert wrong == []
-    assert ledger.count >= 40
+    assert ledger.count >= submissions
