@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -9,6 +11,7 @@ from sqlalchemy.engine import Engine
 from xdsi.storage import prepared
 from xdsi.storage.database import reading, writing
 from xdsi.storage.prepared import Prepared, PreparedInsert
+from xdsi.storage.tables import answered_message
 from xdsi.storage.tables import patient as t
 
 _PEOPLE = [("2.999.1", "A"), ("2.999.1", "B"), ("2.999.2", "A"), ("2.999.2", "it's 100%")]
@@ -81,3 +84,16 @@ def test_reading_sees_one_state(people: Engine) -> None:
         assert len(_IDS.rows(connection, {"ids": ["A"]})) == 2
     with reading(people) as connection:
         assert len(_IDS.rows(connection, {"ids": ["A"]})) == 3
+
+
+def test_a_row_is_replaced_where_that_is_said_and_refused_otherwise(engine: Engine) -> None:
+    row = {"sender": "s", "message_id": "m", "digest": "d", "at": 1, "trace": "first", "answer": b"1"}
+    replacing = PreparedInsert(answered_message, answered_message.c.keys(), replacing=("at", "answer"))
+    with writing(engine) as connection:
+        replacing.many(connection, [row])
+        replacing.many(connection, [row | {"at": 2, "trace": "second", "answer": b"2"}])
+        (found,) = connection.execute(sa.select(answered_message)).mappings()
+    assert dict(found) == row | {"at": 2, "answer": b"2"}
+    plain = PreparedInsert(answered_message, answered_message.c.keys())
+    with pytest.raises((sqlite3.IntegrityError, sa.exc.IntegrityError)), writing(engine) as connection:
+        plain.many(connection, [row])

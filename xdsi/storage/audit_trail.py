@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -250,7 +251,7 @@ class DatabaseAuditTrail:
 def _submit(group: GroupWriter[list[_Content], list[int]], prepare: Callable[[], list[_Content]]) -> list[int]:
     try:
         return group.submit(prepare)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise Unavailable(f"the audit trail cannot be written: {error}") from error
 
 

@@ -5,6 +5,7 @@ ITI TF-2 3.42.4.1.3.3.5 (all or nothing), 3.42.4.1.3.5 (replacement); Metadata U
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -62,7 +63,7 @@ def save(connection: Connection, people: People, routes: Routes, submission: Sub
         for table, values in rows.by_table.items():
             if values:
                 _INSERTS[table].many(connection, values)
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.IntegrityError) as error:
         raise Rejected((_unacceptable(error, connection, rows.by_table[t.identifier]),)) from error
     for one in submission.objects:
         routes.note(one.entry_uuid, letter_of(one), ends[one.entry_uuid][1])
@@ -139,27 +140,30 @@ def _supersede(connection: Connection, people: People, routes: Routes, one: Docu
     people.advance_epoch(consents.bearers(connection, places))
 
 
-def _unacceptable(error: DBAPIError, connection: Connection, identifiers: Sequence[Mapping[str, Any]]) -> Problem:
+def _unacceptable(
+    error: DBAPIError | sqlite3.IntegrityError, connection: Connection, identifiers: Sequence[Mapping[str, Any]]
+) -> Problem:
     """What a submission did that no check before could see; raises the error itself where it is not its fault."""
-    text = str(error.orig)
-    if isinstance(error, IntegrityError) and "identifier" in text:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    text = str(cause)
+    if isinstance(error, IntegrityError | sqlite3.IntegrityError) and "identifier" in text:
         # A writer at the same moment was faster.
-        if _is_unique_id(error, connection, identifiers):
+        if _is_unique_id(cause, connection, identifiers):
             return Problem(
                 "XDSDuplicateUniqueIdInRegistry",
                 "the uniqueId of the SubmissionSet or of a Folder is registered already",
                 rule="SUBMISSION.uniqueId.taken",
             )
         return Problem("XDSRegistryMetadataError", "an entryUUID is registered already", rule="SUBMISSION.id.taken")
-    if getattr(error.orig, "sqlstate", "") == _PROGRAM_LIMIT_EXCEEDED:
+    if getattr(cause, "sqlstate", "") == _PROGRAM_LIMIT_EXCEEDED:
         return Problem("XDSRegistryMetadataError", f"a value is too long: {text}", rule="SUBMISSION.length")
     raise error
 
 
-def _is_unique_id(error: IntegrityError, connection: Connection, identifiers: Sequence[Mapping[str, Any]]) -> bool:
+def _is_unique_id(cause: Any, connection: Connection, identifiers: Sequence[Mapping[str, Any]]) -> bool:
     """Whether what was taken is a uniqueId rather than an entryUUID."""
     if connection.dialect.name == "postgresql":
-        detail = str(getattr(getattr(error.orig, "diag", None), "message_detail", ""))
+        detail = str(getattr(getattr(cause, "diag", None), "message_detail", ""))
         return f", \\x{pack(IdKind.UNIQUE).hex()}, " in detail
     unique_ids = [row["value"] for row in identifiers if row["kind"] == IdKind.UNIQUE and not row["tie"]]
     own = {row["object_id"] for row in identifiers if row["kind"] == IdKind.UNIQUE}

@@ -11,33 +11,26 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Connection, Engine
 
 from xdsi.domain.repetition import FirstAnswer, Sending
 from xdsi.storage.database import reading, writing
+from xdsi.storage.prepared import Prepared, PreparedInsert
 from xdsi.storage.tables import answered_message as t
 
 LASTING_SECONDS: Final = 600
 _PRUNE_SECONDS: Final = 60
-_FIND = select(t.c.answer, t.c.trace).where(
+_FIND = Prepared(select(t.c.answer, t.c.trace).where(
     t.c.sender == bindparam("sender"),
     t.c.message_id == bindparam("message_id"),
     t.c.digest == bindparam("digest"),
     t.c.at >= bindparam("since"),
-)
+))  # fmt: skip
 
 
-def _keep(dialect: Any) -> Any:
-    insert = dialect.insert(t).values({column.name: bindparam(column.name) for column in t.c})
-    changed = {name: insert.excluded[name] for name in ("at", "answer", "trace")}
-    return insert.on_conflict_do_update(index_elements=["sender", "message_id", "digest"], set_=changed)
-
-
-# ON CONFLICT is the same on both engines but lies in their dialects; to build it takes longer than to run it.
-_KEEP = {"postgresql": _keep(postgresql), "sqlite": _keep(sqlite)}
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+_KEEP = PreparedInsert(t, t.c.keys(), replacing=("at", "answer", "trace"))
+_LOCK = "SELECT pg_advisory_xact_lock(%(key)s)"
 
 
 class SqlFirstAnswers:
@@ -53,9 +46,9 @@ class SqlFirstAnswers:
         with _of(session) or reading(self._engine) as connection:
             if session is not None and connection.dialect.name == "postgresql":
                 # On SQLite a unit of work has the database for itself.
-                connection.execute(_LOCK, {"key": _number(sending)})
+                connection.exec_driver_sql(_LOCK, {"key": _number(sending)})
             since = int(self._clock()) - LASTING_SECONDS
-            row = connection.execute(_FIND, {**_key(sending), "since": since}).first()
+            row = _FIND.first(connection, {**_key(sending), "since": since})
         return FirstAnswer(bytes(row.answer), row.trace) if row is not None else None
 
     def keep(self, sending: Sending, answer: FirstAnswer, session: Any) -> None:
@@ -66,7 +59,7 @@ class SqlFirstAnswers:
             if now - self._pruned > _PRUNE_SECONDS:
                 self._pruned = now
                 connection.execute(delete(t).where(t.c.at < int(now) - LASTING_SECONDS))
-            connection.execute(_KEEP[connection.dialect.name], row)
+            _KEEP.many(connection, [row])
 
 
 def _of(session: Any) -> AbstractContextManager[Connection] | None:

@@ -167,8 +167,3 @@ class Packed(TypeDecorator[str]):
 def to_database(type_: Any) -> Callable[[Any], Any] | None:
     """What turns a value into what a driver takes for a column of this type; None where nothing does."""
     return pack if isinstance(type_, Packed) else None
-
-
-def from_database(type_: Any) -> Callable[[Any], Any] | None:
-    """What turns what a driver gives for a column of this type into a value; None where nothing does."""
-    return unpack if isinstance(type_, Packed) else None

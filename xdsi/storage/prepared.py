@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import BindParameter, Select, Table, TupleType, bindparam, insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import iterate
 
-from xdsi.storage.packed import from_database, to_database
+from xdsi.storage.packed import Packed, to_database, unpack
 
 _Fill: TypeAlias = Callable[[Mapping[str, Any]], Any]
 _TEXTS: Final = 100
@@ -53,8 +54,7 @@ class Prepared:
         self._texts: dict[tuple[Any, ...], tuple[str, _Fill]] = {}
         row: Any = namedtuple("row", [column.key for column in statement.selected_columns])  # type: ignore[misc]
         self._row = row._make
-        found_at = [from_database(column.type) for column in statement.selected_columns]
-        self._unpacked = [(at, how) for at, how in enumerate(found_at) if how is not None]
+        self._unpacked = [at for at, column in enumerate(statement.selected_columns) if isinstance(column.type, Packed)]
         self._packed = {name: how for name, one in found.items() if (how := to_database(one.type)) is not None}
         self._packed_pairs = {
             name: [to_database(half) for half in one.type.types]
@@ -84,10 +84,10 @@ class Prepared:
 
     def _unpack(self, row: Any) -> list[Any]:
         values = list(row)
-        for at, how in self._unpacked:
+        for at in self._unpacked:
             value = values[at]
             if value is not None:
-                values[at] = how(value)
+                values[at] = unpack(value)
         return values
 
     def first(self, connection: Connection, binds: Mapping[str, Any]) -> Any:
@@ -134,16 +134,22 @@ def _named(parameters: Mapping[str, Any]) -> _Fill:
 class PreparedInsert:
     """An INSERT of rows into the named columns of a table: text, numbers, bytes or packed."""
 
-    def __init__(self, table: Table, columns: Sequence[str]) -> None:
-        self._statement = insert(table).values({name: bindparam(name) for name in columns})
+    def __init__(self, table: Table, columns: Sequence[str], *, replacing: Sequence[str] = ()) -> None:
+        """`replacing`: what a row takes over from a new one with the same primary key, which is refused otherwise."""
+        # ON CONFLICT is the same on both engines but lies in their dialects.
+        values: dict[str, Any] = {name: bindparam(name) for name in columns}
+        self._statements = {
+            name: _upsert(dialect, table, replacing).values(values) if replacing else insert(table).values(values)
+            for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+        }
         self._texts: dict[str, tuple[str, list[str] | None]] = {}
         self._hows = {name: to_database(table.c[name].type) for name in columns}
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert the rows; each has a value for every column."""
+        """Insert the rows; each has a value for every column. Errors on SQLite are those of the driver."""
         dialect = connection.dialect
         if dialect.name not in self._texts:
-            compiled = self._statement.compile(dialect=dialect)
+            compiled = self._statements[dialect.name].compile(dialect=dialect)
             self._texts[dialect.name] = str(compiled), compiled.positiontup
         text, order = self._texts[dialect.name]
         hows = self._hows
@@ -155,4 +161,16 @@ class PreparedInsert:
         else:
             ordered = [(name, hows[name]) for name in order]
             values = [tuple([row[name] if how is None else how(row[name]) for name, how in ordered]) for row in rows]
-        connection.exec_driver_sql(text, values)
+        if dialect.name == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            driver.executemany(text, values)
+        elif len(values) == 1:
+            connection.exec_driver_sql(text, values[0])
+        else:
+            connection.exec_driver_sql(text, values)
+
+
+def _upsert(dialect: Any, table: Table, replacing: Sequence[str]) -> Any:
+    statement = dialect.insert(table)
+    taken = {name: statement.excluded[name] for name in replacing}
+    return statement.on_conflict_do_update(index_elements=[column.name for column in table.primary_key], set_=taken)

@@ -34,6 +34,7 @@ _REFERENCES: Final = ord("m")
 _OWNER: Final = ord("o")
 _CLASSIFICATION: Final = ord("c")
 _EXTERNAL_IDENTIFIER: Final = ord("r")
+_OF_PARTS: Final = frozenset((_CLASSIFICATION, _EXTERNAL_IDENTIFIER))
 _ATTRIBUTES: Final = {(False, False): "S", (False, True): "H", (True, False): "L", (True, True): "A"}
 _WITH_HOME: Final = frozenset(b"haHA")
 _WITH_LID: Final = frozenset(b"laLA")
@@ -44,6 +45,8 @@ def _gap(name: int) -> str:
     return f"\0{chr(name)}"
 
 
+_CLASSIFIED: Final = b'%b%06x" classifiedObject="%b'
+_REGISTERED: Final = b'%b%06x" registryObject="%b'
 _PART: Final = "\0i"
 """the id of a Classification or an ExternalIdentifier while the text is made"""
 _FROM_CLASSIFICATION: Final = f'"{_PART}" classifiedObject="{_gap(_OWNER)}"'
@@ -109,15 +112,15 @@ def fill(
     own_id = xml.attribute(id)
     owner = own_id.encode()
     next_person = iter(persons)
-    part = ""
+    part = b""
     number = 0
     for piece in pieces[1:]:
         name = piece[0]
-        if name in (_CLASSIFICATION, _EXTERNAL_IDENTIFIER):
+        if name in _OF_PARTS:
             part = part or _part_of(id)
             number += 1
-            named = b"classifiedObject" if name == _CLASSIFICATION else b"registryObject"
-            out.append(b'%b%06x" %b="%b' % (part.encode(), number, named, owner))
+            form = _CLASSIFIED if name == _CLASSIFICATION else _REGISTERED
+            out.append(form % (part, number, owner))
         elif name == _VERSION:
             out.append(b"%d" % version)
         elif name == _PATIENT_ID:
@@ -161,10 +164,10 @@ def _are_normal(values: Iterable[str]) -> bool:
     return all(value.isascii() or unicodedata.is_normalized("NFC", value) for value in values)
 
 
-def _part_of(id_: str) -> str:
+def _part_of(id_: str) -> bytes:
     """What the ids of an object's parts begin with: UUIDs of version 8 (RFC 9562), the last six digits count them."""
     found = hashlib.blake2b(id_.encode(), digest_size=12).hexdigest()
-    return f"urn:uuid:{found[:8]}-{found[8:12]}-8{found[12:15]}-a{found[15:18]}-{found[18:24]}"
+    return f"urn:uuid:{found[:8]}-{found[8:12]}-8{found[12:15]}-a{found[15:18]}-{found[18:24]}".encode()
 
 
 @lru_cache(maxsize=4096)
