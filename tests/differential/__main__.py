@@ -16,8 +16,11 @@ def main(cases: int) -> None:
     batches = [range(FIRST + at, FIRST + min(at + BATCH, cases)) for at in range(0, cases, BATCH)]
     answers: Counter[str] = Counter()
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as processes:
-        for found in processes.map(compare, batches):
+        for number, found in enumerate(processes.map(compare, batches), start=1):
             answers += found
+            if number % 25 == 0:
+                sys.stdout.write(f"{sum(answers.values()):>9} cases so far, no difference\n")
+                sys.stdout.flush()
     for kind, number in sorted(answers.items(), key=lambda one: -one[1]):
         sys.stdout.write(f"{number:>9} {kind}\n")
     sys.stdout.write(f"{sum(answers.values()):>9} cases, no difference\n")

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import requests
@@ -115,14 +115,22 @@ def _fresh() -> str:
     return f"urn:uuid:{uuid.uuid4()}"
 
 
+@cache
+def archive() -> FolderPacs:
+    """The hospital's images, as the tests read them."""
+    return FolderPacs(STUDIES)
+
+
+@cache
 def all_of(study: str) -> StudyRequest:
     """Everything of a study, as somebody asks who knows all of its UIDs."""
     return claimed(study, study)
 
 
+@cache
 def claimed(study: str, of: str) -> StudyRequest:
     """The instances of the study `of`, claimed to be of `study`."""
-    found = FolderPacs(STUDIES).study(of)
+    found = archive().study(of)
     assert found is not None
     series = tuple(
         SeriesRequest(

@@ -17,11 +17,12 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.imaging import program
+from tests.imaging import STUDIES, program
 from tests.servers import wait_until
 from tests.transport.test_rest import kept
 from tests.trusted import CT, MR, XR, Trusted
 from xdsi.domain.errors import MalformedMessage
+from xdsi.storage.folder_pacs import FolderPacs
 from xdsi.transport.move_scp import read_identifier
 
 
@@ -175,6 +176,26 @@ def test_what_may_not_be_seen_is_no_match(trusted: Trusted, tmp_path: Path) -> N
         assert list(out.iterdir()) == []
     wait_until(lambda: (records(trusted) - before)["RAD-16", 8] == 4)
     assert (records(trusted) - before)["110144", 4] == 2, "two were refused, the others are not there"
+
+
+@pytest.mark.component
+def test_what_may_be_seen_opens_nothing_beside_it(trusted: Trusted, tmp_path: Path) -> None:
+    """Studies in one list, and series and instances of one study claimed to be of the other."""
+    study = FolderPacs(STUDIES).study(MR)
+    assert study is not None
+    series, instance = study.series[0].series_instance_uid, study.series[0].instances[0].sop_instance_uid
+    with storing(trusted, tmp_path) as out:
+        for keys, level in (
+            ((f"0020,000D={CT}", f"0020,000E={series}"), "SERIES"),
+            ((f"0020,000D={CT}", f"0020,000E={series}", f"0008,0018={instance}"), "IMAGE"),
+            ((f"0020,000D={MR}", f"0020,000E={series}", f"0008,0018={instance}"), "IMAGE"),
+            (("0020,000D=*",), "STUDY"),
+            (("0020,000D=",), "STUDY"),
+        ):
+            moved(trusted, *keys, level=level)
+        assert stored(out) == {}
+        moved(trusted, f"0020,000D={MR}\\{CT}")
+        assert stored(out) == pixels(CT)
 
 
 def moved_outcome(trusted: Trusted, study_uid: str, **arguments: str) -> str:
