@@ -1,6 +1,7 @@
 """Loads a population into a database: `python -m tests.bench.filling URL --entries 10000`.
 
-Indexes are made when the rows are there, and on PostgreSQL several processes load at once.
+Indexes are made when the rows are there, and on PostgreSQL several processes load at once. What is done is noted in the
+database (`bench_done`, `bench_index`), so that a load that broke off goes on where it was.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ def _load_in_process(work: tuple[str, int, list[int], int]) -> None:
 
 def _load_part(engine: Engine, first: int, counts: list[int], seed: int) -> None:
     with engine.execution_options(xdsi_writes=True).begin() as connection:
+        if not step_begins(connection, f"part {first}"):
+            return
         rows: dict[str, list[tuple[object, ...]]] = {table.name: [] for table in _TABLES}
         for one in population.patients(counts, seed, first=first):
             for name, found in one.rows.items():
@@ -85,6 +88,14 @@ def _load_part(engine: Engine, first: int, counts: list[int], seed: int) -> None
             if len(rows["identifier"]) > _ROWS_AT_ONCE:
                 _flush(connection, rows)
         _flush(connection, rows)
+
+
+def step_begins(connection: Connection, step: str) -> bool:
+    """Note a step in the transaction that does it; False where it was done before."""
+    done = connection.execute(sa.text("SELECT 1 FROM bench_done WHERE step = :step"), {"step": step}).first()
+    if done is None:
+        connection.execute(sa.text("INSERT INTO bench_done (step) VALUES (:step)"), {"step": step})
+    return done is None
 
 
 def _flush(connection: Connection, rows: dict[str, list[tuple[object, ...]]]) -> None:
@@ -97,17 +108,38 @@ def _flush(connection: Connection, rows: dict[str, list[tuple[object, ...]]]) ->
 def _without_indexes(engine: Engine, told: object) -> Iterator[None]:
     """Drop what every row would have to be entered in, and make it again afterwards."""
     if engine.dialect.name == "sqlite":
-        indexes = [(index, table) for table in _TABLES for index in table.indexes]
+        indexes = [index for table in _TABLES for index in table.indexes]
         with engine.execution_options(xdsi_writes=True).begin() as connection:
-            for index, _ in indexes:
-                connection.exec_driver_sql(f"DROP INDEX {index.name}")
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS bench_done (step text PRIMARY KEY)")
+            for index in indexes:
+                connection.exec_driver_sql(f"DROP INDEX IF EXISTS {index.name}")
         yield
         with engine.execution_options(xdsi_writes=True).begin() as connection:
-            for index, _ in indexes:
+            for index in indexes:
                 index.create(connection)
         return
+    _set_indexes_aside(engine)
+    yield
+    with engine.connect() as connection:
+        found = connection.execute(sa.text("SELECT position, name, statement FROM bench_index ORDER BY position"))
+        indexes_ = found.all()
+    for row in indexes_:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(row.statement.replace("%", "%%"))
+            connection.execute(sa.text("DELETE FROM bench_index WHERE position = :at"), {"at": row.position})
+        told(row.name)  # type: ignore[operator]
+
+
+def _set_indexes_aside(engine: Engine) -> None:
+    """Drop indexes and keys, with what makes them again in `bench_index`; nothing where that has been done."""
     names = [table.name for table in (*PARTITIONED, identifier)]
     with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS bench_done (step text PRIMARY KEY)")
+        connection.exec_driver_sql(
+            "CREATE TABLE IF NOT EXISTS bench_index (position int PRIMARY KEY, name text, statement text)"
+        )
+        if connection.exec_driver_sql("SELECT 1 FROM bench_index LIMIT 1").first() is not None:
+            return
         constraints = connection.execute(
             sa.text(
                 "SELECT conrelid::regclass::text AS tab, conname, contype, pg_get_constraintdef(oid) AS def_"
@@ -115,28 +147,22 @@ def _without_indexes(engine: Engine, told: object) -> Iterator[None]:
             ),
             {"names": names},
         ).all()
-        indexes_ = connection.execute(
+        indexes = connection.execute(
             sa.text(
                 "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY(:names)"
                 " AND indexname <> ALL(:constraints)"
             ),
             {"names": names, "constraints": [row.conname for row in constraints]},
         ).all()
-        for row in constraints:
+        again = [(row.indexname, row.indexdef.replace(" ON ONLY ", " ON ")) for row in indexes]
+        for row in sorted(constraints, key=lambda row: row.contype == "f"):
+            again.append((row.conname, f"ALTER TABLE {row.tab} ADD CONSTRAINT {row.conname} {row.def_}"))
             connection.exec_driver_sql(f"ALTER TABLE {row.tab} DROP CONSTRAINT {row.conname}")
-        for row in indexes_:
+        for row in indexes:
             connection.exec_driver_sql(f"DROP INDEX {row.indexname}")
-    yield
-    for row in indexes_:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(row.indexdef.replace(" ON ONLY ", " ON "))
-        told(row.indexname)  # type: ignore[operator]
-    for row in sorted(constraints, key=lambda row: row.contype == "f"):
-        with engine.begin() as connection:
-            connection.exec_driver_sql(
-                f"ALTER TABLE {row.tab} ADD CONSTRAINT {row.conname} {row.def_}".replace("%", "%%")
-            )
-        told(row.conname)  # type: ignore[operator]
+        keep = sa.text("INSERT INTO bench_index (position, name, statement) VALUES (:position, :name, :statement)")
+        for position, (name, statement) in enumerate(again):
+            connection.execute(keep, {"position": position, "name": name, "statement": statement})
 
 
 def _analyze(engine: Engine, patients: int) -> None:

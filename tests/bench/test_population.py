@@ -96,6 +96,7 @@ def _sorted(row: dict[str, Any]) -> str:
 def test_a_population_is_loaded_with_all_indexes(tmp_path: Any, count: int) -> None:
     url = f"sqlite:///{tmp_path / 'xdsi.db'}"
     patients = filling.load(url, count, seed=SEED)
+    assert filling.load(url, count, seed=SEED) == patients, "a load that was done before adds nothing"
     engine = open_database(url)
     with engine.connect() as connection:
         number = connection.execute(sa.select(sa.func.count()).select_from(t.document_entry)).scalar_one()
