@@ -20,6 +20,7 @@ from xdsi.app.actors import ActorParts
 from xdsi.app.storage import utc_now
 from xdsi.domain.errors import Unavailable
 from xdsi.storage.performed_steps import SqlPerformedSteps
+from xdsi.storage.sole_publisher import SolePublisher
 
 log = logging.getLogger("xdsi.source")
 _T = TypeVar("_T")
@@ -32,6 +33,8 @@ class PublishingService:
     watch: ArchiveWatch
     worker: Worker
     parallel: int
+    sole: SolePublisher
+    """of processes that share a database only one follows the archive and publishes"""
     idle_seconds: float = 0.25
     """how soon what another process has put in the queue is noticed"""
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -49,15 +52,27 @@ class PublishingService:
         self._stopping.set()
         for thread in self._threads:
             thread.join(timeout=30)
+        self.sole.release()
+
+    def _alone(self) -> bool:
+        """Whether it is this process that publishes; waits a moment where it is not."""
+        alone = self._guarded(self.sole.held, otherwise=False)
+        if not alone:
+            self._stopping.wait(1.0)
+        return alone
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
+            if not self._alone():
+                continue
             due = self._guarded(self.watch.look, otherwise=time.time() + 5)
             self._stopping.wait(max(0.05, min(due - time.time(), 5.0)))
 
     def _work(self) -> None:
         with ThreadPoolExecutor(self.parallel, thread_name_prefix="publish") as executor:
             while not self._stopping.is_set():
+                if not self._alone():
+                    continue
                 done = self._guarded(lambda: self.worker.work(executor, limit=self.parallel * 4), otherwise=0)
                 if not done:
                     self._stopping.wait(self.idle_seconds)
@@ -90,7 +105,7 @@ class PublishingParts(ActorParts):
             compare_every=chosen.compare_seconds,
             recent_days=chosen.poll_days,
         )
-        return PublishingService(watch, self.publication_worker, chosen.parallel)
+        return PublishingService(watch, self.publication_worker, chosen.parallel, SolePublisher(self.engine))
 
     @cached_property
     def publication_worker(self) -> Worker:
