@@ -42,12 +42,12 @@ def metric(server: Server, name: str) -> int:
     return sum(int(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
-def alerts(server: Server) -> int:
-    """How many audit records say that a document is lost; they are written beside the exchange."""
+def alerts(server: Server, code: bytes = b"document-integrity") -> int:
+    """How many audit records have a code, by default that a document is lost; they are written beside the exchange."""
     with sqlite3.connect(f"file:{server.data / 'xdsi.sqlite3'}?mode=ro", uri=True, timeout=PATIENCE) as connection:
         rows = connection.execute("SELECT xml FROM audit_record").fetchall()
     connection.close()
-    return sum(b"document-integrity" in bytes(row[0] if isinstance(row[0], bytes) else row[0].encode()) for row in rows)
+    return sum(code in bytes(row[0] if isinstance(row[0], bytes) else row[0].encode()) for row in rows)
 
 
 def until(holds: object, seconds: float = PATIENCE) -> None:
@@ -139,6 +139,16 @@ def test_a_repository_keeps_its_documents_encrypted(tmp_path: Path) -> None:
         files = [path for path in (server.data / "documents").rglob("*") if path.is_file()]
         assert not [path for path in files if b"confidence" in path.read_bytes()]
         assert sum(path.stat().st_size for path in files) < 100_000
+    with serving(tmp_path / "data", "--profile", "open") as server:
+        with RepositoryClient(server, tmp_path).retrieved("2.999.7.1") as answer:
+            (problem,) = answer.outcome.problems
+        assert (problem.code, answer.documents) == ("XDSRepositoryError", ())
+        assert "encrypted with a key that this repository was not given" in problem.context
+        assert metric(server, "xdsi_documents_without_key_total") == 1
+        until(lambda: alerts(server, b"encryption-key") == 1)
+        assert alerts(server) == 0
+    with serving(tmp_path / "data", "--profile", "open", config=config) as server:
+        assert RepositoryClient(server, tmp_path).retrieve("2.999.7.1") == b"in confidence", "it was not set aside"
 
 
 KEY = b64encode(b"k" * 32).decode()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
 from xdsi.domain.errors import IntegrityLost, Unavailable
+from xdsi.domain.retrieval import Soundness
 from xdsi.domain.submission import Document
 from xdsi.storage.blobs import FolderBlobs
 from xdsi.storage.documents import SqlDocumentStore
@@ -143,10 +144,16 @@ def test_without_its_key_a_document_is_unavailable_not_rotten(sqlite_engine: Eng
     forgotten = Form(keys=Keys("b", {"b": b"b" * 32}))
     with pytest.raises(Unavailable, match="no encryption key 'a'"):
         read(written(b"secret", SEALED), forgotten)
+    told: list[str] = []
     for form in (PLAIN, forgotten):
-        found = SqlDocumentStore(sqlite_engine, FolderBlobs(tmp_path, form=form)).find("2.999.1")
+        other = SqlDocumentStore(
+            sqlite_engine, FolderBlobs(tmp_path, form=form), lost=lambda *what: pytest.fail("it is not lost"),
+            without_key=told.append,
+        )  # fmt: skip
+        found = other.find("2.999.1")
         assert found is not None
-        assert not found.verify()
+        assert found.soundness() is Soundness.LOCKED
+    assert told == ["a", "a"]
     again = store.find("2.999.1")
     assert again is not None
     assert again.verify(), "it was not put into quarantine"

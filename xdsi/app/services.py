@@ -216,6 +216,23 @@ class Parts(PublishingParts):
         # Whoever noticed may be inside a unit of work, for whose end the record would wait, and he for the record.
         self.alerts.submit(self._audit, alert)
 
+    def key_missing(self, key_id: str) -> None:
+        """Count each case, and audit the first one of a key: what is wrong is one setting."""
+        super().key_missing(key_id)
+        with self._told_lock:
+            if key_id in self._keys_told:
+                return
+            self._keys_told.add(key_id)
+        self.alerts.submit(self._audit, audit_alerts.key_missing(self.site, utc_now(), key_id))
+
+    @cached_property
+    def _told_lock(self) -> threading.Lock:
+        return threading.Lock()
+
+    @cached_property
+    def _keys_told(self) -> set[str]:
+        return set()
+
     @cached_property
     def alerts(self) -> ThreadPoolExecutor:
         """Audits beside the exchange that noticed something."""

@@ -194,7 +194,7 @@ class StorageParts:
     @cached_property
     def documents(self) -> SqlDocumentStore:
         """The repository's storage."""
-        return SqlDocumentStore(self.engine, self.blobs, lost=self.document_lost)
+        return SqlDocumentStore(self.engine, self.blobs, lost=self.document_lost, without_key=self.key_missing)
 
     @cached_property
     def store_location(self) -> document_store.FolderLocation | S3Location:
@@ -232,6 +232,11 @@ class StorageParts:
     def document_lost(self, unique_id: str, reason: str) -> None:
         """A stored document is not what was acknowledged."""
         self.metrics.count("xdsi_documents_lost_total")
+
+    def key_missing(self, key_id: str) -> None:
+        """A stored document is encrypted with a key that the settings do not name."""
+        log.error("documents are encrypted with the key %r, which repository.encryption_keys does not name", key_id)
+        self.metrics.count("xdsi_documents_without_key_total")
 
     @cached_property
     def holds(self) -> SqlHolds:

@@ -152,6 +152,10 @@ class Blob(Protocol):
     """Bytes in a store, as they are now."""
 
     @property
+    def key_id(self) -> str:
+        """The id of the key that it is encrypted with, empty where it is not."""
+
+    @property
     def state(self) -> str:
         """What changes when anybody touches them (size, times, inode or version), as text."""
 
@@ -199,6 +203,9 @@ class BlobStore(Protocol):
 
     def doubted(self, name: str) -> bool:
         """True for what is in doubt."""
+
+    def has_key(self, key_id: str) -> bool:
+        """True where what is encrypted with this key can be read; an empty id stands for no encryption."""
 
     def close(self) -> None:
         """Let go of whatever is held."""

@@ -111,6 +111,13 @@ def document_lost(site: AuditSite, time: datetime, unique_id: str, reason: str) 
     return system_event(table.DOCUMENT_LOST, site, time, participants=[own], objects=[document], description=reason)
 
 
+def key_missing(site: AuditSite, time: datetime, key_id: str) -> AuditEvent:
+    """Documents are encrypted with a key that the settings do not name: they are there and cannot be given out."""
+    reason = f"repository.encryption_keys does not name the key {key_id!r}, which documents are encrypted with"
+    own = parts.process(site, parts.code(table.APPLICATION), requestor=True)
+    return system_event(table.KEY_MISSING, site, time, participants=[own], description=reason)
+
+
 def node_refused(site: AuditSite, time: datetime, peer: Peer, reason: str, *, endpoint: str = "") -> AuditEvent:
     """A peer failed to authenticate (ITI TF-2 3.19.6.3), such as in the TLS handshake."""
     caller = ActiveParticipant(

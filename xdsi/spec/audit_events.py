@@ -47,6 +47,7 @@ RECORDING_STOPPED = Term("110133", DCM, "Audit Recording Stopped")
 RECORDING_STARTED = Term("110134", DCM, "Audit Recording Started")
 # DICOM has no code for it.
 DOCUMENT_INTEGRITY = Term("document-integrity", "urn:xdsi:audit", "Document Integrity Lost")
+ENCRYPTION_KEY = Term("encryption-key", "urn:xdsi:audit", "Encryption Key Missing")
 AUTHENTICATION_DECISION = Term("110143", DCM, "Authentication Decision")
 AUTHORIZATION_DECISION = Term("110144", DCM, "Authorization Decision")
 
@@ -249,6 +250,7 @@ BACKUP = SystemEvent(SECURITY_ALERT, RESTRICTED_FUNCTION, "E", 0)
 HOLD_CHANGED = SystemEvent(SECURITY_ALERT, OBJECT_SECURITY, "E", 0)
 CONFIGURATION_CHANGED = SystemEvent(SECURITY_ALERT, SECURITY_CONFIGURATION, "E", 0)
 AUDIT_STOPPED = SystemEvent(SECURITY_ALERT, RECORDING_STOPPED, "E", 8)
+KEY_MISSING = SystemEvent(SECURITY_ALERT, ENCRYPTION_KEY, "E", 8)
 DOCUMENT_LOST = SystemEvent(SECURITY_ALERT, DOCUMENT_INTEGRITY, "E", 8)
 AUDIT_STARTED = SystemEvent(SECURITY_ALERT, RECORDING_STARTED, "E", 0)
 

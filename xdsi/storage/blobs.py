@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
 from typing import Final
@@ -43,6 +43,8 @@ class FileBlob:
     path: Path
     stored: int
     state: str
+    key_id: str = ""
+    """of the key that it is encrypted with, where it is"""
 
     @property
     def size(self) -> int:
@@ -172,10 +174,14 @@ class FolderBlobs:
 
     def find(self, sha256: str) -> FileBlob | None:
         """The file with this hash, or None."""
-        for name in self.form.names(sha256):
+        for key_id, name in self.form.named(sha256):
             if (found := self._found(self._path(name))) is not None:
-                return found
+                return replace(found, key_id=key_id)
         return None
+
+    def has_key(self, key_id: str) -> bool:
+        """True where what is encrypted with this key can be read."""
+        return self.form.has_key(key_id)
 
     def _found(self, path: Path) -> FileBlob | None:
         with disk(_WHAT):

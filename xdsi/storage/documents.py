@@ -36,8 +36,28 @@ _READERS: Final = 4
 _BATCH: Final = 32
 
 
+_KEY: Final = " key="
+"""before the id of the key, in the state of what is encrypted: the name of a file is not known without its key"""
+_SOUNDNESS: Final = {
+    "": Soundness.SOUND,
+    "unreadable": Soundness.UNREADABLE,
+    "locked": Soundness.LOCKED,
+}
+
 Loss = Callable[[str, str], None]
 """is told the uniqueId of a document that is not what was stored, and what is wrong with it"""
+
+
+KeyMissing = Callable[[str], None]
+"""is told the id of a key that a document is encrypted with and that the settings do not name"""
+
+
+def _state(blob: Blob) -> str:
+    return f"{blob.state}{_KEY}{blob.key_id}" if blob.key_id else blob.state
+
+
+def _nobody_either(key_id: str) -> None:
+    """Nobody is told."""
 
 
 def _nobody(unique_id: str, reason: str) -> None:
@@ -48,12 +68,19 @@ class SqlDocumentStore:
     """Documents in a store of bytes, with their index in a database; `lost` is told of each that is rotten."""
 
     def __init__(
-        self, engine: Engine, blobs: BlobStore, *, lost: Loss = _nobody, clock: Callable[[], float] = time.time
+        self,
+        engine: Engine,
+        blobs: BlobStore,
+        *,
+        lost: Loss = _nobody,
+        without_key: KeyMissing = _nobody_either,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
         self._index = DocumentIndex(engine)
         self._blobs = blobs
         self._lost = lost
+        self._without_key = without_key
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="examine")
 
     def stage(self, document: Document) -> str:
@@ -71,7 +98,7 @@ class SqlDocumentStore:
             raise LookupError(f"no {size} bytes with the SHA-256 {sha256} were staged")
         now = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
         self._index.add(
-            Indexed(unique_id, sha256, sha1, size, mime_type, verified=blob.state, quarantined=False, stored=now)
+            Indexed(unique_id, sha256, sha1, size, mime_type, verified=_state(blob), quarantined=False, stored=now)
         )
         self._blobs.confirm(sha256)
 
@@ -153,17 +180,20 @@ class SqlDocumentStore:
         return self._blobs.collect(self._index.uses, grace=grace)
 
     def _stored(self, entry: Indexed) -> IndexedDocument:
-        return IndexedDocument(entry, self._blobs, self._index, self._lost)
+        return IndexedDocument(entry, self._blobs, self._index, self._lost, self._without_key)
 
 
 class IndexedDocument:
     """A document in the store."""
 
-    def __init__(self, entry: Indexed, blobs: BlobStore, index: DocumentIndex, lost: Loss) -> None:
+    def __init__(
+        self, entry: Indexed, blobs: BlobStore, index: DocumentIndex, lost: Loss, without_key: KeyMissing
+    ) -> None:
         self._entry = entry
         self._blobs = blobs
         self._index = index
         self._lost = lost
+        self._without_key = without_key
 
     @property
     def unique_id(self) -> str:
@@ -194,19 +224,22 @@ class IndexedDocument:
 
     def soundness(self) -> Soundness:
         """What is found of it before it is given out."""
-        return {"": Soundness.SOUND, "unreadable": Soundness.UNREADABLE}.get(self.examine(always=False), Soundness.LOST)
+        return _SOUNDNESS.get(self.examine(always=False), Soundness.LOST)
 
     def examine(self, *, always: bool) -> str:
-        """What is wrong: `missing`, `quarantine`, `rotten` or `unreadable`; empty when all is well."""
+        """What is wrong: `missing`, `quarantine`, `rotten`, `unreadable` or `locked`; empty when all is well."""
         entry = self._entry
         blob = self._blobs.find(entry.sha256)
         if entry.quarantined:
             return "quarantine"
         if blob is None:
+            if not self._blobs.has_key(key_id := entry.verified.partition(_KEY)[2]):
+                self._without_key(key_id)
+                return "locked"
             log.error("the bytes of document %s are not in the store", entry.unique_id)
             self._lost(entry.unique_id, "its bytes are not in the store")
             return "missing"
-        if not always and entry.size > ALWAYS_VERIFIED and blob.state == entry.verified:
+        if not always and entry.size > ALWAYS_VERIFIED and _state(blob) == entry.verified:
             return ""
         found = hashlib.sha256()
         try:
@@ -226,8 +259,8 @@ class IndexedDocument:
         if found.hexdigest() != entry.sha256:
             self._condemn(blob, "its hash is not the one it was stored with")
             return "rotten"
-        if blob.state != entry.verified:
-            self._note(blob.state)
+        if _state(blob) != entry.verified:
+            self._note(_state(blob))
         return ""
 
     def _stream(self) -> Iterator[bytes]:

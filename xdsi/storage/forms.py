@@ -59,6 +59,15 @@ class Form:
             raise ValueError("not a SHA-256")
         return (*(self.keys.names(sha256) if self.keys else ()), sha256)
 
+    def named(self, sha256: str) -> tuple[tuple[str, str], ...]:
+        """The same names, each after the id of the key that made it; it is empty for the name without a key."""
+        names = self.names(sha256)
+        return tuple(zip((*(self.keys.ids if self.keys else ()), ""), names, strict=True))
+
+    def has_key(self, key_id: str) -> bool:
+        """True for a key that can be read with; what is not encrypted needs none."""
+        return not key_id or (self.keys is not None and key_id in self.keys.by_id)
+
     def read(self, source: Source, stored: int, start: int = 0) -> Iterator[bytes]:
         """The plain bytes from an offset on, of a file of `stored` bytes."""
         chunks = source(0)

@@ -54,6 +54,10 @@ class MovingBlobs:
         """True where one of them has it in doubt."""
         return any(one.doubted(name) for one in self._stores)
 
+    def has_key(self, key_id: str) -> bool:
+        """True where what is encrypted with this key can be read."""
+        return self._newest.has_key(key_id)
+
     def close(self) -> None:
         """Close them all."""
         for one in self._stores:

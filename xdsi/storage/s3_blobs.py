@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -42,6 +42,8 @@ class S3Blob:
     name: str
     copy: str
     found: Listed
+    key_id: str = ""
+    """of the key that it is encrypted with, where it is"""
 
     @property
     def size(self) -> int:
@@ -106,10 +108,14 @@ class S3Blobs:
 
     def find(self, sha256: str) -> S3Blob | None:
         """The newest copy that is whole as far as is known, or None."""
-        for name in self.form.names(sha256):
+        for key_id, name in self.form.named(sha256):
             if copies := self._named(name):
-                return max(copies, key=lambda one: one.copy)
+                return replace(max(copies, key=lambda one: one.copy), key_id=key_id)
         return None
+
+    def has_key(self, key_id: str) -> bool:
+        """True where what is encrypted with this key can be read."""
+        return self.form.has_key(key_id)
 
     def confirm(self, sha256: str) -> None:
         """Somebody's now: no longer in doubt."""

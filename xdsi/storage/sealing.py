@@ -48,10 +48,14 @@ class Keys:
         digest = bytes.fromhex(sha256)
         return tuple(hmac.new(key, digest, hashlib.sha256).hexdigest() for key in self._name_keys)
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the keys, the current one first."""
+        return (self.current, *(id_ for id_ in self.by_id if id_ != self.current))
+
     @cached_property
     def _name_keys(self) -> tuple[bytes, ...]:
-        ordered = [self.by_id[self.current], *(key for id_, key in self.by_id.items() if id_ != self.current)]
-        return tuple(_derived(key, b"", _NAMES) for key in ordered)
+        return tuple(_derived(self.by_id[id_], b"", _NAMES) for id_ in self.ids)
 
 
 def _derived(key: bytes, salt: bytes, purpose: bytes) -> bytes:
