@@ -22,6 +22,8 @@ from tests.trusted import DOCTOR, ISSUER, PURPOSES, SIGNER, SNOMED, claims, key_
 from xdsi.domain.codes import Code
 from xdsi.domain.errors import ConfigurationError, SecurityFault
 from xdsi.domain.identifiers import PatientId
+from xdsi.spec import xacml
+from xdsi.spec.token_rules import PROFILES, TokenRules
 from xdsi.wire.http_authorization import read_authorization
 from xdsi.wire.jwt_token import JwtTrust, read_token
 from xdsi.wire.saml import SamlTrust
@@ -241,10 +243,79 @@ def test_whatever_comes_is_refused_in_words(raw: str) -> None:
 
 
 def test_longer_lives_and_other_demands_are_settings() -> None:
-    patient = replace(TRUST, max_lifetime=timedelta(days=1), required=frozenset())
+    patient = replace(TRUST, max_lifetime=timedelta(days=1), rules=TokenRules(required=frozenset()))
     said = claims(exp=IAT + 7200)
     said["extensions"] = {}
     assert read_token(token(**said).encode(), patient, now=NOW).subject.roles == ()
+
+
+# -- rules by country: those of assertions
+
+
+CH_ROLE, CH_PURPOSE = "2.16.756.5.30.1.127.3.10.6", "2.16.756.5.30.1.127.3.10.5"
+SWITZERLAND = replace(TRUST, rules=PROFILES["switzerland"])
+FRANCE = replace(TRUST, rules=PROFILES["france"])
+VIHF = sorted(name for name in PROFILES["france"].required if not name.startswith("urn:"))
+
+
+def national(role: str, purpose: str, scheme: tuple[str, str], **more: Any) -> dict[str, Any]:
+    """Claims with codes of a country, about one patient."""
+    said = claims()
+    said["extensions"]["ihe_iua"] |= {
+        "subject_role": [{"system": f"urn:oid:{scheme[0]}", "code": role}],
+        "purpose_of_use": [{"system": f"urn:oid:{scheme[1]}", "code": purpose}],
+        "person_id": "P1^^^&2.999.1.1&ISO",
+    }
+    said["extensions"] |= more
+    return said
+
+
+def without(said: dict[str, Any], name: str) -> dict[str, Any]:
+    del said["extensions"]["ihe_iua"][name]
+    return said
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: national("HCP", "NORM", ("2.999.40", CH_PURPOSE)),
+        lambda: national("HCP", "TREAT", (CH_ROLE, PURPOSES)),
+        lambda: without(national("HCP", "NORM", (CH_ROLE, CH_PURPOSE)), "person_id"),
+        lambda: national("ASS", "NORM", (CH_ROLE, CH_PURPOSE)),
+        lambda: national("ASS", "NORM", (CH_ROLE, CH_PURPOSE), ch_delegation={"principal_id": "7601000000000"}),
+    ],
+    ids=["role", "purpose", "no patient", "assistant", "assistant of a nameless principal"],
+)
+def test_switzerland(wrong: Callable[[], dict[str, Any]]) -> None:
+    good = token(**national("HCP", "NORM", (CH_ROLE, CH_PURPOSE)))
+    assert read_token(good.encode(), SWITZERLAND, now=NOW).subject.user_id == "dr.jekyll"
+    assert refused(token(**wrong()), SWITZERLAND) == "InvalidSecurityToken"
+    assert read_token(token(**wrong()).encode(), TRUST, now=NOW), "elsewhere that is in order"
+
+
+def test_swiss_assistants_name_their_principal() -> None:
+    principal = {"principal": "Dr House", "principal_id": "7601000000000"}
+    raw = token(**national("ASS", "NORM", (CH_ROLE, CH_PURPOSE), ch_delegation=principal))
+    assert read_token(raw.encode(), SWITZERLAND, now=NOW).subject.user_id == "dr.jekyll"
+
+
+@pytest.mark.parametrize("missing", ["", *VIHF])
+def test_france(missing: str) -> None:
+    """What IUA has no place for is a claim of the attribute's own name."""
+    said = national("10", "normal", ("1.2.250.1.71.1.2.7", "1.2.250.1.213.1.1.4.248"))
+    raw = token(**said | {name: "x" for name in VIHF if name != missing})
+    if missing:
+        assert refused(raw, FRANCE) == "InvalidSecurityToken"
+    else:
+        assert read_token(raw.encode(), FRANCE, now=NOW).subject.user_id == "dr.jekyll"
+
+
+def test_a_claim_by_another_name_is_not_the_standards_own() -> None:
+    """The name of a standard attribute as a claim does not stand for what its own claim would have to say."""
+    said = without(national("HCP", "NORM", (CH_ROLE, CH_PURPOSE)), "person_id")
+    assert (
+        refused(token(**said | {xacml.SUBJECT_PATIENT: "P1^^^&2.999.1.1&ISO"}), SWITZERLAND) == "InvalidSecurityToken"
+    )
 
 
 # -- key sets

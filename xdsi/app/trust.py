@@ -91,6 +91,7 @@ def tokens_of(settings: Settings) -> JwtTrust:
     key_sets = {one.name: read_file(one.jwks, "jwt.issuer.jwks") for one in settings.jwt.issuer}
     return replace(
         JwtTrust.of(key_sets, saml.audiences),
+        rules=PROFILES.get(settings.domain.profile, PROFILES["generic"]),
         max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
         clock_skew=timedelta(seconds=saml.clock_skew_seconds),
     )

@@ -73,7 +73,7 @@ class Domain:
     )
     codes: str = _key("file of the domain's value sets (own TOML or a connectathon codes.xml); empty: not checked", "")
     profile: str = _key(
-        "rules on identity assertions by country; open: for tests on loopback, without any",
+        "rules on assertions and access tokens by country; open: for tests on loopback, without any",
         "generic",
         choices=("generic", "belgium", "luxembourg", "france", "switzerland", "open"),
     )

@@ -1,4 +1,4 @@
-"""What an identity assertion has to hold, by country: attributes required for which role and purpose, code systems.
+"""What an assertion or an access token has to hold, by country: attributes for which role and purpose, code systems.
 
 ITI TF-2 3.40.4.1.2 (XUA); Switzerland: EPR ordinance annex 5, national extensions (XUA); France: VIHF 3.0 as DMP and
 DRIMbox use it. For Belgium and Luxembourg no public source tells of attributes beyond XUA: theirs are the generic ones.

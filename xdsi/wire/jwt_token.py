@@ -23,12 +23,13 @@ from xdsi.domain.errors import ConfigurationError, SecurityFault
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.subject import Subject
 from xdsi.spec import xacml
-from xdsi.spec.token_rules import PROFILES
-from xdsi.wire.saml import VerifiedAssertion
+from xdsi.spec.token_rules import PROFILES, TokenRules
+from xdsi.wire.saml import VerifiedAssertion, check_country
 
 LIMIT = 16 * 1024
 """bytes of a token"""
 _ALGORITHMS = {"RS256": "RSA", "ES256": "EC"}
+_PRINCIPAL_ID, _PRINCIPAL_NAME = "urn:e-health-suisse:principal-id", "urn:e-health-suisse:principal-name"
 _CLAIMS = ("iss", "sub", "aud", "exp", "iat", "jti")
 
 
@@ -51,8 +52,8 @@ class JwtTrust:
     audiences: frozenset[str]
     max_lifetime: timedelta = timedelta(hours=1)
     clock_skew: timedelta = timedelta(seconds=60)
-    required: frozenset[str] = PROFILES["generic"].required
-    """what a token has to say of its subject, named as the attributes of assertions"""
+    rules: TokenRules = PROFILES["generic"]
+    """what a token has to say of its subject, named as the attributes of assertions, and code systems"""
 
     @classmethod
     def of(cls, issuers: Mapping[str, bytes], audiences: Iterable[str]) -> JwtTrust:
@@ -121,7 +122,7 @@ def read_token(raw: bytes, trust: JwtTrust, *, now: datetime, peer_certificate_s
         not_before=_time(claims, "nbf" if "nbf" in claims else "iat"),
         not_on_or_after=_time(claims, "exp"),
         certificate_sha256=key.thumbprint,
-        **_fields(claims, trust.required),
+        **_fields(claims, trust.rules),
     )
     return VerifiedAssertion(subject, raw)
 
@@ -191,7 +192,7 @@ def _check_binding(claims: Mapping[str, Any], peer_certificate_sha256: str) -> N
         raise SecurityFault("FailedAuthentication", "the connection does not hold the confirmed key")
 
 
-def _fields(claims: Mapping[str, Any], required: frozenset[str]) -> dict[str, Any]:
+def _fields(claims: Mapping[str, Any], rules: TokenRules) -> dict[str, Any]:
     extensions = _object(claims, "extensions")
     iua, bppc = _object(extensions, "ihe_iua"), _object(extensions, "ihe_bppc")
     organizations = _texts(iua, "subject_organization")
@@ -210,6 +211,19 @@ def _fields(claims: Mapping[str, Any], required: frozenset[str]) -> dict[str, An
         "consent_documents": _texts(bppc, "doc_id"),
         "privacy_policies": _texts(bppc, "acp"),
     }
+    present = _said(claims, fields)
+    for attribute in sorted(rules.required):
+        if attribute not in present:
+            raise _malformed(f"the token does not say {attribute}")
+    check_country(fields, present, rules)
+    return fields
+
+
+def _said(claims: Mapping[str, Any], fields: Mapping[str, Any]) -> set[str]:
+    """What a token says, by the names that assertions have for it.
+
+    What a country asks for and IUA has no place for is a claim of the attribute's own name.
+    """
     attributes = {
         xacml.SUBJECT_NAME: "user_name",
         xacml.ORGANIZATION: "organization",
@@ -220,10 +234,17 @@ def _fields(claims: Mapping[str, Any], required: frozenset[str]) -> dict[str, An
         xacml.PURPOSE_OF_USE: "purposes",
         xacml.SUBJECT_PATIENT: "patient",
     }
-    for attribute in required:
-        if not fields.get(attributes.get(attribute, "")):
-            raise _malformed(f"the token does not say {attribute}")
-    return fields
+    delegation = _object(_object(claims, "extensions"), "ch_delegation")
+    swiss = {"principal": _PRINCIPAL_NAME, "principal_id": _PRINCIPAL_ID}
+    return {
+        *(name for name, field in attributes.items() if fields.get(field)),
+        *(name for claim, name in swiss.items() if _text(delegation, claim)),
+        *(name for name, value in claims.items() if name not in attributes and _is_text(value)),
+    }
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _patient(iua: Mapping[str, Any], bppc: Mapping[str, Any]) -> PatientId | None:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -311,13 +311,17 @@ def check_peer(issuer: str, trust: SamlTrust, peer_certificate_sha256: str) -> N
 
 def check_rules(statements: Sequence[etree._Element], fields: Mapping[str, Any], rules: TokenRules) -> None:
     """Code systems, and what is needed with some roles or purposes (xdsi/spec/token_rules.py)."""
+    check_country(fields, present_attributes(statements), rules)
+
+
+def check_country(fields: Mapping[str, Any], present: Collection[str], rules: TokenRules) -> None:
+    """The same for a credential of either form, by the fields of a Subject and the names of what was said."""
     roles, purposes = fields.get("roles", ()), fields.get("purposes", ())
     _check_schemes(roles, rules.role_schemes)
     _check_schemes(purposes, rules.purpose_schemes)
-    present = present_attributes(statements)
     for rule in rules.further:
         applies = _has_any(roles, rule.roles) and _has_any(purposes, rule.purposes)
-        missing = sorted(rule.attributes - present) if applies else []
+        missing = sorted(rule.attributes.difference(present)) if applies else []
         if missing:
             raise _malformed(f"attribute {missing[0]} is missing")
 
