@@ -1,0 +1,68 @@
+"""Uploads that are no honest message: a fault in bounded memory, nothing left in the spool, others served as before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Server, exchange, http, wait_until
+
+REPOSITORY = "/services/repository"
+MULTIPART = 'multipart/related; type="application/xop+xml"; start="<root>"; boundary="frontier"'
+# Before the root part, so that nothing but the parts is looked at.
+LATE_ROOT = b"--frontier\r\nContent-ID: <%d>\r\n\r\n"
+LARGE = 8_000_000
+MOST_GROWTH = 32 * 1024 * 1024
+
+
+def parts(count: int) -> bytes:
+    return b"".join(LATE_ROOT % number + b"x\r\n" for number in range(count)) + b"--frontier--\r\n"
+
+
+UPLOADS = {
+    "10,000 parts": (parts(10_000), None, 400, "too many parts"),
+    "a part header of 1 MB": (LATE_ROOT[:-4] % 1 + b"\r\nX: " + b"x" * 1_000_000, None, 400, "headers too long"),
+    "it stops midway": (LATE_ROOT % 1 + bytes(LARGE // 2), LARGE, 400, "ended early"),
+    "it is longer than it says": (LATE_ROOT % 1 + bytes(LARGE), 1000, 400, "cut off"),
+    "its length is no number": (parts(1), "many", 400, ""),
+    "a boundary inside the data, and no root": (
+        LATE_ROOT % 1 + b"\r\n--frontierx\r\n--frontier-\r\n--frontier--\r\n", None, 400, "no root part",
+    ),
+    "boundaries alone": (b"--frontier\r\n" * 100_000, None, 400, ""),
+}  # fmt: skip
+
+
+def memory(server: Server) -> int:
+    (worker,) = server.workers
+    status = Path(f"/proc/{worker}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def spooled(server: Server) -> list[Path]:
+    return [path for path in (server.data / "spool").rglob("*") if path.is_file() and "lock" not in path.name]
+
+
+@pytest.mark.parametrize(("body", "length", "status", "words"), UPLOADS.values(), ids=UPLOADS.keys())
+def test_it_is_a_fault_and_others_are_served(
+    open_server: Server, body: bytes, length: int | str | None, status: int, words: str
+) -> None:
+    before = memory(open_server)
+    answer = exchange(
+        open_server, http(body, path=REPOSITORY, length=length, Content_Type=MULTIPART), half_close=True
+    )  # fmt: skip
+    assert answer.status == status, answer.text
+    assert words in answer.text
+    wait_until(lambda: spooled(open_server) == [])
+    assert memory(open_server) - before < MOST_GROWTH
+    again = exchange(open_server, http(b"", path=REPOSITORY, method="GET"))
+    assert again.status == 200
+    assert "Document Repository" in again.text
+
+
+def test_a_compressed_upload_is_not_unpacked(open_server: Server) -> None:
+    answer = exchange(
+        open_server,
+        http(bytes(1000), path=REPOSITORY, Content_Type=MULTIPART, Content_Encoding="gzip"),
+    )
+    assert answer.status == 415
