@@ -51,6 +51,7 @@ bench-trust: .venv
 # What takes hours of a processor, and is not part of `make check`.
 long: .venv
 	$(BIN)/python -m tests.differential
+	$(BIN)/python -m tests.mutations
 	$(BIN)/python -m tests.storage
 	$(BIN)/python -m tests.faults.storm
 	$(BIN)/python -m tests.faults.repository_storm

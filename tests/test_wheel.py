@@ -31,10 +31,13 @@ with tempfile.TemporaryDirectory() as data:
         ready = json.loads(server.stdout.readline())
         case = next(one for one in conformance.load() if one.name.startswith("0101"))
         findings = conformance.run(case, conformance.Endpoint(base_url=ready["base_url"]))
+        options = ["--xdsi-endpoint", ready["base_url"], "--xdsi-case", "0101", "--xdsi-case", "0502"]
+        played = subprocess.run([sys.executable, "-m", "pytest", "-q", *options, data], capture_output=True, text=True)
     finally:
         server.terminate()
         server.wait(timeout=20)
 assert not findings, findings
+assert "2 passed" in played.stdout, played.stdout + played.stderr
 print("passed", case.name)
 """
 

@@ -17,6 +17,8 @@ from tests.certificates import identity
 from tests.conformance.peers import Peer, answering
 from tests.servers import Server
 from xdsi.cli import main
+from xdsi.cli.serve import ISSUER
+from xdsi.conformance import options
 from xdsi.conformance.tokens import stranger
 
 
@@ -215,3 +217,7 @@ def test_a_folder_of_ones_own_cases_is_a_suite(
     assert status == 1
     assert "FAIL  9001-nobody" in out
     assert "1 at //rim:ExtrinsicObject" in out
+
+
+def test_assertions_are_of_the_issuer_whom_a_first_start_trusts() -> None:
+    assert options.ISSUER == ISSUER

@@ -2,97 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import pytest
 from lxml import etree
 
+from tests.conformance.servers import OPEN, Server, profile_of
 from tests.oracles import official_schema, schema_of
-from xdsi.cli.serve import ISSUER
 from xdsi.conformance import (
     FEATURES,
-    FOLDER,
-    PRESETS,
     USUAL,
     Case,
     Endpoint,
     Exchange,
     Finding,
-    Issuer,
     load,
     run,
 )
 from xdsi.conformance.tokens import stranger
 
 CASES = load()
-OURS = PRESETS["xdsi"]
 PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
 BODY = "{http://www.w3.org/2003/05/soap-envelope}Body"
 _PLAYED: dict[str, tuple[tuple[Finding, ...], list[Exchange]]] = {}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-SECURED = "secured"
-"""asks for a server as a first start makes it, with assertions"""
-
-
-class Server:
-    """`xdsi serve` as a process of its own, from the line that says it is ready to its end."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self._log = (folder / "server.log").open("w")
-        if options != (SECURED,):
-            options = ("--profile", "open", "--dicom", str(FOLDER / "dicom"), *options)
-        command = [sys.executable, "-m", "xdsi", "serve", "--port", str(_free_port()), "--data", str(folder / "data")]
-        self._process = subprocess.Popen(
-            [*command, *(option for option in options if option != SECURED)],
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self.stop()
-            pytest.fail(f"the server did not start: {(folder / 'server.log').read_text()[-2000:]}")
-        ready = json.loads(line)
-        ids = ready["ids"]
-        self.endpoint = Endpoint(
-            base_url=ready["base_url"],
-            values={"home": ids["home"], "repository": ids["repository"], "location_uid": ids["location"]},
-            features=OURS,
-        )
-        if options == (SECURED,):
-            pki = folder / "data" / "pki"
-            self.endpoint = replace(
-                self.endpoint,
-                features=frozenset({"explains", "secured", "trace"}),
-                issuer=Issuer.of(ISSUER, pki / "idp.key", pki / "idp.pem"),
-                certificate=(str(pki / "consumer.pem"), str(pki / "consumer.key")),
-                authorities=str(pki / "ca.pem"),
-            )
-
-    def stop(self) -> None:
-        """End the process and wait for it."""
-        self._process.terminate()
-        self._process.wait(30)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._log.close()
 
 
 Start = Callable[..., Endpoint]
@@ -100,12 +35,12 @@ Start = Callable[..., Endpoint]
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Gives the endpoint of a server with some options, started when it is first asked for."""
+    """Gives the endpoint of a server of some profile, started when it is first asked for."""
     servers: list[Server] = []
 
     @cache
-    def endpoint(*options: str) -> Endpoint:
-        server = Server(tmp_path_factory.mktemp("server"), *options)
+    def endpoint(profile: str = OPEN) -> Endpoint:
+        server = Server(tmp_path_factory.mktemp("server"), profile)
         servers.append(server)
         return server.endpoint
 
@@ -119,12 +54,7 @@ def _endpoint_for(case: Case, start: Start) -> Endpoint:
     if url:
         features = os.environ.get("XDSI_CONFORMANCE_FEATURES")
         return Endpoint(base_url=url, features=frozenset(features.split(",")) if features else USUAL)
-    if "secured" in case.needs:
-        return start(SECURED)
-    if "strict-patients" in case.needs:
-        endpoint = start("--strict-patients")
-        return replace(endpoint, features=endpoint.features | {"strict-patients"}, feed=True)
-    return start()
+    return start(profile_of(case))
 
 
 def _played(case: Case, start: Start) -> tuple[tuple[Finding, ...], list[Exchange]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from xdsi import conformance
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
-from xdsi.cli.conformance_endpoint import add_options, endpoint_of
 from xdsi.conformance import Case, Report, TemplateError, Verdict
+from xdsi.conformance.options import add_choice, add_options, chosen_cases, endpoint_of
 
 
 def add(commands: Any) -> None:
@@ -25,12 +25,12 @@ def add(commands: Any) -> None:
         "patients are made anew each time; the documents that were submitted stay.",
     )
     add_options(play)
-    _add_choice(play)
+    add_choice(play)
     play.add_argument("--junit", type=Path, metavar="FILE", help="write a report as JUnit XML")
     play.add_argument("--html", type=Path, metavar="FILE", help="write a report as a page with every exchange")
     play.set_defaults(run=run)
     listing = actions.add_parser("list", help="list the cases")
-    _add_choice(listing)
+    add_choice(listing)
     listing.add_argument("--actor", action="append", default=[], choices=conformance.ACTORS, help="cases about it")
     listing.set_defaults(run=run_list)
     show = actions.add_parser("show", help="show a case: purpose, clause, preconditions, steps")
@@ -39,20 +39,10 @@ def add(commands: Any) -> None:
     show.set_defaults(run=run_show)
 
 
-def _add_choice(command: argparse.ArgumentParser) -> None:
-    names = ", ".join(conformance.suites())
-    command.add_argument("--suite", default="", metavar="NAME|FOLDER", help=f"{names}; or a folder of your own cases")
-    command.add_argument(
-        "--case", action="append", default=[], metavar="N", help="a number, the beginning of one, or a pattern"
-    )
-    command.add_argument("--only", choices=["profile", "ruling"], help="cases of this scope alone")
-    command.add_argument("cases", nargs="*", metavar="CASE", help="the same as --case")
-
-
 def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Look at the endpoint, play the cases, report. Needs no settings."""
     try:
-        cases = _chosen(given, given.actor)
+        cases = chosen_cases(given)
         endpoint = endpoint_of(given)
     except (TemplateError, ValueError) as error:
         return Result(ok=False, message=str(error))
@@ -134,24 +124,10 @@ def _record(result: conformance.Result) -> dict[str, Any]:
     }
 
 
-def _chosen(given: argparse.Namespace, actors: Sequence[str]) -> tuple[Case, ...]:
-    """The cases that the options mean; ValueError where they mean none."""
-    every = conformance.about(conformance.cases_of(given.suite), actors)
-    patterns = [*given.case, *given.cases]
-    idle = [pattern for pattern in patterns if not conformance.chosen(every, [pattern])]
-    if idle:
-        among = f" among those about {', '.join(actors)}" if actors else ""
-        raise ValueError(f"no case is meant by {', '.join(map(repr, idle))}{among}; `xdsi conformance list` names all")
-    cases = tuple(case for case in conformance.chosen(every, patterns) if given.only in (None, case.scope))
-    if not cases:
-        raise ValueError("no case is left by these options; `xdsi conformance list` names all")
-    return cases
-
-
 def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """The cases, in order."""
     try:
-        cases = _chosen(given, given.actor)
+        cases = chosen_cases(given)
     except (TemplateError, ValueError) as error:
         return Result(ok=False, message=str(error))
     items = [

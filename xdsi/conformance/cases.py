@@ -166,6 +166,7 @@ def _step(table: _Table, number: int) -> Step:
         envelope=table.take("envelope", "envelope.xml"),
         action=table.take("action", kind.action),
         message_id=table.take("message_id", ""),
+        wait=float(table.take("wait", 0)),
         values=table.take("values", {}),
         slots=table.take("slots", ()),
         change=table.take("change", ()),

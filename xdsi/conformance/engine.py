@@ -34,6 +34,7 @@ def run(case: Case, endpoint: Endpoint, *, observe: Observer | None = None) -> t
         for step in case.steps:
             before = dict(values.given)
             values.given.update(step.values)
+            time.sleep(step.wait)
             try:
                 request = playing.request(step)
                 if endpoint.feed and case.feed:

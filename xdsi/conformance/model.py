@@ -168,6 +168,8 @@ class Step:
     parts: tuple[Part, ...] = ()
     mtom: Mtom = field(default_factory=Mtom)
     http: Http = field(default_factory=Http)
+    wait: float = 0.0
+    """seconds to wait before it, where times are to differ"""
     token: Token = field(default_factory=Token)
 
 

@@ -1,20 +1,34 @@
-"""The options of `xdsi conformance run` that say what is tested: where it answers, and how one speaks to it."""
+"""The options of a run, for the command and for pytest: which cases, where the system answers, how one speaks to it."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from xdsi.cli.serve import ISSUER
-from xdsi.conformance import ACTORS, FEATURES, PATHS, PRESETS, USUAL, Endpoint, Issuer, at, features_of
+from .endpoint import FEATURES, PATHS, PRESETS, USUAL, Endpoint, at, features_of
+from .model import Case
+from .suites import ACTORS, about, cases_of, chosen, suites
+from .tokens import Issuer
+
+ISSUER = "urn:xdsi:demonstration:idp"
+"""the name that assertions bear if nothing else is said: whom a first start of xdsi trusts"""
 
 _SECURITY = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 _DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>\s*")
 
 
+def parser() -> argparse.ArgumentParser:
+    """Those of a run, by themselves."""
+    options = argparse.ArgumentParser(prog="xdsi conformance run", allow_abbrev=False)
+    add_options(options)
+    add_choice(options)
+    return options
+
+
 def add_options(command: argparse.ArgumentParser) -> None:
-    """Declare them."""
+    """Declare those that say what is tested."""
     command.add_argument(
         "--endpoint", required=True, metavar="URL",
         help="where the system answers: its base URL, or with a path the URL of the one actor that --actor names",
@@ -61,6 +75,17 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "xdsi: all that xdsi has in its open profile",
     )  # fmt: skip
     command.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds to wait for an answer")
+
+
+def add_choice(command: argparse.ArgumentParser) -> None:
+    """Declare those that choose cases."""
+    names = ", ".join(suites())
+    command.add_argument("--suite", default="", metavar="NAME|FOLDER", help=f"{names}; or a folder of your own cases")
+    command.add_argument(
+        "--case", action="append", default=[], metavar="N", help="a number, the beginning of one, or a pattern"
+    )
+    command.add_argument("--only", choices=["profile", "ruling"], help="cases of this scope alone")
+    command.add_argument("cases", nargs="*", metavar="CASE", help="the same as --case")
 
 
 def endpoint_of(given: argparse.Namespace) -> Endpoint:
@@ -145,3 +170,18 @@ def _pairs(texts: list[str], form: str) -> dict[str, str]:
             raise ValueError(f"{text!r}: expected {form}")
         pairs[name] = value
     return pairs
+
+
+def chosen_cases(given: argparse.Namespace) -> tuple[Case, ...]:
+    """The cases that the options mean; ValueError where they mean none."""
+    actors: Sequence[str] = given.actor
+    every = about(cases_of(given.suite), actors)
+    patterns = [*given.case, *given.cases]
+    idle = [pattern for pattern in patterns if not chosen(every, [pattern])]
+    if idle:
+        among = f" among those about {', '.join(actors)}" if actors else ""
+        raise ValueError(f"no case is meant by {', '.join(map(repr, idle))}{among}; `xdsi conformance list` names all")
+    cases = tuple(case for case in chosen(every, patterns) if given.only in (None, case.scope))
+    if not cases:
+        raise ValueError("no case is left by these options; `xdsi conformance list` names all")
+    return cases
