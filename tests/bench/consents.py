@@ -25,6 +25,7 @@ from xdsi.domain.consent import Action, DomainPolicy, Resource
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.subject import Subject
 from xdsi.storage.database import open_database
+from xdsi.storage.packed import pack, unpack
 from xdsi.storage.registry import SqlRegistry
 from xdsi.storage.tables import metadata
 from xdsi.transactions.iti79_authorization_decisions_query import PolicyDecisions
@@ -69,6 +70,7 @@ def multiply(database: Path, path: Path, count: int, say: Callable[[str], None])
     with sqlite3.connect(path, isolation_level=None) as connection:
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-400000", "foreign_keys=OFF"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("copied", 2, _copied, deterministic=True)
         (step,) = connection.execute("SELECT max(key) FROM patient").fetchone()
         statements = [_patients(), _rows("document_entry"), _rows("consent")]
         copies = count // SIGNED
@@ -101,10 +103,8 @@ def _rows(table: str) -> str:
     def value(column: str) -> str:
         if column == "patient_key":
             return "o.patient_key + n * :step"
-        if column in ("id", "entry_uuid", "logical_id"):
-            return f"'urn:uuid:' || printf('%08x', n) || substr(o.{column}, 18)"
-        if column == "unique_id":
-            return "o.unique_id || '.' || n"
+        if column in ("id", "entry_uuid", "logical_id", "unique_id"):
+            return f"copied(o.{column}, n)"
         if column == "fragment":
             return "x''"
         if column == "policy":
@@ -116,6 +116,14 @@ def _rows(table: str) -> str:
     chosen = "" if table == "consent" else " AND o.id IN (SELECT entry_uuid FROM consent WHERE patient_key <= :step)"
     source = f"{table} o JOIN patient p ON p.key = o.patient_key WHERE o.patient_key <= :step{chosen}"
     return _COPIES.format(table=table, columns=", ".join(columns), values=", ".join(map(value, columns)), source=source)
+
+
+def _copied(stored: str | bytes, number: int) -> str | bytes:
+    """Another id for each copy, as text or packed as the original is."""
+    if isinstance(stored, str):
+        return f"{stored}.{number}"
+    text = unpack(stored)
+    return pack(f"urn:uuid:{number:08x}{text[17:]}" if text.startswith("urn:uuid:") else f"{text}.{number}")
 
 
 class Side:
