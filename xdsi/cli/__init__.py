@@ -30,6 +30,7 @@ from xdsi.cli import (
     policies,
     repository,
     serve,
+    simulate,
     source,
     validate,
 )
@@ -53,6 +54,7 @@ _COMMANDS = (
     operate,
     validate,
     conformance,
+    simulate,
 )
 
 
