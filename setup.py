@@ -12,6 +12,6 @@ BESIDE = {
 }
 
 setup(
-    packages=[*find_packages(include=["xdsi*"]), *BESIDE],
+    packages=[*find_packages(include=["xdsi*"]), "xdsi.web.static", "xdsi.web.templates", *BESIDE],
     package_dir=BESIDE,
 )
