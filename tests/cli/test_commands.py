@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import NameOID
 
-from tests import audit_samples
+from tests import audit_samples, trusted
 from tests.certificates import identity
 from tests.imaging import STUDIES
 from tests.servers import Server, envelope, exchange, free_port, http, wait_until
@@ -482,8 +483,26 @@ def test_a_token_is_explained(tmp_path: Path) -> None:
     assert "it would be refused: signature, time" in failed(
         "token", "explain", token, "--at", "2020-01-01T00:00Z", config=config
     )
+    header = tmp_path / "header"
+    header.write_bytes(b"Authorization: IHE-SAML " + base64.b64encode(token.read_bytes()))
+    assert done("token", "explain", header, config=config) == items
     config.write_text("")
     assert "issuer" in failed("token", "explain", token, config=config)
+
+
+def test_an_access_token_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(trusted.key_set(trusted.SIGNER))
+    config = tmp_path / "hub.toml"
+    config.write_text(f"[[jwt.issuer]]\nname = '{trusted.ISSUER}'\njwks = '{tmp_path}/keys.json'\n")
+    token = tmp_path / "token.jwt"
+    token.write_text(f"Bearer {trusted.token()}\n")
+    items = done("token", "explain", token, config=config)
+    assert {item["outcome"] for item in items if "check" in item} == {"met"}
+    (role,) = [item for item in items if item.get("attribute", "").endswith("subject_role")]
+    assert (role["values"], role["use"]) == ([f"{trusted.DOCTOR}^^{trusted.SNOMED}"], "required")
+    assert "it would be refused: time" in failed("token", "explain", token, "--at", "2020-01-01T00:00Z", config=config)
+    config.write_text("")
+    assert "issuer, key, signature" in failed("token", "explain", token, config=config)
 
 
 # -- consent, on a hub that asks for it

@@ -147,6 +147,17 @@ def test_two_patients_are_one_too_many() -> None:
     assert refused(token(**said)) == "InvalidSecurityToken"
 
 
+@pytest.mark.parametrize("name", ["urn:xdsi:2026:subject:emergency-reason", "emergency_reason", "reason"])
+def test_no_claim_is_a_reason_to_break_the_glass(name: str) -> None:
+    """IUA has no such claim: in an emergency who asks by REST shows an assertion (IHE-SAML)."""
+    said = claims()
+    said["extensions"]["ihe_iua"][name] = said["extensions"][name] = "unconscious"
+    said["extensions"]["ihe_iua"]["purpose_of_use"] = [{"system": f"urn:oid:{PURPOSES}", "code": "ETREAT"}]
+    subject = read_token(token(**said, **{name: "unconscious"}).encode(), TRUST, now=NOW).subject
+    assert subject.purposes == (Code("ETREAT", PURPOSES),)
+    assert subject.emergency_reason == ""
+
+
 # -- attacks
 
 
@@ -168,7 +179,7 @@ def test_a_public_key_is_no_secret() -> None:
     assert refused(raw) == "UnsupportedAlgorithm"
 
 
-@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256", "ES384", "EdDSA", "HS512", "", None, 7])
+@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256", "ES384", "EdDSA", "HS512", "", None, 7, ["ES256"]])
 def test_other_algorithms_are_not_taken(algorithm: Any) -> None:
     fault = refused(forged({"alg": algorithm}, claims(), lambda signed: b"x" * 64))
     assert fault in ("UnsupportedAlgorithm", "InvalidSecurityToken")

@@ -15,7 +15,7 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.subject import Subject
 from xdsi.settings import replaced
 from xdsi.transport import pki
-from xdsi.wire.saml_explain import explain
+from xdsi.wire import jwt_explain, saml_explain
 from xdsi.wire.saml_issue import issue_assertion
 from xdsi.wire.xmldsig import TrustedKey
 
@@ -65,7 +65,7 @@ def add(commands: Any) -> None:
     signer.add_argument("folder", type=Path, metavar="DIR", help="folder that `pki init` or a first `serve` made")
     signer.add_argument("patient", type=patient, metavar="PATIENT", help="the domain's identifier: ID^^^&OID&ISO")
     signer.set_defaults(run=make_signer)
-    tokens = commands.add_parser("token", help="identity assertions")
+    tokens = commands.add_parser("token", help="identity assertions and access tokens")
     actions = tokens.add_subparsers(required=True, metavar="ACTION")
     issue = actions.add_parser("issue", help="make a SAML assertion")
     issue.add_argument("--issuer", required=True, metavar="NAME", help="as the hub's saml.issuer.name has it")
@@ -94,11 +94,17 @@ def add(commands: Any) -> None:
     issue.set_defaults(run=issue_token)
     explain = actions.add_parser(
         "explain",
-        help="say why an assertion is taken or not",
-        description="Every attribute of an assertion, and every check of these settings on it with its outcome and "
-        "what a valid one would have had. Exit status 1 where it would be refused. Nothing is connected to.",
+        help="say why an assertion or an access token is taken or not",
+        description="Every attribute of an assertion, or every claim of an access token, and every check of these "
+        "settings on it with its outcome and what a valid one would have had. Exit status 1 where it would be "
+        "refused. Nothing is connected to, and whether it was used before is not asked.",
     )
-    explain.add_argument("file", type=Path, metavar="FILE", help="an assertion, or a SOAP message with one")
+    explain.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="an assertion, a SOAP message with one, an access token (JWT), or an Authorization header with either",
+    )
     explain.add_argument("--at", type=_moment, metavar="TIME", help="as if it came then (ISO 8601); default: now")
     explain.add_argument("--peer", type=Path, metavar="F", help="client certificate (PEM) it would come with")
     explain.set_defaults(run=explain_token)
@@ -183,11 +189,17 @@ def issue_token(given: argparse.Namespace, load: LoadSettings, terminal: Termina
 def explain_token(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show each check and each attribute; refused where a check is not met."""
     with app.Parts(load()) as parts:
-        trust = parts.access.trust
+        trust, tokens = parts.access.trust, parts.access.tokens
     if trust is None:
-        return Result(ok=False, message="in the open profile assertions are not looked at")
+        return Result(ok=False, message="in the open profile neither assertions nor access tokens are looked at")
     peer = TrustedKey.of(given.peer.read_bytes()).sha256 if given.peer else ""
-    found = explain(given.file.read_bytes(), trust, now=given.at or datetime.now(UTC), peer_certificate_sha256=peer)
+    now, raw = given.at or datetime.now(UTC), given.file.read_bytes()
+    token = jwt_explain.compact(raw)
+    if token is not None:
+        found = jwt_explain.explain(token, tokens, now=now, peer_certificate_sha256=peer)
+    else:
+        raw = saml_explain.out_of_header(raw)
+        found = saml_explain.explain(raw, trust, now=now, peer_certificate_sha256=peer)
     checks = [
         {
             "check": one.name,
@@ -201,7 +213,7 @@ def explain_token(given: argparse.Namespace, load: LoadSettings, terminal: Termi
     columns = ["check", "outcome", "found", "expected"]
     terminal.table("Checks", columns, [tuple(str(row[column]) for column in columns) for row in checks])
     rows = [(one.name, "; ".join(one.values), one.use) for one in found.attributes]
-    terminal.table("Attributes", ["attribute", "values", "use"], rows)
+    terminal.table("Claims" if token is not None else "Attributes", ["attribute", "values", "use"], rows)
     failed = [one.name for one in found.checks if not one.met]
     message = "it would be taken" if found.accepted else f"it would be refused: {', '.join(failed)}"
     return Result(ok=found.accepted, items=[*checks, *attributes], message=message)

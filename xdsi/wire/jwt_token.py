@@ -28,9 +28,9 @@ from xdsi.wire.saml import VerifiedAssertion, check_country
 
 LIMIT = 16 * 1024
 """bytes of a token"""
-_ALGORITHMS = {"RS256": "RSA", "ES256": "EC"}
+ALGORITHMS = {"RS256": "RSA", "ES256": "EC"}
 _PRINCIPAL_ID, _PRINCIPAL_NAME = "urn:e-health-suisse:principal-id", "urn:e-health-suisse:principal-name"
-_CLAIMS = ("iss", "sub", "aud", "exp", "iat", "jti")
+CLAIMS = ("iss", "sub", "aud", "exp", "iat", "jti")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def read_keys(jwks: bytes, issuer: str) -> tuple[IssuerKey, ...]:
         if member.get("use", "sig") != "sig":
             continue
         kind = member.get("kty")
-        algorithm = next((name for name, kty in _ALGORITHMS.items() if kty == kind), "")
+        algorithm = next((name for name, kty in ALGORITHMS.items() if kty == kind), "")
         if not algorithm or member.get("alg", algorithm) != algorithm or "d" in member:
             raise refusal(f"a key of type {kind!r} for {member.get('alg', 'any algorithm')!r}")
         try:
@@ -100,34 +100,30 @@ def read_keys(jwks: bytes, issuer: str) -> tuple[IssuerKey, ...]:
 
 def read_token(raw: bytes, trust: JwtTrust, *, now: datetime, peer_certificate_sha256: str = "") -> VerifiedAssertion:
     """Who asks, proved by an access token; SecurityFault with the code of what fails first."""
-    if len(raw) > LIMIT:
-        raise _malformed(f"a token of {len(raw)} bytes, more than {LIMIT}")
-    header = _header(raw)
-    algorithm = header.get("alg")
-    if algorithm not in _ALGORITHMS:
-        raise SecurityFault("UnsupportedAlgorithm", f"signed by {algorithm!r}")
-    if "crit" in header or header.get("b64", True) is not True:
-        raise _malformed("extensions of the signature are not understood")
-    claims, key = _verified(raw, header, trust)
-    _check_window(claims, trust, now)
-    audience = claims["aud"]
-    audiences = audience if isinstance(audience, list) else [audience]
-    if trust.audiences.isdisjoint(one for one in audiences if isinstance(one, str)):
-        raise SecurityFault("FailedAuthentication", f"the token is for {audience!r}")
-    _check_binding(claims, peer_certificate_sha256)
+    header = read_header(raw)
+    check_algorithm(header)
+    claims = unverified_claims(raw)
+    check_claims(claims)
+    verified, key = verify(raw, fitting_keys(claims, header, trust))
+    check_window(verified, trust, now)
+    check_audience(verified, trust)
+    check_binding(verified, peer_certificate_sha256)
     subject = Subject(
-        user_id=_text(claims, "sub"),
-        issuer=claims["iss"],
-        assertion_id=_text(claims, "jti"),
-        not_before=_time(claims, "nbf" if "nbf" in claims else "iat"),
-        not_on_or_after=_time(claims, "exp"),
+        user_id=text_of(verified, "sub"),
+        issuer=verified["iss"],
+        assertion_id=text_of(verified, "jti"),
+        not_before=_time(verified, "nbf" if "nbf" in verified else "iat"),
+        not_on_or_after=_time(verified, "exp"),
         certificate_sha256=key.thumbprint,
-        **_fields(claims, trust.rules),
+        **subject_fields(verified, trust.rules),
     )
     return VerifiedAssertion(subject, raw)
 
 
-def _header(raw: bytes) -> dict[str, Any]:
+def read_header(raw: bytes) -> dict[str, Any]:
+    """How the token says that it is signed (RFC 7515 section 4)."""
+    if len(raw) > LIMIT:
+        raise _malformed(f"a token of {len(raw)} bytes, more than {LIMIT}")
     try:
         header: dict[str, Any] = jwt.get_unverified_header(raw)
     except jwt.PyJWTError as error:
@@ -135,26 +131,49 @@ def _header(raw: bytes) -> dict[str, Any]:
     return header
 
 
-def _verified(raw: bytes, header: Mapping[str, Any], trust: JwtTrust) -> tuple[dict[str, Any], IssuerKey]:
-    """The claims, once one of the keys of the issuer they name has verified them."""
+def check_algorithm(header: Mapping[str, Any]) -> None:
+    """One of the algorithms that are taken, and nothing that has to be understood beyond it."""
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise SecurityFault("UnsupportedAlgorithm", f"signed by {algorithm!r}")
+    if "crit" in header or header.get("b64", True) is not True:
+        raise _malformed("extensions of the signature are not understood")
+
+
+def unverified_claims(raw: bytes) -> dict[str, Any]:
+    """What the token says; nothing of it counts before `verify`."""
     # Nothing but the signature is left to the library: times and audiences have the rules of assertions.
     options: Any = {"verify_signature": False}
     try:
         claims: dict[str, Any] = jwt.decode(raw, options=options)
     except jwt.PyJWTError as error:
         raise _malformed(f"not a token: {error}") from error
-    for name in _CLAIMS:
+    return claims
+
+
+def check_claims(claims: Mapping[str, Any]) -> None:
+    """The claims are there that no token is without."""
+    for name in CLAIMS:
         if name not in claims:
             raise _malformed(f"claim {name} is missing")
-    issuer = claims["iss"]
+
+
+def fitting_keys(claims: Mapping[str, Any], header: Mapping[str, Any], trust: JwtTrust) -> list[IssuerKey]:
+    """The keys that may have signed: of the issuer that is named, for the algorithm and the kid of the header."""
+    issuer = claims.get("iss")
     keys = trust.issuers.get(issuer) if isinstance(issuer, str) else None
     if not keys:
         raise SecurityFault("FailedAuthentication", f"unknown issuer {issuer!r}")
-    kid = header.get("kid")
-    fitting = [one for one in keys if one.algorithm == header["alg"] and kid in (None, one.kid)]
+    kid, algorithm = header.get("kid"), header.get("alg")
+    fitting = [one for one in keys if one.algorithm == algorithm and kid in (None, one.kid)]
     if not fitting:
-        raise SecurityFault("FailedAuthentication", f"{issuer!r} has no key {kid!r} for {header['alg']}")
-    options = {"verify_signature": True} | {
+        raise SecurityFault("FailedAuthentication", f"{issuer!r} has no key {kid!r} for {algorithm}")
+    return fitting
+
+
+def verify(raw: bytes, fitting: Iterable[IssuerKey]) -> tuple[dict[str, Any], IssuerKey]:
+    """The claims, once one of the keys has verified them."""
+    options: Any = {"verify_signature": True} | {
         f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")
     }
     for key in fitting:
@@ -164,10 +183,11 @@ def _verified(raw: bytes, header: Mapping[str, Any], trust: JwtTrust) -> tuple[d
             continue
         except jwt.PyJWTError as error:
             raise _malformed(str(error)) from error
-    raise SecurityFault("FailedCheck", f"no key of {issuer!r} verifies the token")
+    raise SecurityFault("FailedCheck", "no key of the issuer verifies the token")
 
 
-def _check_window(claims: Mapping[str, Any], trust: JwtTrust, now: datetime) -> None:
+def check_window(claims: Mapping[str, Any], trust: JwtTrust, now: datetime) -> None:
+    """It is time for the token, and it does not last too long."""
     issued, ends = _time(claims, "iat"), _time(claims, "exp")
     begins = _time(claims, "nbf") if "nbf" in claims else issued
     if now >= ends + trust.clock_skew:
@@ -178,7 +198,15 @@ def _check_window(claims: Mapping[str, Any], trust: JwtTrust, now: datetime) -> 
         raise _malformed(f"a validity of {ends - begins} is too long")
 
 
-def _check_binding(claims: Mapping[str, Any], peer_certificate_sha256: str) -> None:
+def check_audience(claims: Mapping[str, Any], trust: JwtTrust) -> None:
+    """The token is for us."""
+    audience = claims["aud"]
+    audiences = audience if isinstance(audience, list) else [audience]
+    if trust.audiences.isdisjoint(one for one in audiences if isinstance(one, str)):
+        raise SecurityFault("FailedAuthentication", f"the token is for {audience!r}")
+
+
+def check_binding(claims: Mapping[str, Any], peer_certificate_sha256: str) -> None:
     """A token may be bound to the client certificate of who it was given to (RFC 8705 section 3.1)."""
     if "cnf" not in claims:
         return
@@ -192,19 +220,20 @@ def _check_binding(claims: Mapping[str, Any], peer_certificate_sha256: str) -> N
         raise SecurityFault("FailedAuthentication", "the connection does not hold the confirmed key")
 
 
-def _fields(claims: Mapping[str, Any], rules: TokenRules) -> dict[str, Any]:
+def subject_fields(claims: Mapping[str, Any], rules: TokenRules) -> dict[str, Any]:
+    """What a token says of its subject, if that is as it has to be and all that the rules ask for."""
     extensions = _object(claims, "extensions")
     iua, bppc = _object(extensions, "ihe_iua"), _object(extensions, "ihe_bppc")
     organizations = _texts(iua, "subject_organization")
     organization_ids = _texts(iua, "subject_organization_id")
     fields: dict[str, Any] = {
-        "user_name": _text(iua, "subject_name"),
+        "user_name": text_of(iua, "subject_name"),
         "organization": next(iter(organizations), ""),
         "organization_id": next(iter(organization_ids), ""),
         "further_organizations": organizations[1:],
         "further_organization_ids": organization_ids[1:],
-        "home_community_id": _text(iua, "home_community_id"),
-        "npi": _text(iua, "national_provider_identifier"),
+        "home_community_id": text_of(iua, "home_community_id"),
+        "npi": text_of(iua, "national_provider_identifier"),
         "roles": _codes(iua, "subject_role"),
         "purposes": _codes(iua, "purpose_of_use"),
         "patient": _patient(iua, bppc),
@@ -238,7 +267,7 @@ def _said(claims: Mapping[str, Any], fields: Mapping[str, Any]) -> set[str]:
     swiss = {"principal": _PRINCIPAL_NAME, "principal_id": _PRINCIPAL_ID}
     return {
         *(name for name, field in attributes.items() if fields.get(field)),
-        *(name for claim, name in swiss.items() if _text(delegation, claim)),
+        *(name for claim, name in swiss.items() if text_of(delegation, claim)),
         *(name for name, value in claims.items() if name not in attributes and _is_text(value)),
     }
 
@@ -248,7 +277,7 @@ def _is_text(value: object) -> bool:
 
 
 def _patient(iua: Mapping[str, Any], bppc: Mapping[str, Any]) -> PatientId | None:
-    named = {text for text in (_text(iua, "person_id"), _text(bppc, "patient_id")) if text}
+    named = {text for text in (text_of(iua, "person_id"), text_of(bppc, "patient_id")) if text}
     try:
         patients = {PatientId.parse("^".join(text.split("^")[:4])) for text in named}
     except ValueError as error:
@@ -279,9 +308,10 @@ def _object(claims: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _text(claims: Mapping[str, Any], name: str) -> str:
+def text_of(claims: Mapping[str, Any], name: str) -> str:
+    """A claim that is text; one that no token is without is not empty, either."""
     value = claims.get(name, "")
-    if not isinstance(value, str) or (name in _CLAIMS and not value.strip()):
+    if not isinstance(value, str) or (name in CLAIMS and not value.strip()):
         raise _malformed(f"{name} is not text")
     return value.strip()
 

@@ -6,8 +6,10 @@ after one has failed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import base64
+import binascii
+import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -15,48 +17,27 @@ from lxml import etree
 
 from xdsi.domain.errors import MalformedMessage, SecurityFault
 from xdsi.spec.namespaces import SAML
+from xdsi.spec.token_rules import TokenRules
 from xdsi.wire import saml, xml
 from xdsi.wire.saml_attributes import ATTRIBUTE, ATTRIBUTE_VALUE, KNOWN, read_attributes
+from xdsi.wire.token_explanation import Attribute, Check, Explanation, check
 from xdsi.wire.xml import E, content
 from xdsi.wire.xmldsig import DIGEST_METHODS, SIGNATURE_METHODS, isolate, verify_isolated
 
 LIMIT = 5 * 1024 * 1024
+_HEADER = re.compile(rb"(?:authorization *: *)?ihe-saml +([A-Za-z0-9+/_-]+=*)", re.IGNORECASE)
 _ASSERTION = E(SAML, "Assertion")
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check: what it looked at, what was found wrong (empty where nothing was), and what is right."""
-
-    name: str
-    fault: str
-    """the code that a sender would get; empty where the check is met"""
-    detail: str
-    expected: str
-
-    @property
-    def met(self) -> bool:
-        """True where nothing is wrong."""
-        return not self.fault
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """One attribute as it stands in the assertion."""
-
-    name: str
-    values: tuple[str, ...]
-    use: str
-    """required, used, or ignored"""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """All there is to say about an assertion."""
-
-    checks: tuple[Check, ...]
-    attributes: tuple[Attribute, ...]
-    accepted: bool
+def out_of_header(raw: bytes) -> bytes:
+    """The assertion in an Authorization header (IHE-SAML); what is no such header comes back as it is."""
+    header = _HEADER.fullmatch(raw.strip())
+    if header is None:
+        return raw
+    try:
+        return base64.b64decode(header[1].translate(bytes.maketrans(b"-_", b"+/")), validate=True)
+    except binascii.Error as error:
+        raise MalformedMessage("the assertion is not base64", expected="IHE-SAML and base64") from error
 
 
 def explain(raw: bytes, trust: saml.SamlTrust, *, now: datetime, peer_certificate_sha256: str = "") -> Explanation:
@@ -68,13 +49,13 @@ def explain(raw: bytes, trust: saml.SamlTrust, *, now: datetime, peer_certificat
     found = list(root.iter(_ASSERTION))
     if not found:
         raise MalformedMessage("no saml:Assertion in it", expected="an assertion, or a message with one")
-    checks = [_check("number", "exactly one assertion", lambda: _one(len(found)))]
+    checks = [check("number", "exactly one assertion", lambda: _one(len(found)))]
     assertion = found[0]
     checks += _checks(assertion, trust, now, peer_certificate_sha256)
     return Explanation(
         checks=tuple(checks),
         attributes=tuple(_attributes(assertion, trust)),
-        accepted=all(check.met for check in checks),
+        accepted=all(one.met for one in checks),
     )
 
 
@@ -83,17 +64,17 @@ def _checks(
 ) -> Iterator[Check]:
     issuer = content(issuer_of) if (issuer_of := assertion.find(E(SAML, "Issuer"))) is not None else ""
     keys = trust.issuers.get(issuer, ())
-    yield _check(
+    yield check(
         "structure",
         "SAML 2.0; Issuer, Signature, Subject, Conditions, then AuthnStatement and AttributeStatement",
         lambda: saml.check_structure(assertion),
     )
-    yield _check(
+    yield check(
         "signature form",
         "one enveloped signature as a child, one reference to the assertion's ID, no comments inside, IDs unique",
         lambda: isolate(assertion),
     )
-    yield _check(
+    yield check(
         "issuer",
         f"one of {', '.join(sorted(trust.issuers)) or 'saml.issuer: none is set'}",
         lambda: _known(issuer, keys),
@@ -105,7 +86,7 @@ def _checks(
             raise SecurityFault("FailedAuthentication", f"the certificate {key.sha256} is expired or revoked")
 
     algorithms = ", ".join(sorted(one.rpartition("#")[2] for one in (*SIGNATURE_METHODS, *DIGEST_METHODS)))
-    yield _check(
+    yield check(
         "signature",
         f"made with a certificate of saml.issuer {issuer!r} that is valid now; algorithms {algorithms}, exclusive C14N",
         verify,
@@ -113,37 +94,37 @@ def _checks(
     conditions = assertion.find(E(SAML, "Conditions"))
     empty = etree.Element(E(SAML, "Conditions"))
     given = conditions if conditions is not None else empty
-    yield _check(
+    yield check(
         "time",
         f"IssueInstant and NotBefore not after {now.isoformat(timespec='seconds')}, NotOnOrAfter after it, "
         f"at most {int(trust.max_lifetime.total_seconds())} s apart; clocks may differ by "
         f"{int(trust.clock_skew.total_seconds())} s",
         lambda: saml.check_window(assertion, given, trust, now),
     )
-    yield _check(
+    yield check(
         "audience",
         f"in every AudienceRestriction one of {', '.join(sorted(trust.audiences))}; no unknown condition",
         lambda: saml.check_audience(given, trust),
     )
     subject = assertion.find(E(SAML, "Subject"))
     nobody = etree.Element(E(SAML, "Subject"))
-    yield _check(
+    yield check(
         "subject",
         "a NameID, and a SubjectConfirmation bearer, or holder-of-key with the certificate of the connection",
         lambda: saml.check_subject(subject if subject is not None else nobody, trust, now, peer_certificate_sha256),
     )
-    yield _check(
+    yield check(
         "node",
         "comes with a client certificate that this issuer's assertions may come with",
         lambda: saml.check_peer(issuer, trust, peer_certificate_sha256),
     )
-    yield _check(
+    yield check(
         "authentication",
         "an AuthnContextClassRef or DeclRef, and a session that has not ended",
         lambda: saml.check_authentication(assertion, trust, now),
     )
     statements = list(assertion.iterchildren(E(SAML, "AttributeStatement")))
-    yield _check(
+    yield check(
         "attributes",
         "readable, with " + ", ".join(sorted(trust.rules.required)),
         lambda: read_attributes(statements, trust.rules.required),
@@ -152,11 +133,11 @@ def _checks(
     def by_rules() -> None:
         saml.check_rules(statements, read_attributes(statements, frozenset()), trust.rules)
 
-    yield _check("rules of the domain", _of_rules(trust), by_rules)
+    yield check("rules of the domain", of_rules(trust.rules), by_rules)
 
 
-def _of_rules(trust: saml.SamlTrust) -> str:
-    rules = trust.rules
+def of_rules(rules: TokenRules) -> str:
+    """What the rules of a country ask for."""
     said = []
     if rules.role_schemes:
         said.append(f"roles of {', '.join(sorted(rules.role_schemes))}")
@@ -166,14 +147,6 @@ def _of_rules(trust: saml.SamlTrust) -> str:
         codes = ", ".join(sorted(code for code, _ in (*rule.roles, *rule.purposes)))
         said.append(f"with {codes} also {', '.join(sorted(rule.attributes))}")
     return "; ".join(said) or "none beyond the attributes"
-
-
-def _check(name: str, expected: str, run: Callable[[], Any]) -> Check:
-    try:
-        run()
-    except SecurityFault as fault:
-        return Check(name, fault.wsse_code, fault.detail, expected)
-    return Check(name, "", "", expected)
 
 
 def _one(number: int) -> None:
