@@ -30,6 +30,7 @@ _ESCAPED, _ARCS, _ONE_ARC, _DECIMAL, _PADDED = range(5)
 _FIRST_TEXT: Final = 0x20
 FIRST_WORD: Final = 0x80
 _UUID_BYTES: Final = 16
+_UUID_LENGTH: Final = 45
 _LONGEST: Final = 200
 """digits and arcs are not looked at in longer text"""
 
@@ -59,23 +60,12 @@ if len(_BY_WORD) != len(_WORDS) or len(_WORDS) > FIRST_WORD:
     raise ValueError("a word stands twice in the table, or there are too many")
 
 
+# An id stands in several columns of a row and in the statements of one request; codes and words come all the time.
+@lru_cache(maxsize=20_000)
 def pack(text: str) -> bytes:
     """The text in few bytes."""
-    if len(text) == 45 and _UUID.fullmatch(text):
+    if len(text) == _UUID_LENGTH and _UUID.fullmatch(text):
         return bytes.fromhex(text[9:].replace("-", ""))
-    return _pack(text)
-
-
-def unpack(packed: bytes) -> str:
-    """The text that `pack` was given; ValueError for what it cannot have made."""
-    if len(packed) == _UUID_BYTES:
-        found = packed.hex()
-        return f"urn:uuid:{found[:8]}-{found[8:12]}-{found[12:16]}-{found[16:20]}-{found[20:]}"
-    return _unpack(packed)
-
-
-@lru_cache(maxsize=20_000)
-def _pack(text: str) -> bytes:
     word = _BY_WORD.get(text)
     if word is not None:
         return word
@@ -110,7 +100,11 @@ def _arc(number: int) -> bytes:
 
 
 @lru_cache(maxsize=20_000)
-def _unpack(packed: bytes) -> str:
+def unpack(packed: bytes) -> str:
+    """The text that `pack` was given; ValueError for what it cannot have made."""
+    if len(packed) == _UUID_BYTES:
+        found = packed.hex()
+        return f"urn:uuid:{found[:8]}-{found[8:12]}-{found[12:16]}-{found[16:20]}-{found[20:]}"
     if not packed:
         return ""
     first = packed[0]

@@ -31,15 +31,6 @@ class _Place:
     name: str
     index: int = -1
     half: int = -1
-    how: Callable[[Any], Any] | None = None
-
-    def of(self, binds: Mapping[str, Any]) -> Any:
-        value = binds[self.name]
-        if self.index >= 0:
-            value = value[self.index]
-        if self.half >= 0:
-            value = value[self.half]
-        return self.how(value) if self.how is not None else value
 
 
 class Prepared:
@@ -52,8 +43,7 @@ class Prepared:
         self._lists = tuple(name for name, one in found.items() if one.expanding)
         self._compiled: dict[str, SQLCompiler] = {}
         self._texts: dict[tuple[Any, ...], tuple[str, _Fill]] = {}
-        row: Any = namedtuple("row", [column.key for column in statement.selected_columns])  # type: ignore[misc]
-        self._row = row._make
+        self._row: Any = namedtuple("row", [one.key for one in statement.selected_columns])  # type: ignore[misc]
         self._unpacked = [at for at, column in enumerate(statement.selected_columns) if isinstance(column.type, Packed)]
         self._packed = {name: how for name, one in found.items() if (how := to_database(one.type)) is not None}
         self._packed_pairs = {
@@ -78,17 +68,15 @@ class Prepared:
         else:
             # Through SQLAlchemy, which notices when the connection to a server is lost.
             rows = connection.exec_driver_sql(text, fill(binds))
+        make, row = tuple.__new__, self._row
         if not self._unpacked:
-            return [self._row(row) for row in rows]
-        return [self._row(self._unpack(row)) for row in rows]
-
-    def _unpack(self, row: Any) -> list[Any]:
-        values = list(row)
-        for at in self._unpacked:
-            value = values[at]
-            if value is not None:
-                values[at] = unpack(value)
-        return values
+            return [make(row, values) for values in rows]
+        # Column by column: many rows say the same, and nothing is called for each of them.
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        if columns:
+            for at in self._unpacked:
+                columns[at] = [None if value is None else unpack(value) for value in columns[at]]
+        return [make(row, values) for values in zip(*columns, strict=True)]
 
     def first(self, connection: Connection, binds: Mapping[str, Any]) -> Any:
         """The first row, or None."""
@@ -105,30 +93,54 @@ class Prepared:
             for bind, name in compiled.bind_names.items()
             if not bind.required and (how := to_database(bind.type)) is not None
         }
-        given = {
-            name: own[name](value) if name in own and not isinstance(value, _Place) else value
-            for name, value in state.parameters.items()
-        }
+        places: dict[str, _Place] = {}
+        constants: dict[str, Any] = {}
+        for name, value in state.parameters.items():
+            if isinstance(value, _Place):
+                places[name] = value
+            else:
+                constants[name] = own[name](value) if name in own else value
+                places[name] = _Place(name)
         if state.positiontup is not None:
-            return state.statement, _positional([given[name] for name in state.positiontup])
-        return state.statement, _named(given)
+            return state.statement, self._positional([places[name] for name in state.positiontup], constants)
+        return state.statement, self._named(places, constants)
 
     def _places(self, name: str, value: Any) -> Any:
         bind = self._binds[name]
         if not bind.expanding:
-            return _Place(name, how=self._packed.get(name))
+            return _Place(name)
         if isinstance(bind.type, TupleType):
-            halves = list(enumerate(self._packed_pairs[name]))
-            return [tuple(_Place(name, index, half, how) for half, how in halves) for index in range(len(value))]
-        return [_Place(name, index, how=self._packed.get(name)) for index in range(len(value))]
+            halves = range(len(bind.type.types))
+            return [tuple(_Place(name, index, half) for half in halves) for index in range(len(value))]
+        return [_Place(name, index) for index in range(len(value))]
 
+    def _positional(self, found: Sequence[_Place], constants: Mapping[str, Any]) -> _Fill:
+        order = [(one.name, one.index, one.half) for one in found]
 
-def _positional(order: list[Any]) -> _Fill:
-    return lambda binds: [one.of(binds) if isinstance(one, _Place) else one for one in order]
+        def fill(binds: Mapping[str, Any]) -> list[Any]:
+            given = self._given(binds, constants)
+            return [
+                given[name] if index < 0 else given[name][index] if half < 0 else given[name][index][half]
+                for name, index, half in order
+            ]
 
+        return fill
 
-def _named(parameters: Mapping[str, Any]) -> _Fill:
-    return lambda binds: {name: one.of(binds) if isinstance(one, _Place) else one for name, one in parameters.items()}
+    def _named(self, places: Mapping[str, _Place], constants: Mapping[str, Any]) -> _Fill:
+        order = self._positional(list(places.values()), constants)
+        return lambda binds: dict(zip(places, order(binds), strict=True))
+
+    def _given(self, binds: Mapping[str, Any], constants: Mapping[str, Any]) -> dict[str, Any]:
+        """The binds as the driver takes them, and what the statement itself compares with."""
+        given = {**binds, **constants}
+        for name, how in self._packed.items():
+            value = given[name]
+            given[name] = [how(one) for one in value] if name in self._lists else how(value)
+        for name, hows in self._packed_pairs.items():
+            given[name] = [
+                [one if how is None else how(one) for one, how in zip(pair, hows, strict=True)] for pair in given[name]
+            ]
+        return given
 
 
 class PreparedInsert:

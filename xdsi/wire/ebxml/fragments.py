@@ -45,8 +45,6 @@ def _gap(name: int) -> str:
     return f"\0{chr(name)}"
 
 
-_CLASSIFIED: Final = b'%b%06x" classifiedObject="%b'
-_REGISTERED: Final = b'%b%06x" registryObject="%b'
 _PART: Final = "\0i"
 """the id of a Classification or an ExternalIdentifier while the text is made"""
 _FROM_CLASSIFICATION: Final = f'"{_PART}" classifiedObject="{_gap(_OWNER)}"'
@@ -108,51 +106,55 @@ def fill(
     `last_update_time`, and for bytes that are no fragment.
     """
     pieces = unpack(fragment).split(b"\0")
-    out = [pieces[0]]
     own_id = xml.attribute(id)
     owner = own_id.encode()
     next_person = iter(persons)
-    part = b""
+    classified = registered = part = b""
     number = 0
-    for piece in pieces[1:]:
+    # A fragment has some twenty gaps: what is called for each of them is what an answer takes its time for.
+    for at, piece in enumerate(pieces):
+        if not at:
+            continue
         name = piece[0]
         if name in _OF_PARTS:
-            part = part or _part_of(id)
+            if not number:
+                part = _part_of(id)
+                classified = b'" classifiedObject="%b' % owner
+                registered = b'" registryObject="%b' % owner
             number += 1
-            form = _CLASSIFIED if name == _CLASSIFICATION else _REGISTERED
-            out.append(form % (part, number, owner))
-        elif name == _VERSION:
-            out.append(b"%d" % version)
+            form = classified if name == _CLASSIFICATION else registered
+            pieces[at] = b"%b%06x%b%b" % (part, number, form, piece[1:])
+            continue
+        if name == _VERSION:
+            filling = b"%d" % version
         elif name == _PATIENT_ID:
-            out.append(_escaped(patient_id))
+            filling = _escaped(patient_id)
         elif name == _UNIQUE_ID:
-            out.append(xml.attribute(unique_id).encode())
+            filling = xml.attribute(unique_id).encode()
         elif name == _PERSON:
             person = next(next_person, None)
             if person is None:
                 raise ValueError("a fragment needs the persons of its authors")
-            out.append(_text(person))
+            filling = _text(person)
         elif name == _REFERENCES:
-            out.append(b"</rim:Value><rim:Value>".join([xml.text(one).encode() for one in references]))
+            filling = b"</rim:Value><rim:Value>".join([xml.text(one).encode() for one in references])
         elif name == _OWNER:
-            out.append(owner)
+            filling = owner
         elif name == _SOURCE:
-            out.append(xml.attribute(ends[0]).encode())
+            filling = xml.attribute(ends[0]).encode()
         elif name == _TARGET:
-            out.append(xml.attribute(ends[1]).encode())
+            filling = xml.attribute(ends[1]).encode()
         elif name == _LAST_UPDATE_TIME:
             if not last_update_time:
                 raise ValueError("a Folder's fragment needs last_update_time")
-            out.append(last_update_time.encode())
+            filling = last_update_time.encode()
         else:
-            attributes = f' status="{status}"'
-            if name in _WITH_LID:
-                attributes += f' lid="{lid}"'
-            if home and name in _WITH_HOME:
-                attributes += f' home="{xml.attribute(home)}"'
-            out.append(f'{attributes} id="{own_id}"'.encode() if name in _WITH_ID else attributes.encode())
-        out.append(piece[1:])
-    return b"".join(out)
+            of_lid = f' lid="{lid}"' if name in _WITH_LID else ""
+            of_home = f' home="{xml.attribute(home)}"' if home and name in _WITH_HOME else ""
+            of_id = f' id="{own_id}"' if name in _WITH_ID else ""
+            filling = f' status="{status}"{of_lid}{of_home}{of_id}'.encode()
+        pieces[at] = filling + piece[1:]
+    return b"".join(pieces)
 
 
 def read(filled: bytes) -> RegistryObject:
