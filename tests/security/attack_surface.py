@@ -188,7 +188,11 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     # Lists at addresses of certificates
     "6.4": (f"{SECURITY}attack_surface.py::test_nobody_is_called_at_an_address_from_a_message",),
     # Weak TLS
-    "6.6": ("tests/transport/test_tls.py::test_a_server_wants_a_certificate_and_new_versions",),
+    "6.6": (
+        "tests/transport/test_tls.py::test_versions_and_suites",
+        "tests/transport/test_tls.py::test_who_is_revoked_while_the_server_runs_gets_in_no_more",
+        f"{SECURITY}connections.py::test_who_is_revoked_is_refused_by_the_server_that_runs",
+    ),
     # Node and person
     "6.7": (
         "tests/test_exchange.py::test_a_node_is_no_person",

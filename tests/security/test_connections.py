@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,22 @@ def test_a_peer_that_went_away_is_nobody(files: TlsFiles) -> None:
         gone = client_context(files).wrap_socket(here, server_hostname="localhost", do_handshake_on_connect=False)
         with gone:
             assert peer_of_socket(gone, "192.0.2.1", {}) == Peer(address="192.0.2.1")
+
+
+def test_who_is_revoked_is_refused_by_the_server_that_runs(tmp_path: Path) -> None:
+    """The operator puts the authority's new list in place; the next connection is refused, without a restart."""
+    crl = tmp_path / "nodes.crl"
+    crl.write_bytes(certificates.revocation_list("nodes"))
+    own = _files(tmp_path)
+    client = certificates.identity("visitor", "2048", issuer="nodes")
+    (tmp_path / "visitor.pem").write_bytes(client.cert_pem)
+    (tmp_path / "visitor.key").write_bytes(client.key_pem)
+    visitor = replace(own, certificate=tmp_path / "visitor.pem", key=tmp_path / "visitor.key")
+    for port in _running(replace(own, crl=crl), Deadlines(opening_seconds=OPENING)):
+        assert _answer(port, visitor).startswith(b"HTTP/1.1 200")
+        fresh = tmp_path / "fresh.crl"
+        fresh.write_bytes(certificates.revocation_list("nodes", client))
+        fresh.replace(crl)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            assert _answer(port, visitor)
+        assert _answer(port, own).startswith(b"HTTP/1.1 200")

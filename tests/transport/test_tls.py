@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import ssl
+import warnings
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from xdsi.transport.tls import ReloadingContext, TlsFiles, client_context, serve
 
 def written(folder: Path, name: str = "node", issuer: str = "ca") -> TlsFiles:
     node = certificates.identity(name, "2048", issuer=issuer)
+    folder.mkdir(exist_ok=True)
     files = TlsFiles(certificate=folder / "node.pem", key=folder / "node.key", peer_ca=folder / "ca.pem")
     files.certificate.write_bytes(node.cert_pem)
     files.key.write_bytes(node.key_pem)
@@ -97,7 +102,7 @@ def test_files_that_are_gone_for_a_moment_do_no_harm(tmp_path: Path) -> None:
     assert context() is first
 
 
-def test_who_was_revoked_fails_in_the_handshake(tmp_path: Path) -> None:
+def test_a_revocation_list_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     files = written(tmp_path)
     crl = tmp_path / "ca.crl"
     node = certificates.identity("node", "2048", issuer="ca")
@@ -108,6 +113,134 @@ def test_who_was_revoked_fails_in_the_handshake(tmp_path: Path) -> None:
     crl.write_text("nothing")
     with pytest.raises(ConfigurationError):
         server_context(revoking)
+
+
+# -- who gets through the handshake
+
+
+def shaken(server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLObject:
+    """The client's end of a handshake; SSLError as the server has it."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    here = server.wrap_bio(to_server, to_client, server_side=True)
+    there = client.wrap_bio(to_client, to_server, server_hostname="node", session=session)
+    waiting = {"client": there, "server": here}
+    for _ in range(20):
+        for name, one in list(waiting.items()):
+            try:
+                one.do_handshake()
+                del waiting[name]
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError:
+                if name == "server":
+                    raise
+                del waiting[name]  # the server is to say what it minds
+        if "client" not in waiting and there.version():
+            with suppress(ssl.SSLError):
+                there.read(1)  # tickets of TLS 1.3
+        if not waiting:
+            assert here.version(), "both ends are through"
+            return there
+    raise AssertionError("the handshake does not end")
+
+
+def node_context(folder: Path, name: str = "client", *, version: str = "", suites: str = "") -> ssl.SSLContext:
+    """A client that bears a certificate of the authority and can do nothing but this version or these suites."""
+    files = written(folder / name, name)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_cert_chain(files.certificate, files.key)
+    context.load_verify_locations(files.peer_ca)
+    if suites:
+        context.set_ciphers(f"{suites}:@SECLEVEL=0")
+    if version:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the old versions are what is tried
+            context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    return context
+
+
+def lenient(folder: Path) -> ssl.SSLContext:
+    """A server that takes everything its library can."""
+    files = written(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    return context
+
+
+@pytest.mark.parametrize(
+    ("version", "suites", "taken"),
+    [
+        ("TLSv1", "ALL", False),
+        ("TLSv1_1", "ALL", False),
+        ("TLSv1_2", "ECDHE-RSA-AES256-SHA384", False),
+        ("TLSv1_2", "ECDHE-RSA-AES128-SHA", False),
+        ("TLSv1_2", "AES256-GCM-SHA384", False),
+        ("TLSv1_2", "AES128-SHA", False),
+        ("TLSv1_2", "ECDHE-RSA-AES128-GCM-SHA256", True),
+        ("TLSv1_2", "ECDHE-RSA-AES256-GCM-SHA384", True),
+        ("TLSv1_3", "", True),
+    ],
+)
+def test_versions_and_suites(tmp_path: Path, version: str, suites: str, taken: bool) -> None:
+    """BCP 195 (RFC 9325 sections 3.1.1 and 4.2): neither former versions nor CBC nor keys without forward secrecy."""
+    client = node_context(tmp_path, version=version, suites=suites)
+    assert shaken(lenient(tmp_path), client).version() == version.replace("_", "."), "the client is able to"
+    server = server_context(written(tmp_path))
+    if taken:
+        assert shaken(server, client).version() == version.replace("_", ".")
+    else:
+        with pytest.raises(ssl.SSLError, match=r"NO_SHARED_CIPHER|UNSUPPORTED_PROTOCOL"):
+            shaken(server, client)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_who_is_revoked_while_the_server_runs_gets_in_no_more(tmp_path: Path, version: str) -> None:
+    """From the next connection on, whatever session the client still has; others are not held up."""
+    crl = tmp_path / "ca.crl"
+    crl.write_bytes(certificates.revocation_list("ca"))
+    current = ReloadingContext(replace(written(tmp_path), crl=crl))
+    client, other = (node_context(tmp_path, name, version=version) for name in ("client", "other"))
+    first = shaken(current(), client)
+    assert shaken(current(), client, first.session).session_reused
+    revoked = certificates.identity("client", "2048", issuer="ca")
+    crl.write_bytes(certificates.revocation_list("ca", revoked))
+    touched(crl)
+    for session in (None, first.session):
+        with pytest.raises(ssl.SSLError, match="certificate revoked"):
+            shaken(current(), client, session)
+    shaken(current(), other)
+    crl.write_text("nothing")
+    touched(crl)
+    with pytest.raises(ssl.SSLError, match="certificate revoked"):
+        shaken(current(), client)
+
+
+def test_a_revocation_list_that_has_ended_lets_nobody_in(tmp_path: Path) -> None:
+    crl = tmp_path / "ca.crl"
+    long_ago = certificates.START + timedelta(days=1)
+    crl.write_bytes(certificates.revocation_list("ca", next_update=long_ago))
+    with pytest.raises(ssl.SSLError, match="CRL has expired"):
+        shaken(server_context(replace(written(tmp_path), crl=crl)), node_context(tmp_path))
+
+
+@pytest.mark.parametrize("issuer", ["", "stranger-ca"])
+def test_without_a_certificate_of_the_authority_nobody_gets_in(tmp_path: Path, issuer: str) -> None:
+    client = node_context(tmp_path)
+    if issuer:
+        files = written(tmp_path / "stranger", "stranger", issuer)
+        client.load_cert_chain(files.certificate, files.key)
+    else:
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.check_hostname = False
+        client.load_verify_locations(written(tmp_path).peer_ca)
+    reason = "CERTIFICATE_VERIFY_FAILED" if issuer else "PEER_DID_NOT_RETURN_A_CERTIFICATE"
+    with pytest.raises(ssl.SSLError, match=reason):
+        shaken(server_context(written(tmp_path)), client)
 
 
 def test_a_subject_is_one_line() -> None:
