@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -836,6 +836,9 @@ class Remembered:
 
     def recall(self, sending: Sending, session: Any) -> FirstAnswer | None:
         return self.kept.get(sending)
+
+    def alone(self, sending: Sending) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def keep(self, sending: Sending, answer: FirstAnswer, session: Any) -> None:
         if self.fail is not None:

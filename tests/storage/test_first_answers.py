@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -99,3 +100,32 @@ def test_of_the_same_message_at_once_one_is_handled(engine: Engine) -> None:
         firsts = list(pool.map(arrive, range(6)))
     assert firsts.count(None) == 1
     assert {first.trace for first in firsts if first is not None} == {str(firsts.index(None))}
+
+
+def test_what_has_no_unit_of_work_is_handled_alone(engine: Engine, tmp_path: Path) -> None:
+    """As for ITI-41, which may not hold the database while it waits for a registry."""
+    answers = SqlFirstAnswers(engine, in_flight=tmp_path / "in-flight.lock")
+    together = threading.Barrier(6)
+
+    def arrive(number: int) -> FirstAnswer | None:
+        together.wait(timeout=30)
+        with answers.alone(SENDING):
+            first = answers.recall(SENDING, None)
+            if first is None:
+                answers.keep(SENDING, FirstAnswer(b"", str(number)), None)
+        return first
+
+    with ThreadPoolExecutor(6) as pool:
+        firsts = list(pool.map(arrive, range(6)))
+    assert firsts.count(None) == 1
+
+
+def test_other_messages_do_not_wait(engine: Engine, tmp_path: Path) -> None:
+    answers = SqlFirstAnswers(engine, in_flight=tmp_path / "in-flight.lock")
+    with answers.alone(SENDING), ThreadPoolExecutor(1) as pool:
+
+        def arrive() -> bool:
+            with answers.alone(replace(SENDING, message_id="urn:uuid:2")):
+                return True
+
+        assert pool.submit(arrive).result(timeout=30)

@@ -175,7 +175,7 @@ class StorageParts:
     @cached_property
     def first_answers(self) -> SqlFirstAnswers:
         """What messages were answered."""
-        return SqlFirstAnswers(self.engine)
+        return SqlFirstAnswers(self.engine, in_flight=self.data / "in-flight.lock")
 
     def recording(self) -> AbstractContextManager[Connection]:
         """A unit of work for audit records and remembered answers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +32,9 @@ class FirstAnswers(Protocol):
 
     def recall(self, sending: Sending, session: Any) -> FirstAnswer | None:
         """The answer given before, or None; in a unit of work nobody else handles the same message until its end."""
+
+    def alone(self, sending: Sending) -> AbstractContextManager[None]:
+        """Nobody else of this machine is in such a block with the same message; for what has no unit of work."""
 
     def keep(self, sending: Sending, answer: FirstAnswer, session: Any) -> None:
         """Remember an answer; in a unit of work it lasts if that does."""

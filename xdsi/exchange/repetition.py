@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from xdsi.domain.errors import Unavailable
@@ -38,6 +39,13 @@ def sending_of(
     user = f"{subject.issuer} {subject.user_id}" if subject is not None else ""
     sender = f"{caller.peer.certificate_sha256 or caller.peer.address} {user}".rstrip()
     return Sending(sender, message_id, fingerprint(message))
+
+
+def alone(actor: Actor, transaction: Transaction[Any, Any], sending: Sending | None) -> AbstractContextManager[None]:
+    """The same message waits until the one before it was answered; what writes waits in its unit of work."""
+    if sending is None or actor.first_answers is None or transaction.writes:
+        return nullcontext()
+    return actor.first_answers.alone(sending)
 
 
 def recall(actor: Actor, sending: Sending | None, session: Any, trace: Trace) -> FirstAnswer | None:

@@ -215,14 +215,16 @@ def _respond(
         transaction.prepare(request, actor.ports.get(transaction.number))
         for attempt in range(_ATTEMPTS - 1):
             try:
-                return _work(actor, transaction, request, caller, facts, trace, sending, packaging)
+                with repetition.alone(actor, transaction, sending):
+                    return _work(actor, transaction, request, caller, facts, trace, sending, packaging)
             except Contended as error:
                 if not transaction.writes:
                     raise
                 trace.note("again", detail=str(error))
             # Not together again with who stood in the way.
             time.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - no secret
-        return _work(actor, transaction, request, caller, facts, trace, sending, packaging)
+        with repetition.alone(actor, transaction, sending):
+            return _work(actor, transaction, request, caller, facts, trace, sending, packaging)
     except Rejected as rejection:
         problems = rejection.problems
     except MalformedMessage as error:

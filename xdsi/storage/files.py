@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,21 @@ def locked(path: Path, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, operation)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def one_of(path: Path, number: int) -> Iterator[None]:
+    """Hold one of the 2^62 locks in a file, which all processes of this machine respect, whatever thread asks."""
+    with disk(f"the lock file {path.name}"):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # Of the open file, not of the process, so that threads exclude each other, too; ends with the descriptor.
+        region = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, number % 2**62, 1, 0)
+        with disk(f"the lock file {path.name}"):
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW, region)
         yield
     finally:
         os.close(descriptor)

@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, select
@@ -16,6 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from xdsi.domain.repetition import FirstAnswer, Sending
 from xdsi.storage.database import reading, writing
+from xdsi.storage.files import one_of
 from xdsi.storage.prepared import Prepared, PreparedInsert
 from xdsi.storage.tables import answered_message as t
 
@@ -36,7 +38,11 @@ _LOCK = "SELECT pg_advisory_xact_lock(%(key)s)"
 class SqlFirstAnswers:
     """The table `answered_message`; implements the port FirstAnswers."""
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, engine: Engine, *, clock: Callable[[], float] = time.time, in_flight: Path | None = None
+    ) -> None:
+        """`in_flight` is the file of the locks by which `alone` keeps processes apart."""
+        self._in_flight = in_flight
         self._engine = engine
         self._clock = clock
         self._pruned = 0.0
@@ -50,6 +56,10 @@ class SqlFirstAnswers:
             since = int(self._clock()) - LASTING_SECONDS
             row = _FIND.first(connection, {**_key(sending), "since": since})
         return FirstAnswer(bytes(row.answer), row.trace) if row is not None else None
+
+    def alone(self, sending: Sending) -> AbstractContextManager[None]:
+        """Nobody else of this machine is in such a block with the same message."""
+        return one_of(self._in_flight, _number(sending)) if self._in_flight is not None else nullcontext()
 
     def keep(self, sending: Sending, answer: FirstAnswer, session: Any) -> None:
         """Remember an answer; in a unit of work it lasts if that does."""
