@@ -11,7 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -270,11 +270,15 @@ class RemotePacs(ABC):
             known = self._syntaxes.get(uid)
         if known is None:
             known = self.look_at_syntax(instance)
-            with self._lock:
-                self._syntaxes[uid] = known
-                while len(self._syntaxes) > _REMEMBERED_SYNTAXES:
-                    self._syntaxes.popitem(last=False)
+            self.remember_syntaxes({uid: known})
         return replace(instance, transfer_syntax_uid=known)
+
+    def remember_syntaxes(self, found: Mapping[str, str]) -> None:
+        """Transfer syntaxes by SOP Instance UID."""
+        with self._lock:
+            self._syntaxes.update(found)
+            while len(self._syntaxes) > _REMEMBERED_SYNTAXES:
+                self._syntaxes.popitem(last=False)
 
     def look_at_syntax(self, instance: Instance) -> str:
         """The transfer syntax that the file of an instance says."""
