@@ -76,6 +76,24 @@ def available(study: str = STUDY) -> Dataset:
     return said
 
 
+@pytest.mark.parametrize("nothing", [None, Dataset()], ids=["no data set", "a data set announced that never comes"])
+def test_a_notice_without_any_attribute_gets_an_answer(nothing: Dataset | None) -> None:
+    """pynetdicom announces an empty data set, and sends no fragment of it."""
+    memory = Memory()
+    with listening(memory, data_seconds=0.2) as server, associated(server) as scu:
+        scu.dimse_timeout = 60
+        for about in (ModalityPerformedProcedureStep, InstanceAvailabilityNotification):
+            status, _ = scu.send_n_create(nothing, about, STEP)
+            assert status.Status == dimse.MISSING_ATTRIBUTE
+        status, _ = scu.send_n_create(begun(), ModalityPerformedProcedureStep, STEP)
+        assert status.Status == 0, "the association goes on"
+        status, _ = scu.send_n_set(nothing or Dataset(), ModalityPerformedProcedureStep, STEP)
+        assert status.Status == 0
+        status, _ = scu.send_n_set(changed("COMPLETED"), ModalityPerformedProcedureStep, STEP)
+        assert status.Status == 0
+    assert memory.queued == [([STUDY], "MPPS", 60.0)]
+
+
 def test_a_modality_tells_of_its_step() -> None:
     memory = Memory()
     with listening(memory) as server, associated(server) as scu:

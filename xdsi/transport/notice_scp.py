@@ -21,6 +21,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from xdsi.actors.archive_notices import ArchiveNotices, Confirmed
 from xdsi.domain.subject import Peer
 from xdsi.spec import dimse
+from xdsi.transport import announced_data
+from xdsi.transport.announced_data import answered_without
 from xdsi.transport.late_handshake import Accepting
 from xdsi.transport.peers import peer_of_socket
 
@@ -30,7 +32,10 @@ _UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 
 
 class NoticeServer:
-    """Serves associations until stopped; `named` finds a peer's node, `refused` is told of failed handshakes."""
+    """Serves associations until stopped; `named` finds a peer's node, `refused` is told of failed handshakes.
+
+    A data set that was announced is waited for `data_seconds`.
+    """
 
     def __init__(
         self,
@@ -42,12 +47,14 @@ class NoticeServer:
         tls: Callable[[], ssl.SSLContext] | None,
         named: Callable[[Peer], Peer],
         refused: Callable[[Peer, str], None],
+        data_seconds: float = announced_data.SECONDS,
     ) -> None:
         self._notices = notices
         self._place = (address, port)
         self._tls = tls
         self._named = named
         self._refused = refused
+        self._data_seconds = data_seconds
         self._ae = AE(ae_title=ae_title)
         self._ae.require_called_aet = True
         self._ae.maximum_associations = 10
@@ -66,7 +73,11 @@ class NoticeServer:
 
     def start(self) -> None:
         """Begin."""
-        handlers: Any = [(evt.EVT_N_CREATE, self._create), (evt.EVT_N_SET, self._set)]
+        handlers: Any = [
+            (evt.EVT_N_CREATE, self._create),
+            (evt.EVT_N_SET, self._set),
+            answered_without(self._data_seconds),
+        ]
         context: Any = Accepting(self._tls, self._refused) if self._tls is not None else None
         self._server = self._ae.start_server(self._place, block=False, evt_handlers=handlers, ssl_context=context)
 
