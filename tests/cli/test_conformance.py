@@ -146,6 +146,12 @@ def test_a_page_that_is_no_soap_service_is_told(open_server: Server, capsys: pyt
     assert "speaks no TLS" in typed(capsys, "run", "--endpoint", plain)[2]
 
 
+def test_a_path_without_its_actor_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = typed(capsys, "run", "--endpoint", "http://127.0.0.1:1/services/registry", "0104")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "name it with --actor" in err
+
+
 def test_a_server_that_wants_assertions_is_told(full_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     pki = full_server.data / "pki"
     certificates = ["--ca", str(pki / "ca.pem"), "--tls-cert", str(pki / "consumer.pem")]

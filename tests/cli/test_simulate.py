@@ -231,7 +231,7 @@ REQUEST_FAULTS = {
     "malformed": ["file.form"],
     "partial": ["MTOM.parts"],
     "soap-1.1": ["SOAP.VersionMismatch"],
-    "wrong-type": [],
+    "wrong-type": ["SOAP.content-type"],
 }
 
 

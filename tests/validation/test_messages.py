@@ -9,6 +9,7 @@ import pytest
 from tests import builders
 from tests import message_samples as samples
 from tests.validation.faults import Change, check, having, swap, twice, without
+from xdsi.domain.findings import Level
 from xdsi.spec import namespaces as ns
 from xdsi.spec import uuids
 from xdsi.spec.messages import FORMS
@@ -219,6 +220,35 @@ def test_a_recorded_http_message_is_read_as_such() -> None:
     raw = b"POST /services/registry HTTP/1.1\r\nHost: x\r\nContent-Type: application/soap+xml\r\n\r\n"
     report = validate(raw + FILES["query"][1])
     assert (report.about, report.findings) == ("ITI-18 Registry Stored Query, request", ())
+
+
+HTTP = {
+    "WADO request": (b"GET /wado HTTP/1.1\r\nAccept: */*\r\n\r\n", "GET /wado HTTP/1.1", 1),
+    "WADO-RS answer": (
+        b'HTTP/1.1 200 OK\r\nContent-Type: multipart/related; type="application/dicom"; boundary=x\r\n\r\n'
+        b"--x\r\nContent-Type: application/dicom\r\n\r\nDICM\r\n--x--\r\n",
+        "HTTP/1.1 200 OK", 1,
+    ),
+    "WADO-URI answer": (b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom\r\n\r\n\0", "HTTP/1.1 200 OK", 1),
+    "empty answer": (b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 202 Accepted", 1),
+    "a proxy's page": (b"HTTP/1.1 502 Bad\r\nContent-Type: text/html\r\n\r\n<html>", "HTTP/1.1 502 Bad", 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HTTP)
+def test_an_http_message_without_soap_is_told_as_such(name: str) -> None:
+    raw, line, warned = HTTP[name]
+    report = validate(raw)
+    assert report.about == line
+    assert [(one.rule, one.level is Level.WARNING) for one in report.findings] == [("HTTP.content", bool(warned))]
+
+
+@pytest.mark.parametrize("name", ["text/plain", "text/xml", "application/json"])
+def test_an_envelope_that_is_called_something_else_is_judged_all_the_same(name: str) -> None:
+    raw = b"POST /services/registry HTTP/1.1\r\nContent-Type: " + name.encode() + b"\r\n\r\n"
+    report = validate(raw + FILES["query"][1])
+    assert report.about == "ITI-18 Registry Stored Query, request"
+    assert [one.rule for one in report.findings] == ["SOAP.content-type"]
 
 
 def test_what_only_a_registry_can_know_is_not_judged() -> None:

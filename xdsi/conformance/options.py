@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .endpoint import FEATURES, PATHS, PRESETS, USUAL, Endpoint, at, features_of
 from .model import Case
@@ -92,6 +93,11 @@ def endpoint_of(given: argparse.Namespace) -> Endpoint:
     """The endpoint that the options describe; ValueError says which is wrong."""
     if not re.match(r"https?://[^/]+", given.endpoint):
         raise ValueError(f"--endpoint {given.endpoint!r}: expected http://HOST:PORT or https://HOST:PORT")
+    if urlsplit(given.endpoint).path.strip("/") and not given.actor:
+        raise ValueError(
+            f"--endpoint {given.endpoint} has a path, so it is of one actor: name it with --actor, or leave the path "
+            "out, and say by --path ACTOR=URL where others than the usual paths are"
+        )
     single = next((place for actor in given.actor[:1] for place in ACTORS[actor][:1]), "")
     base, paths, absent = at(given.endpoint, single)
     named = _pairs(given.path, "--path ACTOR=URL")

@@ -16,7 +16,7 @@ from xdsi.spec import namespaces as ns
 from xdsi.spec.messages import MessageForm, forms_of
 from xdsi.validation import assertions, bodies, interactions
 from xdsi.validation.looks import first_element
-from xdsi.validation.packaging import Packaged, looks_packaged, unpack
+from xdsi.validation.packaging import SOAP_TYPES, Packaged, looks_packaged, media_type, other_than_soap, unpack
 from xdsi.validation.validator import Judged, Terms, Validator
 from xdsi.validation.xml_file import XmlFile
 from xdsi.wire import mtom, soap, xml
@@ -39,6 +39,9 @@ def _knows(raw: bytes) -> bool:
 
 
 def _check(raw: bytes, terms: Terms) -> Judged:
+    line, held = other_than_soap(raw)
+    if held:
+        return Judged(findings=[_not_soap(held)], about=line)
     packaged = unpack(raw)
     root = xml.parse(packaged.root, limit=LIMIT, huge=True, max_markup=MAX_MARKUP)
     file = XmlFile(root, first=packaged.first)
@@ -53,6 +56,19 @@ def _check(raw: bytes, terms: Terms) -> Judged:
     children = [] if body is None else list(body.iterchildren(etree.Element))
     form = _form(action, children)
     return Judged(findings=_findings(file, packaged, form, action, children, terms), about=_about(form, children))
+
+
+def _not_soap(held: str) -> Finding:
+    """Of other HTTP messages nothing is known; a page for people is no answer of any actor."""
+    return Finding(
+        rule="HTTP.content",
+        level=Level.ERROR if held == "text/html" else Level.WARNING,
+        place="HTTP headers",
+        text=f"the HTTP message holds no SOAP ({held}); nothing else of it is judged",
+        expected="application/soap+xml, or multipart/related with a root of application/xop+xml",
+        clause="ITI TF-2 V.3 and V.8",
+        line=1,
+    )
 
 
 def _form(action: str, children: list[etree._Element]) -> MessageForm | None:
@@ -181,6 +197,12 @@ def _addressing(
 
 def _packaging(file: XmlFile, packaged: Packaged, form: MessageForm | None) -> Iterator[Finding]:
     clause = "ITI TF-2 V.8; XOP 1.0"
+    media = media_type(packaged.content_type)
+    if media and media not in SOAP_TYPES and file.root.tag == E(ns.SOAP, "Envelope"):
+        yield file.finding(
+            "SOAP.content-type", file.root, f"the Content-Type of SOAP 1.2 is given as {media}",
+            "application/soap+xml", "SOAP 1.2 part 2, 7.1.4; RFC 3902",
+        )  # fmt: skip
     if packaged.multipart:
         try:
             mtom.find_includes(file.root, packaged.parts)

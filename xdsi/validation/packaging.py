@@ -13,12 +13,17 @@ from typing import Final
 
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.submission import Document
+from xdsi.validation.looks import first_element
 from xdsi.wire import mtom
 
 _HTTP = re.compile(rb"(?:HTTP/\d(?:\.\d)? \d{3}[^\r\n]*|[A-Z]{3,7} [^\r\n ]+ HTTP/\d(?:\.\d)?)\r?\n")
 _FIELD = re.compile(rb"([!#-'*+.0-9A-Z^-z|~-]+):[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)\r?\n")
 _BOUNDARY = re.compile(rb"(?:\r?\n)*--([!-~](?:[ -~]{0,68}[!-~])?)[ \t]*\r?\n(?:content-|mime-)", re.IGNORECASE)
 LIMITS: Final = mtom.MultipartLimits()
+SOAP_TYPES: Final = frozenset({"application/soap+xml", "application/xop+xml", "multipart/related"})
+_XML_TYPES: Final = frozenset({"", "application/soap+xml", "application/xop+xml", "application/xml", "text/xml"})
+_ROOT_TYPE = re.compile(r';\s*type="?([^";\s]+)', re.IGNORECASE)
+_WITHOUT_BODY: Final = ("GET ", "HEAD ", "DELETE ", "OPTIONS ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,32 @@ def unpack(raw: bytes) -> Packaged:
         content_type=headers.get("content-type", ""),
         parts=parts,
     )
+
+
+def other_than_soap(raw: bytes) -> tuple[str, str]:
+    """Of an HTTP message without SOAP, such as a WADO request: its first line, and what it holds; else nothing."""
+    match = _HTTP.match(raw)
+    if match is None:
+        return "", ""
+    line = match[0].decode("latin-1").strip()
+    headers, start = _headers(raw)
+    content_type = headers.get("content-type", "")
+    held = media = media_type(content_type)
+    if line.startswith(_WITHOUT_BODY):
+        held = "a request without a body"
+    elif media == "multipart/related":
+        root = _ROOT_TYPE.search(content_type)
+        held = f"{media} of {root[1]}" if root and root[1].lower() not in _XML_TYPES else ""
+    elif line.startswith("HTTP/") and not raw[start:].strip():
+        held = "an answer without a body"
+    elif media in _XML_TYPES or first_element(raw[start:]) == "Envelope" or _BOUNDARY.match(raw, start):
+        held = ""
+    return (line, held) if held else ("", "")
+
+
+def media_type(content_type: str) -> str:
+    """What stands before the parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _line(raw: bytes, at: int) -> int:
