@@ -1,7 +1,7 @@
 """The attacks on a document sharing node that are known, and the tests that try them.
 
 A key is section and row of the checklist: 2 SOAP and HTTP, 3 registry and queries, 4 storage and files, 5 DICOM and
-images, 6 tokens, keys and TLS. `OPEN` are those that nothing is done about yet; SECURITY.md lists them.
+images, 6 tokens, keys and TLS. `DEPLOYMENT` are those that take more than this program; SECURITY.md says so.
 """
 
 ROWS = {2: 22, 3: 17, 4: 8, 5: 14, 6: 8}
@@ -122,6 +122,8 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     "4.4": (f"{SECURITY}attack_surface.py::test_no_archive_is_opened",),
     # A full disk
     "4.5": ("tests/storage/test_documents.py::test_a_nearly_full_disk_is_unavailable",),
+    # Documents with malware: kept and given out as they are, and nothing here runs or interprets them
+    "4.6": (f"{SECURITY}files.py::test_no_document_can_be_run",),
     # Temporary files
     "4.7": (
         "tests/storage/test_spool.py::test_files_are_private",
@@ -153,6 +155,11 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     "5.8": (
         "tests/transport/test_move_scp.py::test_who_is_not_known_or_sends_elsewhere_is_refused",
         "tests/transport/test_move_scp.py::test_a_stranger_fails_in_the_handshake_and_is_audited",
+    ),
+    # Programs in the preamble
+    "5.9": (
+        f"{SECURITY}images.py::test_a_program_in_the_preamble_is_an_image_and_nothing_else",
+        f"{WIRE}transcode.py::test_the_preamble_of_another_file_is_not_passed_on",
     ),
     # Character sets
     "5.10": (f"{WIRE}dicom_text.py::test_any_bytes_are_text",),
@@ -187,6 +194,8 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     "6.3": (f"{WIRE}jwt_token.py::test_a_large_token_is_not_read", f"{WIRE}xmldsig.py::test_size_is_limited"),
     # Lists at addresses of certificates
     "6.4": (f"{SECURITY}attack_surface.py::test_nobody_is_called_at_an_address_from_a_message",),
+    # Secrets that are compared in a time that tells of them
+    "6.5": (f"{SECURITY}attack_surface.py::test_no_secret_is_compared_here",),
     # Weak TLS
     "6.6": (
         "tests/transport/test_tls.py::test_versions_and_suites",
@@ -202,8 +211,8 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     "6.8": ("tests/app/test_paths.py::test_every_page_is_open_on_purpose",),
 }
 
-OPEN = {
+DEPLOYMENT = {
     "4.6": "documents are not scanned for malware",
-    "5.9": "the preamble of DICOM files is given out as it is kept",
-    "6.5": "no secret is compared with what was sent, so no comparison needs constant time",
+    "5.9": "the preamble of DICOM files that are given out unchanged is as it is kept",
 }
+"""What those who run a node have to do beside it; the tests of these rows are of what is done here."""
