@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.imaging import STUDIES
 from tests.servers import Answer, Server, envelope, exchange, http, serving
 from tests.transport.test_serving import ROOT, kept, multipart
+from xdsi import app
+from xdsi.domain.errors import ConfigurationError
+from xdsi.settings import Limits, load
 from xdsi.spec.namespaces import SUCCESS
+from xdsi.transport.http_server import Deadlines
 
+QUERY = "urn:ihe:iti:2007:RegistryStoredQuery"
 PROVIDE = "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b"
 RETRIEVE = "urn:ihe:iti:2007:RetrieveDocumentSet"
 IMAGES = "urn:ihe:rad:2009:RetrieveImagingDocumentSet"
@@ -25,6 +31,10 @@ root_bytes = 10000
 unverified_bytes = 5000
 documents = 2
 instances = 2
+xml_depth = 20
+xml_attributes = 30
+xml_markup = 500
+query_values = 3
 """
 
 
@@ -75,6 +85,13 @@ REFUSED = [
     pytest.param(
         multipart(("a", b"x" * 5001), ("root", ROOT)), "too many bytes before the root part", id="envelope not first"
     ),
+    pytest.param(http(envelope(RETRIEVE, b"<a>" * 20 + b"</a>" * 20)), "at most 20 levels", id="levels"),
+    pytest.param(
+        http(envelope(RETRIEVE, b"<a %s/>" % b" ".join(b'a%d=""' % n for n in range(31)))),
+        "at most 30",
+        id="attributes",
+    ),
+    pytest.param(http(envelope(RETRIEVE, b"<a/>" * 500)), "at most 500", id="markup"),
 ]
 
 
@@ -105,3 +122,48 @@ def test_images_of_one_retrieval(strict: Server, count: int, too_many: bool) -> 
     answer = exchange(strict, http(images(count), path="/services/imaging-source"))
     assert answer.status == 200
     assert ("at most 2 instances" in answer.text) is too_many
+
+
+@pytest.mark.parametrize(("count", "too_many"), [(3, False), (4, True)])
+def test_values_of_one_parameter(strict: Server, count: int, too_many: bool) -> None:
+    values = [f"('{number}^^2.999.9')" for number in range(count)]
+    slots = {
+        "$XDSDocumentEntryPatientId": ["'P1^^^&amp;2.999.1.1&amp;ISO'"],
+        "$XDSDocumentEntryStatus": ["('urn:oasis:names:tc:ebxml-regrep:StatusType:Approved')"],
+        "$XDSDocumentEntryClassCode": values,
+    }
+    answer = exchange(strict, http(envelope(QUERY, find_documents(slots))))
+    assert answer.status == 200
+    assert ("at most 3 are accepted" in answer.text) is too_many
+    assert (SUCCESS in answer.text) is not too_many
+
+
+def find_documents(slots: dict[str, list[str]]) -> bytes:
+    def slot(name: str, values: list[str]) -> str:
+        listed = "".join(f"<m:Value>{value}</m:Value>" for value in values)
+        return f'<m:Slot name="{name}"><m:ValueList>{listed}</m:ValueList></m:Slot>'
+
+    return (
+        '<q:AdhocQueryRequest xmlns:q="urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0" '
+        'xmlns:m="urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0">'
+        '<q:ResponseOption returnComposedObjects="true" returnType="ObjectRef"/>'
+        '<m:AdhocQuery id="urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d">'
+        + "".join(slot(*item) for item in slots.items())
+        + "</m:AdhocQuery></q:AdhocQueryRequest>"
+    ).encode()
+
+
+def test_times_are_those_of_the_settings() -> None:
+    chosen = Limits(opening_seconds=1, idle_seconds=2, bytes_per_second=3, write_seconds=4)
+    assert app.deadlines(chosen) == Deadlines(
+        opening_seconds=1, idle_seconds=2, minimum_bytes_per_second=3, write_seconds=4
+    )
+    assert app.deadlines(Limits()) == Deadlines()
+
+
+@pytest.mark.parametrize("wrong", ["xml_depth = 257", "xml_depth = 0", "query_values = 1001", "idle_seconds = 0"])
+def test_a_limit_that_is_none(tmp_path: Path, wrong: str) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text(f"[limits]\n{wrong}\n")
+    with pytest.raises(ConfigurationError, match=wrong.partition(" ")[0]):
+        load(file, {})

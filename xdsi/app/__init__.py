@@ -14,10 +14,12 @@ from xdsi.app.storage import base_url, database_file, tls_files, utc_now
 from xdsi.app.trust import Source
 from xdsi.settings import Limits, Settings
 from xdsi.storage.recordings import FileRecording
+from xdsi.transport.http_server import Deadlines
 from xdsi.transport.rest import RestEndpoint
 from xdsi.transport.soap_server import SoapEndpoint, SoapLimits
 from xdsi.transport.wsgi import compose
 from xdsi.wire.mtom import MultipartLimits
+from xdsi.wire.xml import Shape
 
 __all__ = [
     "Application",
@@ -27,6 +29,7 @@ __all__ = [
     "build",
     "check",
     "database_file",
+    "deadlines",
     "export_metadata",
     "import_metadata",
     "one_command",
@@ -46,6 +49,18 @@ def soap_limits(limits: Limits) -> SoapLimits:
         message_bytes=limits.message_bytes,
         unverified_bytes=limits.unverified_bytes,
         multipart=multipart,
+        shape=Shape(depth=limits.xml_depth, attributes=limits.xml_attributes),
+        markup=limits.xml_markup,
+    )
+
+
+def deadlines(limits: Limits) -> Deadlines:
+    """How long the other end of a connection may take."""
+    return Deadlines(
+        opening_seconds=limits.opening_seconds,
+        idle_seconds=limits.idle_seconds,
+        minimum_bytes_per_second=limits.bytes_per_second,
+        write_seconds=limits.write_seconds,
     )
 
 

@@ -106,6 +106,7 @@ class ActorParts(PolicyParts):
             unknown_patient=domain.unknown_patient,
             hidden=self.settings.consent.hidden,
             reject_unknown_parameters=self.settings.registry.reject_unknown_parameters,
+            max_values=self.settings.limits.query_values,
         )
         return self.actor(
             document_registry.ROLE,

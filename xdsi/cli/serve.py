@@ -88,6 +88,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         threads=chosen.server.threads,
         report_handshake=handshake_failed,
         when_ready=lambda: _announce(chosen),
+        deadlines=app.deadlines(chosen.limits),
     )
     server.run()
     return Result()

@@ -38,7 +38,11 @@ class Checked:
 
 
 def check(
-    request: AdhocQuery, *, queries: Mapping[str, Query] = ITI18, reject_unknown_parameters: bool = False
+    request: AdhocQuery,
+    *,
+    queries: Mapping[str, Query] = ITI18,
+    reject_unknown_parameters: bool = False,
+    max_values: int = MAX_VALUES,
 ) -> Checked:
     """Read every parameter; all problems are found, not the first only.
 
@@ -48,7 +52,7 @@ def check(
     row = queries.get(request.query_id)
     if row is None:
         return Checked(None, (_unknown_query(request.query_id),))
-    reading = _Reading(request, row)
+    reading = _Reading(request, row, max_values)
     reading.read()
     if reject_unknown_parameters:
         reading.refuse_unknown()
@@ -76,6 +80,7 @@ def _unknown_query(query_id: str) -> Problem:
 class _Reading:
     request: AdhocQuery
     row: Query
+    max_values: int
     parameters: dict[str, Groups] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -121,7 +126,7 @@ class _Reading:
             text = f"{name} occurs {len(slots)} times; at most {MAX_GROUPS} are accepted"
             self._report("XDSRegistryError", text, name, "QUERY.limit.groups")
             return ()
-        limit = MAX_ALTERNATIVES if len(slots) > 1 else MAX_VALUES
+        limit = min(MAX_ALTERNATIVES, self.max_values) if len(slots) > 1 else self.max_values
         groups = []
         for slot in slots:
             values = self._values(parameter, slot)
@@ -138,8 +143,8 @@ class _Reading:
     def _values(self, parameter: Parameter, slot: tuple[str, ...]) -> tuple[Value, ...] | None:
         """All alternatives of one Slot without repetition; None after a problem."""
         name = parameter.name
-        if len(slot) > MAX_VALUES:
-            text = f"{name} has {len(slot)} rim:Values; at most {MAX_VALUES} are accepted"
+        if len(slot) > self.max_values:
+            text = f"{name} has {len(slot)} rim:Values; at most {self.max_values} are accepted"
             self._report("XDSRegistryError", text, name, "QUERY.limit.values")
             return None
         values: dict[Value, None] = {}

@@ -32,6 +32,8 @@ class QueryPorts:
     unknown_patient: str = "empty"
     hidden: str = "silent"
     reject_unknown_parameters: bool = False
+    max_values: int = stored_query.MAX_VALUES
+    """of one parameter"""
     max_leaf_class: int = 10_000
     max_object_refs: int = 100_000
 
@@ -57,7 +59,12 @@ def select(request: AdhocQuery, ports: QueryPorts, session: RegistrySession, que
 
     A query that could name patients and does not stops where its answer would be too large.
     """
-    checked = stored_query.check(request, queries=queries, reject_unknown_parameters=ports.reject_unknown_parameters)
+    checked = stored_query.check(
+        request,
+        queries=queries,
+        reject_unknown_parameters=ports.reject_unknown_parameters,
+        max_values=ports.max_values,
+    )
     if checked.ignored:
         log.info("query %s: unknown parameters ignored: %s", request.query_id, ", ".join(checked.ignored))
     if checked.query is None:

@@ -157,6 +157,8 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: re.fullmatch(r"[^\s:/]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}", v) is not None,
     ),
     "port": ("0 to 65535", lambda v: 0 <= v <= 65535),
+    "levels": ("1 to 256", lambda v: 1 <= v <= 256),
+    "query-values": ("1 to 1000", lambda v: 1 <= v <= 1000),
     "count": ("1 or more", lambda v: v >= 1),
     "days": ("0 or more", lambda v: v >= 0),
     "seconds": ("0 or more", lambda v: v >= 0),

@@ -32,6 +32,7 @@ from xdsi.transport.ahead import ahead
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.xml import LIMIT as ROOT_LIMIT
+from xdsi.wire.xml import MAX_MARKUP, SHAPE, Shape
 
 log = logging.getLogger("xdsi.soap")
 
@@ -50,6 +51,9 @@ class SoapLimits:
     message_bytes: int = 4 * 1024**3
     unverified_bytes: int = 64 * 1024 * 1024
     """spooled before the root part was read and its sender verified"""
+    shape: Shape = SHAPE
+    markup: int = MAX_MARKUP
+    """of the envelope"""
     multipart: mtom.MultipartLimits = field(default_factory=mtom.MultipartLimits)
 
 
@@ -271,7 +275,9 @@ class SoapEndpoint:
         huge = len(raw) > ROOT_LIMIT
         limit = max(self._limits.simple_bytes, self._limits.multipart.root)
         try:
-            envelope = soap.read_envelope(raw, limit=limit, huge=huge)
+            envelope = soap.read_envelope(
+                raw, limit=limit, huge=huge, shape=self._limits.shape, max_markup=self._limits.markup
+            )
         except SoapFault:
             received.message_id = soap.message_id_of(raw, limit=limit, huge=huge)
             raise

@@ -55,9 +55,16 @@ class Envelope:
     root: etree._Element
 
 
-def read_envelope(raw: bytes, *, limit: int = xml.LIMIT, huge: bool = False) -> Envelope:
+def read_envelope(
+    raw: bytes,
+    *,
+    limit: int = xml.LIMIT,
+    huge: bool = False,
+    shape: xml.Shape = xml.SHAPE,
+    max_markup: int = xml.MAX_MARKUP,
+) -> Envelope:
     """A request. MalformedMessage when it is not XML we take; SoapFault when SOAP or WS-Addressing forbid it."""
-    envelope, ours = _read(xml.parse(raw, limit=limit, huge=huge), raw)
+    envelope, ours = _read(xml.parse(raw, limit=limit, huge=huge, shape=shape, max_markup=max_markup), raw)
     for name in ("ReplyTo", "FaultTo"):
         if _endpoint(ours, name) not in ("", WSA_ANONYMOUS, _NONE):
             raise _addressing("OnlyAnonymousAddressSupported", f"wsa:{name} must be the anonymous address")

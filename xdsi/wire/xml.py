@@ -6,6 +6,8 @@ No other module calls an lxml parser. XML 1.0 (fifth edition); SOAP 1.2 part 1 s
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from lxml import etree
@@ -33,15 +35,36 @@ _HARDENED: dict[str, Any] = {
     "strip_cdata": True,
     "decompress": False,
 }
-_TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
-_TOO_WIDE = etree.XPath(f"boolean(//*/@*[{MAX_ATTRIBUTES + 1}])")
 
 
-def parse(raw: bytes, *, limit: int = LIMIT, huge: bool = False, max_markup: int = MAX_MARKUP) -> etree._Element:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How deep a document may be, and how wide its elements."""
+
+    depth: int = MAX_DEPTH
+    attributes: int = MAX_ATTRIBUTES
+
+
+SHAPE = Shape()
+
+
+@cache
+def _too_deep(depth: int) -> etree.XPath:
+    return etree.XPath(f"boolean({'/*' * (depth + 1)})")
+
+
+@cache
+def _too_wide(attributes: int) -> etree.XPath:
+    return etree.XPath(f"boolean(//*/@*[{attributes + 1}])")
+
+
+def parse(
+    raw: bytes, *, limit: int = LIMIT, huge: bool = False, max_markup: int = MAX_MARKUP, shape: Shape = SHAPE
+) -> etree._Element:
     """The root element of a document from outside, or MalformedMessage.
 
     Refused: more than `limit` bytes or `max_markup` tags and attributes, a document type (hence entities), encodings
-    other than UTF-8 and UTF-16, more than 64 levels, an element with more than 256 attributes. `huge` admits text nodes
+    other than UTF-8 and UTF-16, more levels, or attributes of one element, than `shape` says. `huge` admits text nodes
     above libxml2's 10 MB: for messages with inline base64 documents, which have a limit of their own.
     """
     if len(raw) > limit:
@@ -58,10 +81,10 @@ def parse(raw: bytes, *, limit: int = LIMIT, huge: bool = False, max_markup: int
     if (document.encoding or "UTF-8").upper() not in _ENCODINGS:
         raise MalformedMessage("character encoding not accepted", location="prolog", expected="UTF-8 or UTF-16")
     # Most messages are too small to be deep or wide; threads that evaluate an expression wait for each other.
-    if tags > 2 * MAX_DEPTH and _TOO_DEEP(root):
-        raise MalformedMessage("elements nested too deeply", expected=f"at most {MAX_DEPTH} levels")
-    if attributes > MAX_ATTRIBUTES and (_TOO_WIDE(root) or len(root.nsmap) > MAX_ATTRIBUTES):
-        raise MalformedMessage("too many attributes on one element", expected=f"at most {MAX_ATTRIBUTES}")
+    if tags > 2 * shape.depth and _too_deep(shape.depth)(root):
+        raise MalformedMessage("elements nested too deeply", expected=f"at most {shape.depth} levels")
+    if attributes > shape.attributes and (_too_wide(shape.attributes)(root) or len(root.nsmap) > shape.attributes):
+        raise MalformedMessage("too many attributes on one element", expected=f"at most {shape.attributes}")
     return root
 
 
