@@ -106,7 +106,8 @@ class CaseItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
         """Where it stands, and its title."""
-        return self.case.folder / "expectation.toml", None, f"{self.case.name}: {self.case.title}"
+        place = self.case.folder if self.case.plan else self.case.folder / "expectation.toml"
+        return place, None, f"{self.case.name}: {self.case.title}"
 
 
 def _lines(result: Result) -> Iterator[str]:

@@ -39,7 +39,12 @@ EXPLAINED = {
     },
 }
 _TAGS = "compares single DICOM attributes, which the bytes of other tests cover"
+_SYNCHRONOUS = "every message is sent synchronously"
 UNMAPPED = {
+    "12333": {
+        "submit/submit: ProvideAndRegisterTransaction/ASync": _SYNCHRONOUS,
+        "eval/eval: StoredQueryTransaction/ASync": _SYNCHRONOUS,
+    },
     "PnrXop": {"patientFeed/register_new_patient_id: PatientIdentityFeedTransaction": "any patient is accepted here"},
     "ids_2018-4803a": {"ValidateReturnedImages/ValidateReturnedImages: sameDcmImgs": _TAGS},
     "ids_4810": {"ValidateReturnedImages/validate-images: sameDcmImgs": _TAGS},

@@ -33,6 +33,14 @@ def add(commands: Any) -> None:
     add_choice(listing)
     listing.add_argument("--actor", action="append", default=[], choices=conformance.ACTORS, help="cases about it")
     listing.set_defaults(run=run_list)
+    plans = actions.add_parser(
+        "import",
+        help="say what of the XDS toolkit's test plans can be played",
+        description="Read a folder of test plans (a folder per test, a testplan.xml per section), or one test, and say "
+        "of each what it is mapped on and what could not be mapped. Nothing is sent; `run --suite FOLDER` plays them.",
+    )
+    plans.add_argument("folder", type=Path, metavar="FOLDER", help="of tests, or one test")
+    plans.set_defaults(run=run_import)
     show = actions.add_parser("show", help="show a case: purpose, clause, preconditions, steps")
     show.add_argument("case", metavar="CASE", help="its number")
     show.add_argument("--suite", default="", metavar="NAME|FOLDER", help="where it is from")
@@ -144,6 +152,41 @@ def run_list(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) 
     ]
     terminal.table("", ["case", "title", "clause", "scope", "needs", "transactions"], rows)
     return Result(items=items, message=counted(len(cases), "case"))
+
+
+def run_import(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
+    """What each plan is mapped on, and what of it could not be mapped; refused where there is none to play."""
+    folder: Path = given.folder
+    if not folder.is_dir():
+        return Result(ok=False, message=f"{folder}: no folder")
+    cases = [conformance.plans.case_of(test) for test in conformance.plans.tests(folder)]
+    if not cases:
+        return Result(
+            ok=False, message=f"{folder}: no test plan in it (a folder with sections, each with testplan.xml)"
+        )
+    items = [
+        {
+            "plan": case.name, "title": case.title, "steps": len(case.steps), "transactions": list(case.transactions),
+            "actors": sorted(conformance.subjects(case)), "needs": sorted(case.needs), "unmapped": list(case.unmapped),
+        }
+        for case in cases
+    ]  # fmt: skip
+    terminal.table(
+        "",
+        ["plan", "title", "transactions", "steps", "needs", "not mapped"],
+        [
+            (case.name, _short(case.title), ", ".join(case.transactions), str(len(case.steps)),
+             ", ".join(sorted(case.needs)), "; ".join(case.unmapped))
+            for case in cases
+        ],
+    )  # fmt: skip
+    playable = [case for case in cases if case.steps]
+    whole = sum(not case.unmapped for case in playable)
+    said = f"{counted(len(cases), 'plan')}: {whole} mapped whole, {len(playable) - whole} in part, "
+    said += f"{len(cases) - len(playable)} not at all"
+    if playable:
+        said += f"; play them with: xdsi conformance run --endpoint URL --suite {folder}"
+    return Result(ok=bool(playable), items=items, message=said)
 
 
 def run_show(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:

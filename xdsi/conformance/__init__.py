@@ -10,7 +10,7 @@ standard library, requests and lxml, and to sign assertions on xmlsec and crypto
 
 from __future__ import annotations
 
-from . import junit, page
+from . import junit, page, plans
 from .cases import FOLDER, load, load_case, purpose
 from .endpoint import FEATURES, PATHS, PRESETS, USUAL, Endpoint, at, features_of
 from .engine import run
@@ -53,6 +53,7 @@ __all__ = [
     "load_case",
     "look",
     "page",
+    "plans",
     "play",
     "play_all",
     "purpose",

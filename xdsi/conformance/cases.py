@@ -52,9 +52,9 @@ def load(folder: Path = FOLDER) -> tuple[Case, ...]:
 
 
 def purpose(case: Case) -> str:
-    """What stands in the README of a case; empty where it has none."""
-    path = case.folder / "README.md"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    """What stands in the README of a case, or readme.txt of a plan; empty where it has none."""
+    path = case.folder / ("readme.txt" if case.plan else "README.md")
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def load_case(folder: Path) -> Case:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import requests
 
-from . import answers, checks, messages, rest
+from . import answers, checks, messages, plans, rest
 from .answers import Answer, BadAnswer
 from .cases import kinds, known_values
 from .endpoint import Endpoint
@@ -24,6 +24,8 @@ Observer = Callable[[Exchange], None]
 
 def run(case: Case, endpoint: Endpoint, *, observe: Observer | None = None) -> tuple[Finding, ...]:
     """Play the steps of a case in order; ids are fresh each time, so that it can be repeated on a living system."""
+    if case.plan:
+        return plans.played(case, endpoint, observe)[0]
     documents = {name: document.content for name, document in case.documents.items()}
     values = Values({**known_values(), **endpoint.values}, documents, endpoint.patients)
     values.given.update({name: text for name, text in case.values.items() if name not in endpoint.values})

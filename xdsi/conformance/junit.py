@@ -45,6 +45,8 @@ def _case(result: Result) -> etree._Element:
     if result.verdict is Verdict.FAILED:
         failure = etree.SubElement(element, "failure", message=_text(str(result.findings[0]))[:500], type="finding")
         failure.text = _text("\n".join(f"{one} [{one.clause}]" for one in result.findings))
+    if result.reason and result.verdict is not Verdict.SKIPPED:
+        etree.SubElement(element, "system-out").text = _text(result.reason)
     return element
 
 

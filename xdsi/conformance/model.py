@@ -187,6 +187,10 @@ class Case:
     documents: Mapping[str, Document]
     values: Mapping[str, str]
     steps: tuple[Step, ...]
+    plan: bool = False
+    """a test plan of the public toolkit, played as plans are"""
+    unmapped: tuple[str, ...] = ()
+    """what a plan asks for and nothing here can do"""
 
     @property
     def number(self) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+from . import plans
 from .endpoint import Endpoint
 from .engine import run
 from .model import Case
@@ -16,6 +17,8 @@ from .templates import NoPatientLeft, TemplateError
 def play(case: Case, endpoint: Endpoint) -> Result:
     """One case, or the reason why it was not played."""
     obstacles = endpoint.obstacles(case)
+    if case.plan and not case.steps:
+        obstacles = ("nothing of the plan could be mapped", *case.unmapped)
     if obstacles:
         return Result(case, Verdict.SKIPPED, reason="; ".join(obstacles))
     exchanges: list[Recorded] = []
@@ -24,8 +27,13 @@ def play(case: Case, endpoint: Endpoint) -> Result:
         exchanges.append(Recorded.of(exchange))
 
     began = time.perf_counter()
+    reason = ""
     try:
-        findings = run(case, endpoint, observe=keep)
+        if case.plan:
+            findings, unmapped = plans.played(case, endpoint, keep)
+            reason = f"not mapped: {'; '.join(unmapped)}" if unmapped else ""
+        else:
+            findings = run(case, endpoint, observe=keep)
     except NoPatientLeft:
         return Result(
             case, Verdict.SKIPPED, reason="needs a patient that no case has used; none is left of those named"
@@ -37,6 +45,7 @@ def play(case: Case, endpoint: Endpoint) -> Result:
         Verdict.FAILED if findings else Verdict.PASSED,
         findings=findings,
         exchanges=tuple(exchanges),
+        reason=reason,
         seconds=time.perf_counter() - began,
     )
 

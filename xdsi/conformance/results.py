@@ -92,7 +92,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one case; a case that was not played says why."""
+    """What came of one case; one that was not played says why, a plan what of it could not be mapped."""
 
     case: Case
     verdict: Verdict

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from . import plans
 from .cases import SHARED, load, load_case
 from .model import Case
 from .templates import TemplateError
@@ -52,9 +53,12 @@ def cases_of(suite: str) -> tuple[Case, ...]:
     # A single case is a folder, too.
     if (folder / "expectation.toml").is_file():
         return (load_case(folder),)
-    cases = load(folder)
+    cases = (*load(folder), *map(plans.case_of, plans.tests(folder)))
     if not cases:
-        raise TemplateError(f"{folder}: no case in it (a folder NNNN-name with expectation.toml for each)")
+        raise TemplateError(
+            f"{folder}: no case in it (a folder NNNN-name with expectation.toml for each) and no test plan (a folder "
+            "with sections, each with testplan.xml)"
+        )
     return cases
 
 
@@ -71,7 +75,7 @@ def subjects(case: Case) -> frozenset[str]:
         return frozenset({"x-service-provider"})
     spoken = {name for name, places in ACTORS.items() if case.actors & set(places)}
     about = spoken - {"registry", "identity"} or spoken - {"identity"} or spoken
-    return frozenset({"identity"}) if case.number.startswith("06") else frozenset(about)
+    return frozenset({"identity"}) if case.number.startswith("06") and not case.plan else frozenset(about)
 
 
 def about(cases: Iterable[Case], actors: Iterable[str]) -> tuple[Case, ...]:

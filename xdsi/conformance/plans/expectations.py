@@ -74,6 +74,12 @@ def contents(expected: etree._Element, answer: Answer, symbols: Symbols) -> Iter
                 yield f"{len(found_ids)} entries, not those expected"
 
 
+def looked_at(expected: etree._Element) -> bool:
+    """Whether `contents` judges this child of ExpectedContents."""
+    groups = list(expected.iterchildren("Include", "MustOnlyInclude"))
+    return expected.tag in _CONTENTS or expected.tag in _STATUSES or bool(expected.get("count") or groups)
+
+
 def assertions(action: etree._Element, log: etree._Element, symbols: Mapping[str, str]) -> Iterator[str]:
     """The ids of assertions that do not hold in the log of the section."""
     for check in action.iter("Assert"):

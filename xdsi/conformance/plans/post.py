@@ -5,13 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
-import requests
 from lxml import etree
 
-from .. import answers
-from ..answers import Answer
-from ..cases import kinds
-from ..endpoint import Endpoint
+from ..messages import HttpRequest
+from ..model import Kind
 from ..templates import NAMESPACES
 from ..xml import parse
 
@@ -32,25 +29,21 @@ def provide(submission: etree._Element, documents: Mapping[str, bytes]) -> tuple
     return root, parts
 
 
-def post(
-    session: requests.Session, endpoint: Endpoint, transaction: str, body: etree._Element, parts: Mapping[str, bytes]
-) -> Answer:
-    """Send one message and take the answer apart; raises requests' errors and BadAnswer."""
-    kind = kinds()[transaction]
-    url = endpoint.url(kind.actor)
-    message = _envelope(url, kind.action, body, endpoint.security)
+def message(kind: Kind, url: str, body: etree._Element, parts: Mapping[str, bytes], security: str) -> HttpRequest:
+    """The message of a transaction, with this security header."""
+    message_id = uuid.uuid4().urn
+    envelope = message = _envelope(url, kind.action, message_id, body, security)
     content_type = f'application/soap+xml; charset=UTF-8; action="{kind.action}"'
     if kind.packaging == "mtom":
         content_type, message = _multipart(message, parts, kind.action)
     headers = {"Content-Type": content_type}
-    with session.post(url, data=message, headers=headers, timeout=endpoint.timeout) as response:
-        return answers.read(response.status_code, response.headers, response.content)
+    return HttpRequest(url, headers, message, chunked=False, message_id=message_id, envelope=envelope)
 
 
-def _envelope(url: str, action: str, body: etree._Element, security: str) -> bytes:
+def _envelope(url: str, action: str, message_id: str, body: etree._Element, security: str) -> bytes:
     envelope = etree.Element(f"{{{_SOAP}}}Envelope", nsmap={"soap": _SOAP, "wsa": _WSA})
     header = etree.SubElement(envelope, f"{{{_SOAP}}}Header")
-    for name, text in (("To", url), ("MessageID", uuid.uuid4().urn), ("Action", action)):
+    for name, text in (("To", url), ("MessageID", message_id), ("Action", action)):
         etree.SubElement(header, f"{{{_WSA}}}{name}").text = text
     etree.SubElement(etree.SubElement(header, f"{{{_WSA}}}ReplyTo"), f"{{{_WSA}}}Address").text = _ANONYMOUS
     if security:

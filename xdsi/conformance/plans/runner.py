@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
 from lxml import etree
 
-from .. import answers
+from .. import answers, messages
 from ..answers import Answer, BadAnswer
+from ..cases import kinds, known_values
 from ..endpoint import Endpoint
-from ..templates import NAMESPACES
-from . import expectations, metadata
-from .post import post, provide
+from ..messages import HttpRequest
+from ..model import Case, Expectation, Kind, Step
+from ..results import Exchange
+from ..templates import NAMESPACES, Values
+from . import expectations, metadata, reading
+from .post import message, provide
+from .reading import TRANSACTIONS, place, unmapped_of
 
-TRANSACTIONS = {
-    "RegisterTransaction": "ITI-42",
-    "RegisterODDETransaction": "ITI-61",
-    "MuTransaction": "ITI-57",
-    "RmuTransaction": "ITI-92",
-    "RemoveMetadataTransaction": "ITI-62",
-    "StoredQueryTransaction": "ITI-18",
-    "MPQTransaction": "ITI-51",
-    "XCQTransaction": "ITI-18",
-    "ProvideAndRegisterTransaction": "ITI-41",
-    "RetrieveTransaction": "ITI-43",
-    "ImagingDocSetRetrieveTransaction": "RAD-69",
-}
 _SUBMISSIONS = frozenset({"ITI-41", "ITI-42", "ITI-57", "ITI-61", "ITI-92"})
-_WITHOUT_EFFECT = frozenset({
-    "ExpectedErrorCode", "ExpectedErrorMessage", "ExpectedStatus", "Goal", "Rule", "Standard",
-})  # fmt: skip
-AUTHORITY = "1.3.6.1.4.1.21367.13.20.1000"
+Observer = Callable[[Exchange], None]
 
 
 @dataclass
@@ -71,22 +60,22 @@ class _State:
     """the one of the step before"""
     patients: dict[str, str] = field(default_factory=dict)
 
-    def patient_of(self, feed: str) -> str:
-        """The patient that another test announces, which is one of its own for each test that uses it."""
-        return self.patients.setdefault(feed, _new_patient(self.number))
-
 
 class Plans:
     """A folder of tests, played against one endpoint; each test has patients of its own."""
 
-    def __init__(self, folder: Path, endpoint: Endpoint) -> None:
+    def __init__(
+        self, folder: Path, endpoint: Endpoint, *, case: Case | None = None, observe: Observer | None = None
+    ) -> None:
         self.folder = folder
         self.endpoint = endpoint
         self._states: dict[str, _State] = {}
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.cert = endpoint.certificate
-        self._session.verify = endpoint.authorities
+        self._session = endpoint.session()
+        self._values = Values({**known_values(), **endpoint.values}, {}, endpoint.patients)
+        self._case, self._observe = case, observe
+        self.about = case.name if case is not None else ""
+        """the test that is played for its own sake"""
+        self._count = itertools.count(1)
 
     def close(self) -> None:
         """End the connections."""
@@ -99,25 +88,74 @@ class Plans:
     def _played(self, number: str, sections: tuple[str, ...] = ()) -> _State:
         if number not in self._states:
             state = self._states[number] = _State(number)
-            index = (self.folder / number / "index.idx").read_text(encoding="utf-8").split()
-            # 12345 lists its sections again and again, to fill a registry.
-            for section in sections or dict.fromkeys(index):
+            for section in sections or reading.sections(self.folder / number):
                 _Section(self, state, section).run()
         return self._states[number]
 
     def other(self, number: str) -> _State | None:
         """Another test that a plan refers to, played; None where the folder has it not."""
-        return self._played(number) if (self.folder / number / "index.idx").is_file() else None
+        return self._played(number) if reading.sections(self.folder / number) else None
 
-    def send(self, transaction: str, body: etree._Element, parts: Mapping[str, bytes]) -> Answer:
-        """Send a message of a plan."""
-        return post(self._session, self.endpoint, transaction, body, parts)
+    def others(self, number: str) -> dict[str, Report]:
+        """What came of the tests that this one builds on."""
+        return {name: state.report for name, state in self._states.items() if name != number}
 
-    def send_bytes(self, actor: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send a message that was captured."""
-        url, timeout = self.endpoint.url(actor), self.endpoint.timeout
-        with self._session.post(url, data=body, headers=dict(headers), timeout=timeout) as response:
-            return answers.read(response.status_code, response.headers, response.content)
+    def file(self, path: Path) -> bytes:
+        """A file that a plan names; one outside of the folder of plans is nobody's business."""
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise ValueError(f"{path}: outside of {self.folder}")
+        return path.read_bytes()
+
+    def patient(self, *, announced: bool = True) -> str:
+        """Another patient; announced by ITI-44 where the endpoint asks for that."""
+        name = f"plan{next(self._count)}"
+        identifier = self._values.expand(f"${{patient:{name}}}", xml=False)
+        if self.endpoint.feed and announced:
+            kind = kinds()["ITI-44-add"]
+            step = self._step(f"announce patient {identifier}", kind)
+            self._values.given.update(patient_name=name, security=self._security(step))
+            case = self._case or reading.case_of(self.folder)
+            step = replace(step, request="patient-add.xml")
+            self._exchange(step, messages.build(case, step, self.endpoint.url(kind.actor), self._values))
+        return identifier
+
+    def send(self, name: str, transaction: str, body: etree._Element, parts: Mapping[str, bytes]) -> Answer:
+        """Send a message of a plan; raises requests' errors and BadAnswer."""
+        kind = kinds()[transaction]
+        step = self._step(name, kind)
+        return self._exchange(step, message(kind, self.endpoint.url(kind.actor), body, parts, self._security(step)))
+
+    def send_bytes(self, name: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Send an ITI-41 that was captured."""
+        kind = kinds()["ITI-41"]
+        url = self.endpoint.url(kind.actor)
+        request = HttpRequest(url, dict(headers), body, chunked=False, message_id="", envelope=b"")
+        return self._exchange(self._step(name, kind), request)
+
+    def _security(self, step: Step) -> str:
+        return self.endpoint.header(step, self._values)
+
+    @staticmethod
+    def _step(name: str, kind: Kind) -> Step:
+        return Step(name, kind, kind.actor, kind.packaging, "", kind.action, Expectation())
+
+    def _exchange(self, step: Step, request: HttpRequest) -> Answer:
+        began = time.perf_counter()
+        status, body = 0, b""
+        headers: Mapping[str, str] = {}
+        answer: Answer | None = None
+        try:
+            with self._session.post(
+                request.url, data=request.body, headers=request.headers, timeout=self.endpoint.timeout,
+                allow_redirects=False,
+            ) as response:  # fmt: skip
+                status, headers, body = response.status_code, response.headers, response.content
+            answer = answers.read(status, headers, body)
+            return answer
+        finally:
+            if self._observe is not None and self._case is not None:
+                spent = time.perf_counter() - began
+                self._observe(Exchange(self._case, step, request, status, headers, body, answer, spent))
 
 
 class _Section:
@@ -129,7 +167,7 @@ class _Section:
         self.log = etree.Element("TestResults")
 
     def run(self) -> None:
-        plan = metadata.parse((self.folder / "testplan.xml").read_bytes())
+        plan = metadata.parse((self.folder / reading.PLAN).read_bytes())
         for step in plan.iter("TestStep"):
             self._step(step)
 
@@ -138,9 +176,10 @@ class _Section:
         logged = etree.SubElement(self.log, "TestStep", {"id": id_})
         if "reset_patient_id" in id_:
             self.state.patient = ""
+        self.state.report.unmapped.extend(f"{place(self.name, id_)}: {what}" for what in unmapped_of(step))
         for action in step.iterchildren("*"):
             if action.tag in {"NewPatientId", "AltPatientId"}:
-                self.state.patient = _new_patient(self.state.number)
+                self.state.patient = self.plans.patient(announced=action.tag == "NewPatientId")
             elif action.tag in TRANSACTIONS:
                 self._transaction(step, action, logged)
             elif action.tag == "NullTransaction":
@@ -149,11 +188,14 @@ class _Section:
                 self._captured(step, action)
             elif action.tag == "XmlDetailTransaction":
                 self._details(step, action)
-            elif action.tag not in _WITHOUT_EFFECT:
-                self.state.report.unmapped.append(f"{self.name}/{id_}: {action.tag}")
 
     def _deviate(self, step: etree._Element, *found: str) -> None:
-        self.state.report.deviations.extend(f"{self.name}/{step.get('id')}: {one}" for one in found)
+        self.state.report.deviations.extend(f"{place(self.name, step.get('id', ''))}: {one}" for one in found)
+
+    def _told(self, step: etree._Element) -> str:
+        """The name under which an exchange is shown; those of other tests bear their number."""
+        name = place(self.name, step.get("id", ""))
+        return name if self.plans.about in ("", self.state.number) else f"{self.state.number} {name}"
 
     def _transaction(self, step: etree._Element, action: etree._Element, logged: etree._Element) -> None:
         done = self.state.done[self.name, step.get("id", "")] = Done()
@@ -166,10 +208,10 @@ class _Section:
         if transaction == "ITI-41":
             named = {one.get("id", ""): (one.text or "").strip() for one in action.iterchildren("Document")}
             root, parts = provide(
-                root, {done.uuids.get(id_, id_): (self.folder / file).read_bytes() for id_, file in named.items()}
+                root, {done.uuids.get(id_, id_): self.plans.file(self.folder / file) for id_, file in named.items()}
             )
         try:
-            answer = self.plans.send(transaction, root, parts)
+            answer = self.plans.send(self._told(step), transaction, root, parts)
         except (requests.RequestException, BadAnswer) as error:
             self._deviate(step, f"{type(error).__name__}: {error}")
             return
@@ -190,8 +232,12 @@ class _Section:
         """A message as somebody's client once sent it, bytes and headers."""
         lines = (line.partition(":") for line in (action.findtext("Headers") or "").strip().splitlines())
         headers = {name.strip(): text.strip() for name, colon, text in lines if colon}
-        body = (self.folder / (action.findtext("BodyFile") or "").strip()).read_bytes()
-        answer = self.plans.send_bytes("repository", headers, body)
+        body = self.plans.file(self.folder / (action.findtext("BodyFile") or "").strip())
+        try:
+            answer = self.plans.send_bytes(self._told(step), headers, body)
+        except (requests.RequestException, BadAnswer) as error:
+            self._deviate(step, f"{type(error).__name__}: {error}")
+            return
         self._deviate(step, *expectations.outcome(step, answer))
 
     def _details(self, step: etree._Element, action: etree._Element) -> None:
@@ -204,22 +250,24 @@ class _Section:
                 response.get("step", "") if response is not None else "",
             )  # fmt: skip
             process = check.get("process", "")
-            if process not in expectations.DETAILS or earlier.answer is None:
-                self.state.report.unmapped.append(f"{self.name}/{step.get('id')}: {process}")
+            if process not in expectations.DETAILS:
+                continue
+            if earlier.answer is None:
+                self._deviate(step, f"no answer to look at, expected {process}")
             else:
                 self._deviate(step, *expectations.DETAILS[process](step, check, earlier.answer))
 
     def _message(self, transaction: str, action: etree._Element, done: Done) -> etree._Element:
         """The metadata file of an action, made ready to be sent."""
         symbols = dict(self._symbols(action))
-        root = metadata.parse((self.folder / (action.findtext("MetadataFile") or "").strip()).read_bytes())
+        root = metadata.parse(self.plans.file(self.folder / (action.findtext("MetadataFile") or "").strip()))
         if root.tag.startswith(f"{{{metadata.OLD_RS}"):
             root = metadata.as_ebrim_3(root)
         if root.tag == f"{{{NAMESPACES['xds']}}}ProvideAndRegisterDocumentSetRequest":
             (root,) = root.findall(f"{{{NAMESPACES['lcm']}}}SubmitObjectsRequest")
         if "$patientid$" in symbols:
             self.state.patient = symbols["$patientid$"]
-        self.state.patient = self.state.patient or _new_patient(self.state.number)
+        self.state.patient = self.state.patient or self.plans.patient()
         symbols.setdefault("$patientid$", self.state.patient)
         done.patient = done.reports["$patientid$"] = self.state.patient
         if transaction in _SUBMISSIONS and action.find("NoPatientId") is None:
@@ -275,7 +323,10 @@ class _Section:
             section = self.name if section == "THIS" else section
             number = use.get("test") or self.state.number
             if number != self.state.number and name == "$patientid$":
-                yield symbol, self.state.patient_of(number)
+                # The patient that another test announces is one of its own for each test that uses it.
+                if number not in self.state.patients:
+                    self.state.patients[number] = self.plans.patient()
+                yield symbol, self.state.patients[number]
                 continue
             found = self._done(number, section, use.get("step", ""))
             reported = (
@@ -291,6 +342,24 @@ class _Section:
             value = found.patient if use.get("section") == "AssignedPatientId" else assigned.get(use.get("id", ""))
             symbol = use.get("symbol", "")
             yield symbol, value or symbol
+        for use in action.iterchildren("UseRepositoryUniqueId"):
+            yield use.get("symbol", ""), self._repository_of(use)
+
+    def _repository_of(self, use: etree._Element) -> str:
+        """The repositoryUniqueId of an entry that an earlier answer told of; of its first where the id is symbolic."""
+        *path, section = use.get("testdir", self.name).split("/")
+        number = next((part for part in reversed(path) if re.match(r"\w", part)), self.state.number)
+        found = self._done(number, section, use.get("step", ""))
+        entries = [] if found.answer is None else found.answer.all("//rim:ExtrinsicObject")
+        chosen = [one for one in entries if one.get("id") == found.uuids.get(use.get("id", ""))] or entries
+        values = [
+            value.text or ""
+            for one in chosen
+            for slot in one.iterchildren(metadata.rim("Slot"))
+            if slot.get("name") == "repositoryUniqueId"
+            for value in slot.iter(metadata.rim("Value"))
+        ]
+        return next(iter(values), use.get("symbol", ""))
 
     def _done(self, number: str, section: str, step: str) -> Done:
         state = self.state if number == self.state.number else self.plans.other(number)
@@ -298,7 +367,3 @@ class _Section:
             return Done()
         named = (done for (_, name), done in state.done.items() if name == step)
         return state.done.get((section, step)) or next(named, Done())
-
-
-def _new_patient(number: str) -> str:
-    return f"{number}-{uuid.uuid4().hex[:8]}^^^&{AUTHORITY}&ISO"
