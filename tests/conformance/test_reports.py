@@ -103,3 +103,42 @@ def test_every_case_is_about_an_actor() -> None:
         frozenset({"registry"}), frozenset({"repository"}), frozenset({"identity"}), frozenset({"imaging-source"}),
         frozenset({"x-service-provider"}),
     }  # fmt: skip
+
+
+ASSERTION = (
+    '<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_1"><saml:Issuer>hospital</saml:Issuer>'
+    '<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:DigestValue>ZGln</ds:DigestValue>'
+    "<ds:SignatureValue>c2ln</ds:SignatureValue></ds:Signature><saml:Subject><saml:NameID>grace</saml:NameID>"
+    '</saml:Subject><saml:AttributeValue a="1"><hl7:Role xmlns:hl7="urn:hl7-org:v3" code="surgeon"/>'
+    "</saml:AttributeValue></saml:Assertion>"
+)
+SOAP = f"<e><s:Security xmlns:s='u'>{ASSERTION}</s:Security><AttributeValue>of the body</AttributeValue></e>"
+SECRETS = ("ZGln", "c2ln", "grace", "surgeon")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        SOAP.encode(),
+        SOAP.encode("utf-16"),
+        SOAP.encode("utf-16-le"),
+        f"--b\r\nContent-Type: application/xop+xml\r\n\r\n{SOAP}\r\n--b--".encode(),
+        SOAP.replace("saml:", "").encode(),
+        f"<e>{ASSERTION}{ASSERTION}</e>".encode(),
+        SOAP.encode()[: SOAP.index("surgeon") + 3],
+        SOAP.encode()[: SOAP.index("c2ln") + 2],
+    ],
+    ids=["XML", "UTF-16", "UTF-16 without a mark", "multipart", "other prefixes", "two", "cut in a role", "cut"],
+)
+def test_the_page_keeps_assertions_to_itself(message: bytes) -> None:
+    played = Result(CASE, Verdict.PASSED, exchanges=(recorded(message, message),))
+    text = html.fromstring(page.document(report(played))).text_content()
+    assert [one for one in (*SECRETS, "c2", "surg") if one in text] == []
+    assert "hospital" in text
+    whole = html.fromstring(page.document(report(played), keep_secrets=True)).text_content()
+    assert "ZGln" in whole
+
+
+def test_what_is_in_no_assertion_is_shown() -> None:
+    played = Result(CASE, Verdict.PASSED, exchanges=(recorded(SOAP.encode()),))
+    assert "of the body" in html.fromstring(page.document(report(played))).text_content()

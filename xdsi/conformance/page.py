@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from lxml import etree
 
+from . import secrets
 from .cases import purpose
 from .results import SHOWN, Finding, Recorded, Report, Result, Verdict
 from .xml import parse
@@ -34,12 +35,20 @@ def escape(text: str) -> str:
     return html.escape(_UNSHOWN.sub("\N{MIDDLE DOT}", text))
 
 
-def document(report: Report) -> bytes:
-    """The page."""
-    return "".join(_page(report)).encode()
+def document(report: Report, *, keep_secrets: bool = False) -> bytes:
+    """The page; the values and signatures of assertions stand in it only where they are asked for."""
+    return "".join(_page(report, secrets.decoded if keep_secrets else _without_secrets)).encode()
 
 
-def _page(report: Report) -> Iterator[str]:
+Shown = Callable[[bytes], str]
+"""makes the text of a message that the page shows"""
+
+
+def _without_secrets(body: bytes) -> str:
+    return secrets.masked(secrets.decoded(body))
+
+
+def _page(report: Report, shown: Shown) -> Iterator[str]:
     counts = report.counts()
     started = report.started.isoformat(sep=" ", timespec="seconds")
     yield (
@@ -56,11 +65,11 @@ def _page(report: Report) -> Iterator[str]:
         if found:
             yield f"<h2>{verdict.capitalize()}: {len(found)}</h2>"
         for result in found:
-            yield from _case(result)
+            yield from _case(result, shown)
     yield "</body></html>\n"
 
 
-def _case(result: Result) -> Iterator[str]:
+def _case(result: Result, shown: Shown) -> Iterator[str]:
     case = result.case
     failed = result.verdict is Verdict.FAILED
     yield (
@@ -77,11 +86,12 @@ def _case(result: Result) -> Iterator[str]:
     told = {exchange.step for exchange in result.exchanges}
     yield from (_finding(one) for one in result.findings if one.step not in told)
     for exchange in result.exchanges:
-        yield from _exchange(exchange, [one for one in result.findings if one.step == exchange.step])
+        found = [one for one in result.findings if one.step == exchange.step]
+        yield from _exchange(exchange, found, shown)
     yield "</details>"
 
 
-def _exchange(exchange: Recorded, findings: list[Finding]) -> Iterator[str]:
+def _exchange(exchange: Recorded, findings: list[Finding], shown: Shown) -> Iterator[str]:
     count = f', <span class="failed">{len(findings)} findings</span>' if findings else ""
     status = f"HTTP {exchange.http}" if exchange.http else "no answer"
     yield (
@@ -89,8 +99,8 @@ def _exchange(exchange: Recorded, findings: list[Finding]) -> Iterator[str]:
         f"{escape(exchange.url)}, {status}, {exchange.seconds * 1000:.0f} ms{count}</summary>"
     )
     yield from map(_finding, findings)
-    yield _message("Request", exchange.request_headers, exchange.request, exchange.request_size)
-    yield _message("Answer", exchange.response_headers, exchange.response, exchange.response_size)
+    yield _message("Request", exchange.request_headers, exchange.request, exchange.request_size, shown)
+    yield _message("Answer", exchange.response_headers, exchange.response, exchange.response_size, shown)
     yield "</details>"
 
 
@@ -101,22 +111,23 @@ def _finding(finding: Finding) -> str:
     )
 
 
-def _message(title: str, headers: Mapping[str, str], body: bytes, size: int) -> str:
+def _message(title: str, headers: Mapping[str, str], body: bytes, size: int, shown: Shown) -> str:
     listed = "\n".join(
         f"{name}: {'(not shown)' if name.lower() in _SECRET else text}" for name, text in headers.items()
     )
     cut = f"\n... {size - len(body)} bytes more" if size > len(body) else ""
     return (
-        f"<details><summary>{title}, {size} bytes</summary><pre>{escape(listed)}\n\n{escape(_readable(body))}{cut}"
+        f"<details><summary>{title}, {size} bytes</summary><pre>{escape(listed)}\n\n"
+        f"{escape(_readable(body, shown))}{cut}"
         "</pre></details>"
     )
 
 
-def _readable(body: bytes) -> str:
+def _readable(body: bytes, shown: Shown) -> str:
     """XML indented, everything else as it came, what no page can show replaced."""
     if body.lstrip()[:1] == b"<" and len(body) < SHOWN:
         try:
-            return etree.tostring(parse(body, indented=True), pretty_print=True, encoding="unicode")
+            return shown(etree.tostring(parse(body, indented=True), pretty_print=True, encoding="utf-8"))
         except etree.XMLSyntaxError:
             pass
-    return body.decode("utf-8", "replace")
+    return shown(body)
