@@ -15,7 +15,9 @@ import requests
 
 from tests import builders
 from tests.cli.test_commands import done, failed, xdsi
+from tests.seaweedfs import BUCKET, SeaweedFS
 from tests.servers import Server, envelope, exchange, http, serving
+from tests.storage.conftest import seaweedfs
 from tests.transactions.ports import document
 from xdsi import app
 from xdsi.domain.identifiers import new_entry_uuid, new_oid
@@ -27,6 +29,7 @@ from xdsi.wire import xml
 from xdsi.wire.ebxml import provision, retrieve
 from xdsi.wire.message import Message, Packaging
 
+__all__ = ["seaweedfs"]
 PROVIDE = "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b"
 RETRIEVE = "urn:ihe:iti:2007:RetrieveDocumentSet"
 HERE = "2.999.1.2"
@@ -57,10 +60,23 @@ def fetch(server: Server, unique_id: str) -> bytes | None:
     return b"".join(found.documents[0].document.open()) if found.documents else None
 
 
-def settings(folder: Path, data: Path) -> Path:
+def settings(folder: Path, data: Path, s3: SeaweedFS | None = None) -> Path:
+    """Each node with a folder of its own, or with a place of its own in S3."""
     file = folder / f"{data.name}.toml"
-    file.write_text(f"[server]\ndata_dir = '{data}'\n", "utf-8")
+    place = f"s3://{BUCKET}/{folder.name}/{data.name}"
+    store = f"[repository]\nstore = '{place}'\ns3_endpoint = '{s3.endpoint}'\n" if s3 is not None else ""
+    file.write_text(f"[server]\ndata_dir = '{data}'\n{store}", "utf-8")
     return file
+
+
+def lose(s3: SeaweedFS, prefix: str) -> int:
+    """Remove everything in one place of the bucket; how much it was."""
+    client = s3.client()
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    names = [one["Key"] for page in pages for one in page.get("Contents", ())]
+    for name in names:
+        client.delete_object(Bucket=BUCKET, Key=name)
+    return len(names)
 
 
 def objects(data: Path) -> dict[str, set[Any]]:
@@ -70,8 +86,12 @@ def objects(data: Path) -> dict[str, set[Any]]:
         return {table: set(map(repr, connection.execute(f"SELECT * FROM {table}"))) for table in tables}
 
 
-def test_what_was_acknowledged_before_the_backup_is_there_after_the_restore(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_what_was_acknowledged_before_the_backup_is_there_after_the_restore(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     lost, found, copy = tmp_path / "lost", tmp_path / "found", tmp_path / "copy"
+    s3: SeaweedFS | None = request.getfixturevalue("seaweedfs") if kind == "s3" else None
     contents: dict[str, bytes] = {}
     over = threading.Event()
 
@@ -82,7 +102,7 @@ def test_what_was_acknowledged_before_the_backup_is_there_after_the_restore(tmp_
             contents[provide(server, content)] = content
             number += 1
 
-    with serving(lost, "--profile", "open") as server:
+    with serving(lost, "--profile", "open", config=settings(tmp_path, lost, s3)) as server:
         for number in range(10):
             content = f"before the backup {number}".encode()
             contents[provide(server, content)] = content
@@ -91,33 +111,35 @@ def test_what_was_acknowledged_before_the_backup_is_there_after_the_restore(tmp_
         for one in busy:
             one.start()
         try:
-            (item,) = done("backup", copy, config=settings(tmp_path, lost))
+            (item,) = done("backup", copy, config=settings(tmp_path, lost, s3))
         finally:
             over.set()
             for one in busy:
                 one.join()
         assert item["documents"] >= len(before)
         assert item["absent"] == []
-        assert "a server runs" in failed("restore", copy, "--force", config=settings(tmp_path, lost))
+        assert "a server runs" in failed("restore", copy, "--force", config=settings(tmp_path, lost, s3))
         server.kill()
     at_the_end = objects(lost)
     shutil.rmtree(lost)
+    if s3 is not None:
+        assert lose(s3, f"{tmp_path.name}/lost/") >= len(before)
 
-    (restored,) = done("restore", copy, config=settings(tmp_path, found))
+    (restored,) = done("restore", copy, config=settings(tmp_path, found, s3))
     assert restored["documents"] == item["documents"]
     for table, kept in objects(found).items():
         assert kept <= at_the_end[table] or table in ("patient", "document"), f"nothing but what was there: {table}"
-    status, verified = xdsi("audit", "verify", config=settings(tmp_path, found))
+    status, verified = xdsi("audit", "verify", config=settings(tmp_path, found, s3))
     assert (status, verified["items"]) == (0, [])
 
-    with serving(found, "--profile", "open") as server:
+    with serving(found, "--profile", "open", config=settings(tmp_path, found, s3)) as server:
         for unique_id, content in before.items():
             assert fetch(server, unique_id) == content
         later = [id_ for id_ in contents if id_ not in before]
         for unique_id in later:
             assert fetch(server, unique_id) in (None, contents[unique_id]), "whole or not at all"
         provide(server, b"life goes on")
-    recorded = done("audit", "search", "--limit", "5000", config=settings(tmp_path, found))
+    recorded = done("audit", "search", "--limit", "5000", config=settings(tmp_path, found, s3))
     assert [record["event"] for record in recorded].count("Use of Restricted Function") == 1
 
 
