@@ -129,6 +129,8 @@ class ActorParts(PolicyParts):
                 documents=self.documents,
                 registry=registers,
                 check_manifests=repository.check_manifests,
+                # Elsewhere only: the registry of this process is looked into.
+                confirm=self.documents.index.confirm if repository.registry_query_url else None,
             ),
             "ITI-43": RetrievePorts(
                 repository_unique_id=repository.unique_id,

@@ -119,6 +119,8 @@ def _mistakes(settings: Settings) -> Iterator[str]:
         yield "the actor authorization signs its answers: it needs tls.certificate or consent.decision_certificate"
     if "repository" in server.actors and "registry" not in server.actors and not repository.registry_url:
         yield "a repository without a registry beside it needs repository.registry_url"
+    if repository.registry_query_url and not repository.registry_url:
+        yield "repository.registry_query_url is for a registry elsewhere: it needs repository.registry_url"
     if source.announce == "on-demand" and "repository" not in server.actors:
         yield "imaging_source.announce is on-demand: it needs the actor repository, which makes what was announced"
     asks = ("imaging-source" in server.actors and source.decision_url) or (

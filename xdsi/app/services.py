@@ -18,12 +18,14 @@ from flask import Flask
 
 from xdsi.actors import identity_manager
 from xdsi.actors.order_messages import by_type
+from xdsi.actors.registered_documents import RegisteredDocuments
 from xdsi.app.addresses import is_loopback
 from xdsi.app.publishing import PublishingParts
-from xdsi.app.storage import utc_now
+from xdsi.app.storage import read_file, utc_now
 from xdsi.domain.audit import AuditEvent
 from xdsi.domain.errors import ConfigurationError, Refused, Unavailable
 from xdsi.domain.subject import Peer
+from xdsi.exchange import Client
 from xdsi.rules import audit_alerts
 from xdsi.storage.files import locked
 from xdsi.transport.audit_fhir import FhirDestination, FhirForwarder
@@ -266,15 +268,39 @@ class Parts(PublishingParts):
     def _collect(self) -> None:
         try:
             with locked(self.backup_lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                if not self.settings.repository.registry_url:
-                    # Another node's registry cannot be asked: what it may have registered stays.
-                    self.documents.review(self._registered)
+                self._review()
                 collected = self.documents.collect()
         except BlockingIOError:
             log.info("a backup is being taken: no document is removed now")
             return
         if collected:
             log.warning("%d documents that nobody needs are removed", len(collected))
+
+    def _review(self) -> None:
+        """Take back what was published and never registered; where nobody can tell, it stays."""
+        repository = self.settings.repository
+        if not repository.registry_url:
+            self.documents.review(self._registered)
+        elif repository.registry_query_url:
+            try:
+                revoked = self.documents.review(self.registered_elsewhere)
+            except Unavailable as error:
+                log.warning("the registry did not say what became of submissions that did not end: %s", error)
+                return
+            for unique_id in revoked:
+                log.warning("document %s was never registered: it is not given out any more", unique_id)
+
+    @cached_property
+    def registered_elsewhere(self) -> RegisteredDocuments:
+        """What the registry of this repository knows, where that is another node."""
+        repository = self.settings.repository
+
+        def client() -> Client:
+            named = repository.registry_query_assertion
+            shown = read_file(named, "repository.registry_query_assertion") if named else b""
+            return replace(self.client, assertion=shown)
+
+        return RegisteredDocuments(client=client, channel=self.channel(repository.registry_query_url))
 
     def _registered(self, unique_ids: Sequence[str]) -> Set[str]:
         """Which of these documents the registry of this process knows."""

@@ -130,6 +130,15 @@ class Repository:
     s3_kms_key: str = _key("key of aws:kms; empty: the account's default", "")
     s3_timeout_seconds: float = _key("how long an answer of S3 is waited for", 20.0, check="seconds")
     registry_url: str = _key("ITI-42 endpoint; empty: the registry of this process", "", check="url")
+    registry_query_url: str = _key(
+        "ITI-18 endpoint of that registry, which shows this node every document whatever policy says: asked what "
+        "became of submissions that a crash ended; what it does not know is removed; empty: all stays",
+        "",
+        check="url",
+    )
+    registry_query_assertion: str = _key(
+        "file with the identity assertion for that, read anew each time; empty: none", ""
+    )
     retention_days: int = _key("documents younger than this are not removed (ITI-86); 0: no such rule", 0, check="days")
     check_manifests: bool = _key("refuse a KOS whose patient is not the entry's sourcePatientId", True)
     decision_url: str = _key("ITI-79 endpoint that decides on retrieval; empty: this process", "", check="url")

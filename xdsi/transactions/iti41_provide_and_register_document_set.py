@@ -5,7 +5,7 @@ ITI TF-2: 3.41; RAD TF-2: 4.68. Order required: make the documents durable and r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from xdsi.domain.audit import ExchangeFacts
@@ -14,7 +14,7 @@ from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import DocumentStore, RegistryClient
 from xdsi.domain.submission import Document, Provision
-from xdsi.exchange import Call, Codec, Transaction
+from xdsi.exchange import Call, Codec, Trace, Transaction
 from xdsi.rules import manifest as manifest_rules
 from xdsi.wire import kos
 from xdsi.wire.ebxml import provision, response
@@ -31,6 +31,8 @@ class ProvidePorts:
     documents: DocumentStore
     registry: RegistryClient
     check_manifests: bool = True
+    confirm: Callable[[Sequence[str]], None] | None = None
+    """notes that documents are registered, where a registry elsewhere is asked about those of which it is not noted"""
 
 
 def handle(call: Call[Provision]) -> Outcome:
@@ -60,7 +62,17 @@ def handle(call: Call[Provision]) -> Outcome:
         raise
     if not outcome.accepted:
         _undo(ports, published)
+    elif ports.confirm is not None:
+        _confirm(ports.confirm, published, call.trace)
     return Outcome.of((*problems, *outcome.problems))
+
+
+def _confirm(confirm: Callable[[Sequence[str]], None], published: Sequence[str], trace: Trace) -> None:
+    try:
+        confirm(published)
+    except Unavailable as error:
+        # They are registered; the registry will be asked.
+        trace.note("unconfirmed", error=str(error))
 
 
 def _publish(entry: DocumentEntry, document: Document, ports: ProvidePorts) -> bool:
