@@ -12,29 +12,36 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 import requests
 from werkzeug.serving import make_server
 
 from tests import message_samples as samples
-from tests.imaging import STUDIES
 from tests.servers import environment, wait_until
 from xdsi.app import simulation
 from xdsi.app.simulated_messages import message, submission
 from xdsi.cli import main
 from xdsi.domain.errors import MalformedMessage
+from xdsi.domain.findings import Level
 from xdsi.domain.identifiers import PatientId
+from xdsi.domain.imaging import ImagingRequest, SeriesRequest, StudyRequest
+from xdsi.domain.retrieval import DocumentRequest
 from xdsi.spec import namespaces as ns
 from xdsi.storage.exchange_recorder import ExchangeRecorder
 from xdsi.transport import pki
 from xdsi.transport.simulator import FaultLayer, LocalServer, Switches, _body
 from xdsi.validation import validate
+from xdsi.validation.packaging import unpack
 from xdsi.wire import simulated_faults, soap, xml
+from xdsi.wire.ebxml.imaging import encode_request
+from xdsi.wire.message import Packaging
 
-CT = "1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1"
+IMAGES = Path(__file__).resolve().parent.parent / "conformance" / "dicom"
 PATIENT = PatientId("SIM1", "2.999.1.1")
 FIND = samples.envelope("ITI-18", samples.QUERY)
 SOAP_TYPE = {"Content-Type": soap.CONTENT_TYPE}
@@ -98,18 +105,36 @@ def test_a_registry_and_repository_answer_and_their_faults_are_switched(tmp_path
     ]  # fmt: skip
 
 
-def test_an_imaging_source_gives_images(tmp_path: Path) -> None:
-    with simulating(tmp_path, "imaging-source", "--dicom", str(STUDIES)) as told:
-        record = tmp_path / "client"
-        status = main(
-            ["simulate", "imaging-consumer", "--endpoint", f"{told['base_url']}/services/imaging-source", "--record",
-             str(record), "--image", f"{CT}/{CT}/{CT}"]
-        )  # fmt: skip
-        assert status == 0
-    (exchange,) = index(tmp_path)
-    assert exchange["answered"] == "HTTP/1.1 200 OK"
-    request = validate((tmp_path / "record" / exchange["request"]).read_bytes())
-    assert (request.about, request.findings) == ("RAD-69 Retrieve Imaging Document Set, request", ())
+def test_an_imaging_source_gives_images_and_withholds_one_where_it_is_told_to(tmp_path: Path) -> None:
+    images = {one.SOPInstanceUID: one for one in (pydicom.dcmread(IMAGES / name) for name in ("a-1.dcm", "a-2.dcm"))}
+    first, second = images.values()
+    asked = tuple(DocumentRequest("", "2.999.1.3", uid) for uid in images)
+    series = SeriesRequest(first.SeriesInstanceUID, asked)
+    request = ImagingRequest((StudyRequest(first.StudyInstanceUID, (series,)),), ("1.2.840.10008.1.2.1",))
+    with simulating(tmp_path, "imaging-source", "--dicom", str(IMAGES)) as told:
+        url = f"{told['base_url']}/services/imaging-source"
+        one = f"{first.StudyInstanceUID}/{first.SeriesInstanceUID}/{first.SOPInstanceUID}"
+        client = ["--endpoint", url, "--record", str(tmp_path / "client"), "--image", one]
+        assert main(["simulate", "imaging-consumer", *client]) == 0
+        for faults in ("", "partial"):
+            assert requests.put(told["switch"], data=faults, timeout=60).ok
+            both = message("RAD-69", encode_request(request, Packaging.MTOM), to=url)
+            post(url, both.body, dict(both.headers))
+    answers = []
+    for exchange in index(tmp_path):
+        assert exchange["answered"] == "HTTP/1.1 200 OK"
+        recorded = [(tmp_path / "record" / exchange[side]).read_bytes() for side in ("request", "response")]
+        # The answer of RAD-69 has the Action and the body of ITI-43.
+        assert [validate(raw).about for raw in recorded] == [IMAGING, "ITI-43 Retrieve Document Set, answer"]
+        assert [one.rule for raw in recorded for one in validate(raw).findings if one.level is Level.ERROR] == []
+        parts = [b"".join(part.open()) for part in unpack(recorded[1]).parts.values()]
+        answers.append([pydicom.dcmread(BytesIO(part)) for part in parts])
+        assert (ns.PARTIAL_SUCCESS.encode() in recorded[1]) == (exchange["faults"] == ["partial"])
+    assert [[image.SOPInstanceUID for image in answer] for answer in answers] == [
+        [first.SOPInstanceUID], [first.SOPInstanceUID, second.SOPInstanceUID], [first.SOPInstanceUID],
+    ]  # fmt: skip
+    for image in (image for answer in answers for image in answer):
+        assert image.PixelData == images[image.SOPInstanceUID].PixelData
 
 
 # -- the faults of answers, each seen by a client

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from xdsi.domain.errors import SoapFault
 from xdsi.spec import namespaces as ns
@@ -80,6 +81,29 @@ def _answering(status: str, code: str) -> Callable[[HttpMessage], HttpMessage]:
     return apply
 
 
+_DELIVERED = re.compile(rb"<(\w+:)?DocumentResponse>.*?</(?:\w+:)?DocumentResponse>", re.DOTALL)
+_HREF = re.compile(rb"""href=["']cid:([^"']+)["']""")
+
+
+def _partial(message: HttpMessage) -> HttpMessage:
+    """PartialSuccess; of several documents the last is missing, with its part."""
+    message = _answering(ns.PARTIAL_SUCCESS, "XDSRepositoryError")(message)
+    delivered = list(_DELIVERED.finditer(message.body))
+    if len(delivered) < 2:
+        return message
+    last = delivered[-1]
+    body = message.body[: last.start()] + message.body[last.end() :]
+    if (href := _HREF.search(last[0])) is not None:
+        named = re.search(
+            rb"\r\nContent-ID:[ \t]*<" + re.escape(unquote_to_bytes(href[1])) + rb">", body, re.IGNORECASE
+        )
+        begin = body.rfind(b"\r\n--", 0, named.start()) if named is not None else -1
+        if begin >= 0:
+            boundary = body[begin : body.index(b"\r\n", begin + 2)]
+            body = body[:begin] + body[body.index(boundary, begin + len(boundary)) :]
+    return replace(message, body=body)
+
+
 def _altered(message: HttpMessage) -> HttpMessage:
     """The last byte of the last part, or of the inline document, is another one."""
     end = message.body.rfind(b"\r\n--")
@@ -116,7 +140,7 @@ ANSWERS: Final[Mapping[str, Fault]] = {
             "wrong-action", "has the wsa:Action of something else", _body(_MESSAGE_ID % b"Action", rb"\1urn:simulated")
         ),
         Fault("malformed", "is no well-formed XML", _malformed),
-        Fault("partial", "is PartialSuccess with an error", _answering(ns.PARTIAL_SUCCESS, "XDSRepositoryError")),
+        Fault("partial", "is PartialSuccess with an error; of several documents the last is missing", _partial),
         Fault("failure", "is a Failure", _answering(ns.FAILURE, "XDSRegistryError")),
         Fault("busy", "is a Failure: the registry is busy", _answering(ns.FAILURE, "XDSRegistryBusy")),
         Fault("altered", "has other bytes in its last document", _altered),
