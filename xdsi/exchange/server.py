@@ -453,7 +453,7 @@ def _described(
     if isinstance(outcome, Outcome) and outcome.errors and not facts.outcome_description:
         facts = replace(facts, outcome_description=outcome.errors[0].context)
     decided = zip(located.resources, decisions, strict=False)
-    denied = tuple((resource.unique_id, decision) for resource, decision in decided if not decision.permit)
+    denied = tuple([(resource.unique_id, decision) for resource, decision in decided if not decision.permit])
     emergency = facts.emergency or any(one.permit and one.rule == BREAK_GLASS for one in decisions)
     if not denied and not emergency:
         return facts

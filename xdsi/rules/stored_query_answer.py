@@ -79,7 +79,7 @@ def select(request: AdhocQuery, ports: QueryPorts, session: RegistrySession, que
     found = tuple(session.find(query))
     if query.at_most and len(found) > limit:
         return Selection(query, problems=(_more_than(limit),))
-    return Selection(query, found, resources=tuple(item.resource for item in found if item.resource is not None))
+    return Selection(query, found, resources=tuple([item.resource for item in found if item.resource is not None]))
 
 
 def weigh(selection: Selection, session: RegistrySession) -> Selection:

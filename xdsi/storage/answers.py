@@ -33,7 +33,8 @@ def _columns(letter: str) -> Select[Any]:
     c = _TABLES[letter].c
     versioned = (c.logical_id, c.version) if letter in "DF" else (c.id.label("logical_id"), null().label("version"))
     updated = c.last_update_time if letter == "F" else null().label("last_update_time")
-    named = [c[name] for name in ("source", "target", "unique_id", "author_persons", "reference_ids") if name in c]
+    others = ("source", "target", "unique_id", "author_persons", "reference_ids")
+    named = [c[name] if name in c else null().label(name) for name in others]
     return select(c.patient_key, c.id, c.status, *versioned, updated, *named, c.fragment)
 
 
@@ -45,7 +46,7 @@ def read(connection: Connection, people: People, routes: Mapping[str, Route], ho
     rows: list[Any] = []
     by_letter: dict[str, list[tuple[int, str]]] = {}
     for route in routes.values():
-        by_letter.setdefault(route.letter, []).append(route.place)
+        by_letter.setdefault(route.letter, []).append((route.patient_key, route.id))
     for letter, places in by_letter.items():
         for binds in place_binds(places):
             rows.extend(_AT_PLACES[letter].rows(connection, binds))
@@ -54,10 +55,10 @@ def read(connection: Connection, people: People, routes: Mapping[str, Route], ho
         row.id: fragments.fill(
             row.fragment,
             id=row.id,
-            unique_id=getattr(row, "unique_id", ""),
-            persons=lists.read(getattr(row, "author_persons", "")),
-            references=lists.read(getattr(row, "reference_ids", "")),
-            ends=(row.source, row.target) if hasattr(row, "source") else ("", ""),
+            unique_id=row.unique_id or "",
+            persons=lists.read(row.author_persons or ""),
+            references=lists.read(row.reference_ids or ""),
+            ends=(row.source or "", row.target or ""),
             status=long_status(row.status),
             version=row.version or 1,
             lid=row.logical_id,

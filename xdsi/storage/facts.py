@@ -66,60 +66,30 @@ def facts_of(entry: DocumentEntry, source_id: str) -> str:
 
 def resource_of(row: Any, patient: PatientId, home: str) -> Resource:
     """The entry of a row with RESOURCE_COLUMNS; `home` counts where the entry names no home of its own."""
-    return _resource(
-        row.id,
-        row.unique_id,
-        row.repository_unique_id,
-        row.status,
-        row.creation_time,
-        row.service_start_time,
-        row.service_stop_time,
-        row.home_community_id or home,
-        row.facts,
-        patient,
-        row.confidentiality,
-        row.author_persons,
-        row.reference_ids,
-        row[_FIRST_CODE : _FIRST_CODE + 2 * len(_CODED)],
-    )
+    return _resource(row, patient.id, patient.authority, home)
 
 
 # Who looks at a patient asks more than once: for the list, for documents, for each study's images.
 @lru_cache(maxsize=5_000)
-def _resource(
-    entry_uuid: str,
-    unique_id: str,
-    repository_unique_id: str,
-    status: str,
-    creation_time: str,
-    service_start_time: str,
-    service_stop_time: str,
-    home_community_id: str,
-    facts: str,
-    patient: PatientId,
-    confidentiality_: str,
-    author_persons_: str,
-    reference_ids_: str,
-    codes: tuple[bytes, ...],
-) -> Resource:
+def _resource(row: Any, patient_id: str, authority: str, home: str) -> Resource:
     single, confidentiality, events, institutions, persons, authenticator, references, source_patient, source = _read(
-        facts
+        row.facts
     )
     if single == _AS_IN_COLUMNS:
-        halves = [unpack(bytes(half)) for half in codes]
+        halves = [unpack(bytes(half)) for half in row[_FIRST_CODE : _FIRST_CODE + 2 * len(_CODED)]]
         single = [pair if any(pair) else None for pair in zip(halves[::2], halves[1::2], strict=True)]
     if confidentiality == _AS_IN_COLUMNS:
-        confidentiality = map(lists.uncoded, lists.read(confidentiality_))
+        confidentiality = map(lists.uncoded, lists.read(row.confidentiality))
     if persons == _AS_IN_COLUMNS:
-        persons = _instances(from_xcn, lists.read(author_persons_))
+        persons = _instances(from_xcn, lists.read(row.author_persons))
     if references == _AS_IN_COLUMNS:
-        references = lists.read(reference_ids_)
+        references = lists.read(row.reference_ids)
     class_code, type_code, format_code, facility, practice = single
     return Resource(
-        unique_id=unique_id,
-        repository_unique_id=repository_unique_id,
-        entry_uuid=entry_uuid,
-        patient=patient,
+        unique_id=row.unique_id,
+        repository_unique_id=row.repository_unique_id,
+        entry_uuid=row.id,
+        patient=PatientId(patient_id, authority),
         class_code=_code(*class_code) if class_code else None,
         type_code=_code(*type_code) if type_code else None,
         format_code=_code(*format_code) if format_code else None,
@@ -132,12 +102,12 @@ def _resource(
         legal_authenticator=_instance(*authenticator[0]) if authenticator else None,
         reference_ids=tuple(references),
         source_patient_id=source_patient,
-        creation_time=creation_time,
-        service_start_time=service_start_time,
-        service_stop_time=service_stop_time,
-        home_community_id=home_community_id,
+        creation_time=row.creation_time,
+        service_start_time=row.service_start_time,
+        service_stop_time=row.service_stop_time,
+        home_community_id=row.home_community_id or home,
         source_id=source,
-        availability_status=long_status(status),
+        availability_status=long_status(row.status),
     )
 
 

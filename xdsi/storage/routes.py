@@ -81,6 +81,13 @@ class Routes:
         if id_ not in self.known:
             self.known[id_] = Route(id_, letter, patient_key, id_, IdKind.UUID)
 
+    def note_all(self, letter: str, rows: Iterable[Any]) -> None:
+        """Remember the objects of one kind that rows tell of."""
+        known = self.known
+        for row in rows:
+            if row.id not in known:
+                known[row.id] = Route(row.id, letter, row.patient_key, row.id, IdKind.UUID)
+
     def forget(self, ids: Iterable[str]) -> None:
         """Objects that are no longer registered."""
         self._note_ends()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -56,6 +57,7 @@ def short_status(urn: str) -> str:
     return urn.removeprefix(_STATUS_PREFIX)
 
 
+@lru_cache(maxsize=100)
 def long_status(status: str) -> str:
     """The URN of a status."""
     return status if ":" in status else _STATUS_PREFIX + status

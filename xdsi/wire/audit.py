@@ -69,9 +69,11 @@ def _always(text: str) -> _Always:
 
 def _open(tag: str, *, closed: str = ">", **attributes: str) -> str:
     written = "".join(
-        f' {name.replace("csd_", "csd-")}="{xml.attribute(value)}"'
-        for name, value in attributes.items()
-        if value or isinstance(value, _Always)
+        [
+            f' {name}="{xml.attribute(value)}"'
+            for name, value in attributes.items()
+            if value or isinstance(value, _Always)
+        ]
     )
     return f"<{tag}{written}{closed}"
 
@@ -96,7 +98,8 @@ def _code(tag: str, code: Code) -> str:
 
 @lru_cache(maxsize=4096)
 def _coded(tag: str, code: str, scheme: str, text: str) -> str:
-    return _empty(tag, csd_code=_always(code), codeSystemName=_always(scheme), originalText=_always(text))
+    attributes = {"csd-code": _always(code), "codeSystemName": _always(scheme), "originalText": _always(text)}
+    return _empty(tag, **attributes)
 
 
 def _participant(who: ActiveParticipant) -> str:

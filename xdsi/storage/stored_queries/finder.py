@@ -96,9 +96,9 @@ class Finder:
             self.routes.note_ends(rows)
         of_entries = rows if kind is ObjectKind.DOCUMENT_ENTRY else ()
         instead = as_latest(of_entries, self.connection, self.people, self.routes, self.home)
+        self.routes.note_all(letter, rows)
         objects = []
         for row in rows:
-            self.routes.note(row.id, letter, row.patient_key)
             key, patient = survivors[row.patient_key]
             home = row.home_community_id or self.home
             if kind is ObjectKind.DOCUMENT_ENTRY:

@@ -137,7 +137,7 @@ def fill(
                 raise ValueError("a fragment needs the persons of its authors")
             filling = _text(person)
         elif name == _REFERENCES:
-            filling = b"</rim:Value><rim:Value>".join([xml.text(one).encode() for one in references])
+            filling = b"</rim:Value><rim:Value>".join([_text(one) for one in references])
         elif name == _OWNER:
             filling = owner
         elif name == _SOURCE:
@@ -166,6 +166,7 @@ def _are_normal(values: Iterable[str]) -> bool:
     return all(value.isascii() or unicodedata.is_normalized("NFC", value) for value in values)
 
 
+@lru_cache(maxsize=4096)
 def _part_of(id_: str) -> bytes:
     """What the ids of an object's parts begin with: UUIDs of version 8 (RFC 9562), the last six digits count them."""
     found = hashlib.blake2b(id_.encode(), digest_size=12).hexdigest()
@@ -180,5 +181,5 @@ def _escaped(value: str) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _text(value: str) -> bytes:
-    """A patient has few doctors."""
+    """A patient has few doctors, and whoever asks for the patient's documents asks again."""
     return xml.text(value).encode()

@@ -33,10 +33,10 @@ def pack(text: bytes) -> bytes:
 
 def unpack(kept: bytes) -> bytes:
     """The text of what `pack` made, or of what was kept as it is; ValueError for anything else."""
-    if kept.startswith(b"<"):
-        return kept
     known = _DICTIONARIES.get(kept[0]) if kept else None
     if known is None:
+        if kept.startswith(b"<"):
+            return kept
         raise ValueError(f"a fragment cannot begin with {kept[:1]!r}")
     unpacker = zlib.decompressobj(*known)
     try:
