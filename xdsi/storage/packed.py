@@ -61,9 +61,12 @@ if len(_BY_WORD) != len(_WORDS) or len(_WORDS) > FIRST_WORD:
 
 
 # An id stands in several columns of a row and in the statements of one request; codes and words come all the time.
-@lru_cache(maxsize=20_000)
 def pack(text: str) -> bytes:
     """The text in few bytes."""
+    return _remembered(text) if len(text) <= _LONGEST else _pack(text)
+
+
+def _pack(text: str) -> bytes:
     if len(text) == _UUID_LENGTH and _UUID.fullmatch(text):
         return bytes.fromhex(text[9:].replace("-", ""))
     word = _BY_WORD.get(text)
@@ -79,6 +82,10 @@ def pack(text: str) -> bytes:
         return b""
     escaped = bytes([_ESCAPED]) + plain
     return escaped if len(escaped) != _UUID_BYTES else bytes([_PADDED]) + plain + b"\0"
+
+
+_remembered = lru_cache(maxsize=20_000)(_pack)
+"""nothing long, for anybody may send it"""
 
 
 def _short(text: str) -> bytes | None:
