@@ -51,8 +51,9 @@ DOCTOR = Subject(
 
 
 def assertion(now: datetime | None = None, signer: Any = IDP, **changes: Any) -> bytes:
-    """A doctor's assertion, issued a moment ago where nothing else is said."""
-    arguments = {"audiences": [AUDIENCE], "now": now or datetime.now(UTC) - timedelta(seconds=5)} | changes
+    """A doctor's assertion, issued a moment ago where nothing else is said; it outlives a run of the tests."""
+    issued = now or datetime.now(UTC) - timedelta(seconds=5)
+    arguments = {"audiences": [AUDIENCE], "now": issued, "lifetime": timedelta(minutes=55)} | changes
     return saml.issue_assertion(DOCTOR, key_pem=signer.key_pem, cert_pem=signer.cert_pem, **arguments)
 
 

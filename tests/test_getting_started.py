@@ -18,6 +18,8 @@ import pytest
 from tests.servers import PATIENCE, environment, free_port
 from xdsi import settings
 
+pytestmark = pytest.mark.timeout(300)
+
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "getting-started.md"
 TEXT = PAGE.read_text("utf-8")
 OWN_TERMINAL = "# in a terminal of its own\n"

@@ -77,7 +77,10 @@ def test_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch, capsys: p
     }
 
 
-def test_a_file_is_judged_as_what_it_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_is_judged_as_what_it_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     file = tmp_path / "cut.txt"
     file.write_bytes(b"PID|1||P1")
     assert main(["validate", "--as", "hl7v2", str(file)]) == 1

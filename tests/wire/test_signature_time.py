@@ -54,7 +54,7 @@ def test_a_stamped_signature_says_when_it_existed(genuine):
     result = checked(genuine, trust=REQUIRING, now=datetime.now(UTC) + timedelta(minutes=1))
     assert result.status is SignatureStatus.VALID, result.reason
     assert result.stamped_at is not None
-    assert abs(result.stamped_at - NOW) < timedelta(minutes=10)
+    assert abs(result.stamped_at - datetime.now(UTC)) < timedelta(hours=1)
 
 
 def test_where_the_domain_asks_for_one_a_signature_needs_a_stamp():
@@ -130,7 +130,7 @@ def test_signing_time_after_the_stamp(tsa):
 
 
 def test_a_certificate_that_expired_since_was_good_at_the_time_proved(tsa):
-    soon = NOW + timedelta(minutes=30)
+    soon = datetime.now(UTC) + timedelta(minutes=30)
     brief = identity("Ann brief", issuer="citizens", serial_number=PATIENT.id, end=soon)
     raw, arrival = stamped(tsa, brief), soon + timedelta(days=1)
     later = {"after": timedelta(days=2), "first_seen": arrival}

@@ -48,6 +48,10 @@ class SolePublisher:
     def release(self) -> None:
         """Let another process have it."""
         with self._lock:
+            if self._held and self._session is not None:
+                # At once: the database notices the end of a session a moment later.
+                with suppress(sa.exc.SQLAlchemyError):
+                    self._session.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _KEY})
             self._held, self._look_at = False, 0.0
             self._end()
 

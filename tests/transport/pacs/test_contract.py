@@ -139,13 +139,25 @@ def states(archive: Archive) -> dict[str, str]:
     return {state.study_instance_uid: state.state for state in archive.pacs.states()}
 
 
+def settled(archive: Archive) -> dict[str, str]:
+    """Its states when they do not change any more: one that has just been filled counts for a while."""
+    seen: list[dict[str, str]] = []
+
+    def the_same_thrice() -> bool:
+        seen.append(states(archive))
+        return len(seen) > 2 and seen[-1] == seen[-2] == seen[-3]
+
+    wait_until(the_same_thrice, 30)
+    return seen[-1]
+
+
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {uid for uid in before.keys() | after.keys() if before.get(uid) != after.get(uid)}
 
 
 def test_what_comes_and_goes_is_noticed(archive: Archive, tmp_path: Path) -> None:
     pacs, uid = archive.pacs, f"2.25.77{sum(archive.kind.encode())}"
-    before = states(archive)
+    before = settled(archive)
     assert pacs.study(uid) is None
     archive.store(stranger(tmp_path / f"{archive.kind}-one.dcm", uid, 1))
     one = pacs.reread(uid)
