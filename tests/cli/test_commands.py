@@ -485,7 +485,10 @@ def test_a_token_is_explained(tmp_path: Path) -> None:
     )
     header = tmp_path / "header"
     header.write_bytes(b"Authorization: IHE-SAML " + base64.b64encode(token.read_bytes()))
-    assert done("token", "explain", header, config=config) == items
+    again = done("token", "explain", header, config=config)
+    assert [item for item in again if item.get("check") != "time"] == [
+        item for item in items if item.get("check") != "time"
+    ], "the same but for the moment of asking"
     config.write_text("")
     assert "issuer" in failed("token", "explain", token, config=config)
 

@@ -85,3 +85,8 @@ def test_no_damage_makes_a_validator_fail(data: st.DataObject) -> None:
 @given(st.binary(max_size=200), st.sampled_from([one.key for one in VALIDATORS]))
 def test_any_bytes_can_be_judged_as_anything(raw: bytes, key: str) -> None:
     assert validate(raw, key=key).findings
+
+
+def test_an_hl7_message_of_a_million_components_is_refused_at_once() -> None:
+    report = validate(b"MSH|^~\\&|A|B|C|D|20240101||ADT^A04|1|P|2.3.1\rPID|||" + b"^" * 1_000_000 + b"\r")
+    assert [one.text for one in report.findings] == ["too many fields and components"]

@@ -57,6 +57,9 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         endpoint = endpoint_of(given)
     except (TemplateError, ValueError) as error:
         return Result(ok=False, message=str(error))
+    for path in (given.junit, given.html):
+        if path is not None and not path.parent.is_dir():
+            return Result(ok=False, message=f"{path}: there is no such folder")
     terminal.say(f"{counted(len(cases), 'case')} for {given.endpoint}")
     asked = {place for actor in given.actor for place in conformance.ACTORS[actor]} & set(endpoint.paths)
     seen = conformance.look(endpoint, asked, probe=not given.feature)

@@ -285,5 +285,8 @@ def captures(
         found = strings(answer.root.xpath(values.expand(path, xml=False), namespaces=NAMESPACES))
         if len(found) != 1 or not found[0]:
             yield Complaint(f"one value at {path}", f"{found[:5]}")
+        elif "${" in found[0]:
+            # It is filled into later messages: the other side does not say what stands there.
+            yield Complaint(f"a value without placeholders at {path}", found[0][:200])
         else:
             keep(name, found[0])

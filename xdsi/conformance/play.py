@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+
+from lxml import etree
 
 from . import plans
 from .endpoint import Endpoint
@@ -38,8 +41,9 @@ def play(case: Case, endpoint: Endpoint) -> Result:
         return Result(
             case, Verdict.SKIPPED, reason="needs a patient that no case has used; none is left of those named"
         )
-    except TemplateError as error:
-        findings = (Finding("the case", "a case that can be played", str(error), case.clause),)
+    except (TemplateError, etree.LxmlError, re.error, LookupError, ValueError, OSError) as error:
+        # A mistake in a case of one's own is its finding; the others are played.
+        findings = (Finding("the case", "a case that can be played", f"{error}", case.clause),)
     return Result(
         case,
         Verdict.FAILED if findings else Verdict.PASSED,

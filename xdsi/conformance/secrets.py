@@ -33,4 +33,5 @@ def decoded(body: bytes) -> str:
         return body.decode("utf-16-le", "replace")
     if body[:2] == b"\0<":
         return body.decode("utf-16-be", "replace")
-    return body.decode("utf-8", "replace")
+    # A part of a multipart body may be in UTF-16.
+    return body.replace(b"\0", b"").decode("utf-8", "replace")

@@ -16,6 +16,8 @@ from xdsi.validation.validator import Judged, Terms, Validator
 from xdsi.wire import er7, hl7v2, hl7v2_orders
 
 MAX_SEGMENTS = 20_000
+MAX_PARTS = 250_000
+_SEPARATORS = (b"|", b"^", b"~", b"&")
 _BREAK = re.compile(r"\r\n|\r|\n")
 _FORMAT = "HL7 v2 chapter 2 (ER7)"
 _SEGMENT = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?")
@@ -31,6 +33,8 @@ def _knows(raw: bytes) -> bool:
 
 
 def _check(raw: bytes, terms: Terms) -> Judged:
+    if sum(map(raw.count, _SEPARATORS)) > MAX_PARTS:
+        raise MalformedMessage("too many fields and components", expected=f"at most {MAX_PARTS}")
     message = er7.parse(_bare(raw))
     if len(message.segments) > MAX_SEGMENTS:
         raise MalformedMessage(f"{len(message.segments)} segments", expected=f"at most {MAX_SEGMENTS}")
