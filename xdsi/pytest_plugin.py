@@ -86,7 +86,7 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         """Play it."""
-        from xdsi.conformance import Verdict, play
+        from xdsi.conformance import Verdict, play, secrets
 
         result = play(self.case, self.endpoint)
         if result.verdict is Verdict.SKIPPED:
@@ -94,7 +94,7 @@ class CaseItem(pytest.Item):
         if result.verdict is Verdict.FAILED:
             for exchange in result.exchanges:
                 if exchange.step in {one.step for one in result.findings}:
-                    text = exchange.response.decode("utf-8", "replace")
+                    text = secrets.told(secrets.decoded(exchange.response))
                     self.add_report_section("call", f"answer to {exchange.step!r}", f"HTTP {exchange.http}\n{text}")
             raise CaseFailed(result)
 

@@ -96,11 +96,18 @@ def test_a_program_gets_one_object(open_server: Server, capsys: pytest.CaptureFi
         (["--issuer-key", "x.pem"], "--issuer-key needs --issuer-cert"),
         (["--patient-id", "P1"], "is no patient identifier"),
         (["--assertion", "/nowhere"], "--assertion /nowhere"),
+        (["--endpoint", "https://grace:pw@h"], "https://(not shown)@h: no user and password in a URL"),
+        (["--endpoint", "htps://grace:pw@h"], "'htps://(not shown)@h': expected http://HOST:PORT"),
+        (["--path", "registry=https://grace:pw@h/x"], "https://(not shown)@h/x: no user and password"),
+        (["--endpoint", "http://h?token=pw"], "http://h?token=(not shown) has a path"),
+        (["--deadline", "0"], "--deadline 0: expected more than 0"),
+        (["--max-answer", "-1"], "--max-answer -1: expected more than 0"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_told(options: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = typed(capsys, "run", "--endpoint", "http://127.0.0.1:1", *options)
     assert (status, why in err) == (1, True), err
+    assert "pw" not in err
 
 
 @contextmanager
@@ -144,6 +151,19 @@ def test_a_page_that_is_no_soap_service_is_told(open_server: Server, capsys: pyt
     assert f"{where} is no SOAP 1.2 service: HTTP 405" in err
     plain = open_server.base_url.replace("http://", "https://")
     assert "speaks no TLS" in typed(capsys, "run", "--endpoint", plain)[2]
+
+
+def test_no_secret_of_a_url_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = ["--html", str(tmp_path / "r.html"), "--junit", str(tmp_path / "r.xml")]
+    where = ["--endpoint", "http://127.0.0.1:1/x?token=s3cret", "--actor", "registry"]
+    assert "s3cret" not in "".join(map(str, typed(capsys, "run", *where, "0101")))
+    with answering() as peer:
+        where[1] = f"{url(peer)}/x?token=s3cret"
+        said = typed(capsys, "run", *where, *written, "0101")
+    assert b"token=s3cret" in peer.requests[-1][1]
+    assert "s3cret" not in "".join(map(str, said))
+    for file in tmp_path.iterdir():
+        assert "s3cret" not in file.read_text()
 
 
 def test_a_path_without_its_actor_is_told(capsys: pytest.CaptureFixture[str]) -> None:

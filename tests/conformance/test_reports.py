@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from lxml import etree, html
 
+from tests.conformance import hostile
 from tests.conformance.peers import answering
 from xdsi.conformance import (
     USUAL,
@@ -20,6 +25,7 @@ from xdsi.conformance import (
     junit,
     load,
     page,
+    play,
     play_all,
     subjects,
     suites,
@@ -142,3 +148,60 @@ def test_the_page_keeps_assertions_to_itself(message: bytes) -> None:
 def test_what_is_in_no_assertion_is_shown() -> None:
     played = Result(CASE, Verdict.PASSED, exchanges=(recorded(SOAP.encode()),))
     assert "of the body" in html.fromstring(page.document(report(played))).text_content()
+
+
+TOKENS = {
+    "a query parameter": "http://h/x?studyUID=1.2&access_token=s3cret-value&x=1",
+    "the first parameter": "http://h/x?apikey=s3cret-value",
+    "a parameter in XML": "<a>http://h/x?a=b&amp;token=s3cret-value</a>",
+    "a user of a URL": "https://grace:s3cret-value@h/x",
+    "a bearer token": "Authorization: Bearer s3cret-value-of-a-token",
+    "an assertion in a header": "IHE-SAML s3cret-valueQUFBQQ==",
+}
+
+
+@pytest.mark.parametrize("text", TOKENS.values(), ids=TOKENS)
+def test_what_lets_somebody_in_stands_in_no_report(text: str) -> None:
+    exchange = replace(
+        recorded(
+            text.encode(), text.encode(), **{"X-Auth-Token": "s3cret-value", "Proxy-Authorization": "s3cret-value"}
+        ),
+        url=text,
+    )
+    failed = Result(CASE, Verdict.FAILED, findings=(Finding("x", "y", "z"),), exchanges=(exchange,))
+    made = replace(report(failed), endpoint=text)
+    assert b"s3cret-value" not in page.document(made)
+    assert b"s3cret-value" not in junit.document(made)
+
+
+def test_parameters_that_are_no_secrets_are_shown() -> None:
+    url = "http://h/wado?requestType=WADO&studyUID=1.2&contentType=application%2Fdicom&transferSyntax=1.2.840"
+    played = Result(CASE, Verdict.PASSED, exchanges=(replace(recorded(), url=url),))
+    assert url in html.fromstring(page.document(report(played))).text_content()
+
+
+def test_a_server_that_repeats_what_it_was_sent_brings_no_secret_into_findings() -> None:
+    def answer(connection: socket.socket, over: threading.Event) -> None:
+        body = b"you said <Assertion><NameID>grace</NameID></Assertion> to /x?token=s3cret-value"
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+
+    with hostile.answering(answer) as server:
+        result = play(CASE, Endpoint(server.url, paths={"registry": f"{server.url}/x?token=s3cret-value"}))
+    (one,) = result.findings[:1]
+    assert "you said" in one.found
+    assert "grace" not in one.found
+    assert "s3cret" not in one.found
+    away = play(CASE, Endpoint("http://127.0.0.1:1", paths={"registry": "http://127.0.0.1:1/x?token=s3cret-value"}))
+    assert "refused" in away.findings[0].found
+    assert "s3cret" not in str(away.findings)
+
+
+@pytest.mark.parametrize(
+    "given", [{"base_url": "http://grace:pw@h"}, {"base_url": "http://h", "paths": {"registry": "http://grace@h/x"}}]
+)
+def test_no_user_and_password_in_a_url(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no user and password in a URL") as refused:
+        Endpoint(**given)
+    assert "grace" not in str(refused.value)

@@ -60,7 +60,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
     for path in (given.junit, given.html):
         if path is not None and not path.parent.is_dir():
             return Result(ok=False, message=f"{path}: there is no such folder")
-    terminal.say(f"{counted(len(cases), 'case')} for {given.endpoint}")
+    terminal.say(f"{counted(len(cases), 'case')} for {conformance.secrets.without_credentials(given.endpoint)}")
     asked = {place for actor in given.actor for place in conformance.ACTORS[actor]} & set(endpoint.paths)
     seen = conformance.look(endpoint, asked, probe=not given.feature)
     if seen.error:

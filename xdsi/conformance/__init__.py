@@ -10,7 +10,7 @@ standard library, requests and lxml, and to sign assertions on xmlsec and crypto
 
 from __future__ import annotations
 
-from . import junit, page, plans
+from . import junit, page, plans, secrets
 from .cases import FOLDER, load, load_case, purpose
 from .endpoint import FEATURES, PATHS, PRESETS, USUAL, Endpoint, at, features_of
 from .engine import run
@@ -58,6 +58,7 @@ __all__ = [
     "play_all",
     "purpose",
     "run",
+    "secrets",
     "subjects",
     "suites",
 ]

@@ -12,9 +12,19 @@ from urllib.parse import unquote
 from lxml import etree
 
 from .templates import NAMESPACES
-from .xml import parse
+from .xml import parse_foreign
 
+_MOST_PARTS = 10_000
 _PARAMETER = re.compile(r""";\s*([\w-]+)\s*=\s*("[^"]*"|[^;]*)""")
+
+
+def printable(raw: bytes) -> str:
+    """Text of what somebody sent, on one line; what is no text is told in a word or left out."""
+    text = raw.decode("utf-8", "replace")
+    strange = [one for one in text if one == "\N{REPLACEMENT CHARACTER}" or not (one.isprintable() or one.isspace())]
+    if 5 * len(strange) > len(text):
+        return f"({len(raw)} bytes that are no text)"
+    return " ".join("".join(" " if one in strange else one for one in text).split())
 
 
 class BadAnswer(Exception):
@@ -101,13 +111,13 @@ def read(http: int, headers: Mapping[str, str], body: bytes) -> Answer:
         root, parts = _split(body, _parameters(content_type))
         return Answer(http, headers, "mtom", _parse(root), parts)
     if media_type != "application/soap+xml":
-        raise BadAnswer(f"HTTP {http}: Content-Type {content_type!r} is not SOAP 1.2: {body[:200]!r}")
+        raise BadAnswer(f"HTTP {http}: Content-Type {content_type[:200]!r} is not SOAP 1.2: {printable(body[:200])!r}")
     return Answer(http, headers, "simple", _parse(body))
 
 
 def _parse(raw: bytes) -> etree._Element:
     try:
-        root = parse(raw)
+        root = parse_foreign(raw)
     except etree.XMLSyntaxError as error:
         raise BadAnswer(f"the answer is not XML: {error}") from None
     if root.tag != f"{{{NAMESPACES['soap']}}}Envelope":
@@ -147,7 +157,9 @@ def _parameters(content_type: str) -> dict[str, str]:
 
 
 def _pieces(body: bytes, boundary: str) -> Iterator[tuple[dict[str, str], bytes]]:
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode()) if boundary else []
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"), _MOST_PARTS) if boundary else []
+    if len(pieces) > _MOST_PARTS:
+        raise BadAnswer(f"the multipart message has more than {_MOST_PARTS} parts")
     if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise BadAnswer("the multipart message has no part or no closing boundary")
     for number, piece in enumerate(pieces[1:-1]):

@@ -48,7 +48,16 @@ def shared(name: str) -> str:
 
 def load(folder: Path = FOLDER) -> tuple[Case, ...]:
     """All cases of a folder, by number; TemplateError names the case that is written wrongly."""
+    return _own() if folder == FOLDER else _load(folder)
+
+
+def _load(folder: Path) -> tuple[Case, ...]:
     return tuple(load_case(path) for path in sorted(folder.iterdir()) if _NAME.fullmatch(path.name))
+
+
+@cache
+def _own() -> tuple[Case, ...]:
+    return _load(FOLDER)
 
 
 def purpose(case: Case) -> str:

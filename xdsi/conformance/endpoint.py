@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-import requests
-
-from . import tokens
+from . import secrets, tokens
 from .cases import shared
 from .model import Case, Step
+from .sending import MEBIBYTE, Limits, Session
 from .templates import Values
 from .tokens import Issuer
 
@@ -70,18 +69,35 @@ class Endpoint:
     patients: list[str] | None = None
     """patients that the system knows (CX): each case takes fresh ones away from these, instead of making them up"""
     timeout: float = 60.0
+    """seconds to wait for a connection, and for each further byte"""
+    deadline: float = 300.0
+    """seconds for a whole exchange"""
+    largest_answer: int = 256 * MEBIBYTE
+    """bytes of an answer, unpacked; a larger one is not read to its end"""
     absent: Mapping[str, str] = field(default_factory=dict)
     """actors that do not answer, each with what was seen instead"""
+
+    def __post_init__(self) -> None:
+        for url in (self.base_url, *self.paths.values()):
+            if "@" in urlsplit(url).netloc:
+                raise ValueError(
+                    f"{secrets.without_credentials(url)}: no user and password in a URL; they are not sent, and would "
+                    "stand in reports"
+                )
 
     def url(self, actor: str) -> str:
         """Where an actor answers."""
         path = {**PATHS, **self.paths}[actor]
         return path if "://" in path else self.base_url.rstrip("/") + path
 
-    def session(self) -> requests.Session:
-        """A connection with the endpoint's certificates; nothing of it is taken from the environment."""
-        session = requests.Session()
-        session.trust_env = False
+    @property
+    def limits(self) -> Limits:
+        """What an exchange may take."""
+        return Limits(self.timeout, self.deadline, self.largest_answer)
+
+    def session(self) -> Session:
+        """A connection with the endpoint's certificates."""
+        session = Session()
         session.cert = self.certificate
         session.verify = self.authorities
         return session

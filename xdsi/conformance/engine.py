@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
-import requests
-
-from . import answers, checks, messages, plans, rest
+from . import answers, checks, messages, plans, rest, sending
 from .answers import Answer, BadAnswer
 from .cases import kinds, known_values
 from .endpoint import Endpoint
@@ -55,7 +53,7 @@ class _Playing:
     """One case at one endpoint."""
 
     def __init__(
-        self, case: Case, endpoint: Endpoint, session: requests.Session, values: Values, observe: Observer | None
+        self, case: Case, endpoint: Endpoint, session: sending.Session, values: Values, observe: Observer | None
     ) -> None:
         self.case, self.endpoint, self.session, self.values = case, endpoint, session, values
         self.observe = observe
@@ -75,19 +73,18 @@ class _Playing:
     def play(self, step: Step, request: HttpRequest) -> Iterator[Finding]:
         """Send it and judge what comes."""
         began = time.perf_counter()
-        status, body = 0, b""
-        headers: Mapping[str, str] = {}
         answer: Answer | rest.RestAnswer | None = None
-        why = ""
+        came = sending.send(self.session, request, self.endpoint.limits)
+        why = came.trouble
         try:
-            status, headers, body = self._send(request)
-            answer = (rest.read if step.packaging == REST else answers.read)(status, headers, body)
-        except (requests.RequestException, BadAnswer) as error:
-            why = f"{type(error).__name__}: {error}"
+            if not why:
+                answer = (rest.read if step.packaging == REST else answers.read)(came.http, came.headers, came.body)
+        except BadAnswer as error:
+            why = str(error)
         if self.observe is not None:
             told = answer if isinstance(answer, Answer) else None
             spent = time.perf_counter() - began
-            self.observe(Exchange(self.case, step, request, status, headers, body, told, spent))
+            self.observe(Exchange(self.case, step, request, came.http, came.headers, came.body, told, spent))
         if answer is None:
             yield Finding(step.name, "an answer", why, self.case.clause)
             return
@@ -108,14 +105,6 @@ class _Playing:
         )
         yield from checks.expectation(answer, step.expect, self.values, explains="explains" in features)
         yield from checks.captures(answer, step.expect, self.values, self.values.given.__setitem__)
-
-    def _send(self, request: HttpRequest) -> tuple[int, Mapping[str, str], bytes]:
-        body = iter([request.body]) if request.chunked else request.body
-        with self.session.request(
-            request.method, request.url, data=body or None, headers=request.headers, timeout=self.endpoint.timeout,
-            allow_redirects=False,
-        ) as response:  # fmt: skip
-            return response.status_code, response.headers, response.content
 
     def announce(self, fed: set[str]) -> Iterator[Finding]:
         """Announce the patients that the coming request is the first to name."""

@@ -6,6 +6,7 @@ import re
 
 from lxml import etree
 
+from . import secrets
 from .results import Report, Result, Verdict
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -17,7 +18,7 @@ def document(report: Report) -> bytes:
     suite = etree.Element(
         "testsuite",
         name="xdsi.conformance",
-        hostname=_text(report.endpoint),
+        hostname=_text(secrets.without_credentials(report.endpoint)),
         timestamp=report.started.isoformat(timespec="seconds"),
         tests=str(len(report.results)),
         failures=str(counts[Verdict.FAILED]),

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from . import secrets
 from .endpoint import FEATURES, PATHS, PRESETS, USUAL, Endpoint, at, features_of
 from .model import Case
+from .sending import MEBIBYTE
 from .suites import ACTORS, about, cases_of, chosen, suites
 from .tokens import Issuer
 
@@ -75,7 +77,18 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help=f"what the system has; without it that is found out, or taken for granted ({', '.join(sorted(USUAL))}); "
         "xdsi: all that xdsi has in its open profile",
     )  # fmt: skip
-    command.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds to wait for an answer")
+    command.add_argument(
+        "--timeout", type=float, default=Endpoint.timeout, metavar="S",
+        help="seconds to wait for a connection, and for each further byte; default: %(default)g",
+    )  # fmt: skip
+    command.add_argument(
+        "--deadline", type=float, default=Endpoint.deadline, metavar="S",
+        help="seconds for a whole exchange, from the request to the end of the answer; default: %(default)g",
+    )  # fmt: skip
+    command.add_argument(
+        "--max-answer", type=float, default=Endpoint.largest_answer // MEBIBYTE, metavar="MIB",
+        help="an answer that is larger than this, unpacked, is not read to its end; default: %(default)g",
+    )  # fmt: skip
 
 
 def add_choice(command: argparse.ArgumentParser) -> None:
@@ -92,12 +105,16 @@ def add_choice(command: argparse.ArgumentParser) -> None:
 def endpoint_of(given: argparse.Namespace) -> Endpoint:
     """The endpoint that the options describe; ValueError says which is wrong."""
     if not re.match(r"https?://[^/]+", given.endpoint):
-        raise ValueError(f"--endpoint {given.endpoint!r}: expected http://HOST:PORT or https://HOST:PORT")
-    if urlsplit(given.endpoint).path.strip("/") and not given.actor:
         raise ValueError(
-            f"--endpoint {given.endpoint} has a path, so it is of one actor: name it with --actor, or leave the path "
-            "out, and say by --path ACTOR=URL where others than the usual paths are"
+            f"--endpoint {secrets.without_credentials(given.endpoint)!r}: expected http://HOST:PORT or https://HOST:PORT"
         )
+    parts = urlsplit(given.endpoint)
+    if (parts.path.strip("/") or parts.query) and not given.actor:
+        raise ValueError(
+            f"--endpoint {secrets.without_credentials(given.endpoint)} has a path, so it is of one actor: name it with "
+            "--actor, or leave the path out, and say by --path ACTOR=URL where others than the usual paths are"
+        )
+    _check_limits(given)
     single = next((place for actor in given.actor[:1] for place in ACTORS[actor][:1]), "")
     base, paths, absent = at(given.endpoint, single)
     named = _pairs(given.path, "--path ACTOR=URL")
@@ -117,8 +134,16 @@ def endpoint_of(given: argparse.Namespace) -> Endpoint:
         authorities=given.ca or (str(given.pki / "ca.pem") if given.pki else True),
         patients=_patients(given),
         timeout=given.timeout,
+        deadline=given.deadline,
+        largest_answer=int(given.max_answer * MEBIBYTE),
         absent={actor: why for actor, why in absent.items() if actor not in named},
     )
+
+
+def _check_limits(given: argparse.Namespace) -> None:
+    for name in ("timeout", "deadline", "max_answer"):
+        if not 0 < getattr(given, name) < 1_000_000:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(given, name):g}: expected more than 0")
 
 
 def _security(path: Path) -> str:

@@ -11,7 +11,7 @@ from lxml import etree
 from . import secrets
 from .cases import purpose
 from .results import SHOWN, Finding, Recorded, Report, Result, Verdict
-from .xml import parse
+from .xml import parse_foreign
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:76em;padding:0 1em;color:#1b1b1b;background:#fff}
@@ -26,7 +26,6 @@ details{margin:.3em 0 .3em 1em}summary{cursor:pointer}
 td,th{border-color:#444}.passed{color:#6fdc96}.failed{color:#ff8a95}.skipped{color:#aaa}.finding{background:#3a2226}}
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_SECRET = frozenset({"authorization", "cookie", "set-cookie"})
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -45,17 +44,18 @@ Shown = Callable[[bytes], str]
 
 
 def _without_secrets(body: bytes) -> str:
-    return secrets.masked(secrets.decoded(body))
+    return secrets.told(secrets.decoded(body))
 
 
 def _page(report: Report, shown: Shown) -> Iterator[str]:
     counts = report.counts()
+    endpoint = escape(secrets.without_credentials(report.endpoint))
     started = report.started.isoformat(sep=" ", timespec="seconds")
     yield (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
         f'content="{_POLICY}"><meta name="viewport" content="width=device-width"><title>Conformance of '
-        f"{escape(report.endpoint)}</title><style>{_STYLE}</style></head><body><h1>Conformance of "
-        f"{escape(report.endpoint)}</h1><p>{started}: "
+        f"{endpoint}</title><style>{_STYLE}</style></head><body><h1>Conformance of "
+        f"{endpoint}</h1><p>{started}: "
     )
     yield ", ".join(f'<span class="{verdict}">{counts[verdict]} {verdict}</span>' for verdict in Verdict)
     yield "</p>"
@@ -94,9 +94,10 @@ def _case(result: Result, shown: Shown) -> Iterator[str]:
 def _exchange(exchange: Recorded, findings: list[Finding], shown: Shown) -> Iterator[str]:
     count = f', <span class="failed">{len(findings)} findings</span>' if findings else ""
     status = f"HTTP {exchange.http}" if exchange.http else "no answer"
+    url = secrets.without_credentials(exchange.url)
     yield (
         f"<details{' open' if findings else ''}><summary>{escape(exchange.step)}: {escape(exchange.method)} "
-        f"{escape(exchange.url)}, {status}, {exchange.seconds * 1000:.0f} ms{count}</summary>"
+        f"{escape(url)}, {status}, {exchange.seconds * 1000:.0f} ms{count}</summary>"
     )
     yield from map(_finding, findings)
     yield _message("Request", exchange.request_headers, exchange.request, exchange.request_size, shown)
@@ -112,9 +113,7 @@ def _finding(finding: Finding) -> str:
 
 
 def _message(title: str, headers: Mapping[str, str], body: bytes, size: int, shown: Shown) -> str:
-    listed = "\n".join(
-        f"{name}: {'(not shown)' if name.lower() in _SECRET else text}" for name, text in headers.items()
-    )
+    listed = "\n".join(f"{name}: {secrets.header(name, text)}" for name, text in headers.items())
     cut = f"\n... {size - len(body)} bytes more" if size > len(body) else ""
     return (
         f"<details><summary>{title}, {size} bytes</summary><pre>{escape(listed)}\n\n"
@@ -127,7 +126,7 @@ def _readable(body: bytes, shown: Shown) -> str:
     """XML indented, everything else as it came, what no page can show replaced."""
     if body.lstrip()[:1] == b"<" and len(body) < SHOWN:
         try:
-            return shown(etree.tostring(parse(body, indented=True), pretty_print=True, encoding="utf-8"))
+            return shown(etree.tostring(parse_foreign(body, indented=True), pretty_print=True, encoding="utf-8"))
         except etree.XMLSyntaxError:
             pass
     return shown(body)

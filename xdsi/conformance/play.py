@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from lxml import etree
 
-from . import plans
+from . import plans, secrets
 from .endpoint import Endpoint
 from .engine import run
 from .model import Case
@@ -47,7 +47,7 @@ def play(case: Case, endpoint: Endpoint) -> Result:
     return Result(
         case,
         Verdict.FAILED if findings else Verdict.PASSED,
-        findings=findings,
+        findings=tuple(map(secrets.of_finding, findings)),
         exchanges=tuple(exchanges),
         reason=reason,
         seconds=time.perf_counter() - began,

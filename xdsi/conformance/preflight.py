@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from .answers import Answer, BadAnswer
+from . import secrets
+from .answers import Answer, BadAnswer, printable
 from .cases import SHARED, kinds, known_values
 from .endpoint import Endpoint
 from .engine import run
@@ -107,7 +108,7 @@ def _error(sights: list[Sight], present: set[str], asked: frozenset[str], endpoi
     unheard = [sight for sight in wanted if sight.asks_for_assertion]
     if not wanted or len(unheard) < len(wanted):
         return ""
-    url, what = endpoint.url(unheard[0].actor), unheard[0].what
+    url, what = secrets.without_credentials(endpoint.url(unheard[0].actor)), unheard[0].what
     if endpoint.security or endpoint.issuer:
         return f"{url} does not take the assertion: {what}"
     return (
@@ -159,9 +160,11 @@ def _sight(endpoint: Endpoint, actor: str) -> Sight:
     except OSError as error:  # a certificate file that is not there
         return Sight(actor, answers=False, what=f"{url}: {error}", unreachable=True)
     (exchange,) = seen
+    url = secrets.without_credentials(url)
     if exchange.answer is None:
         if exchange.http:
-            return Sight(actor, answers=False, what=f"{url} is no SOAP 1.2 service: {_shown(exchange)}")
+            what = f"{url} is no SOAP 1.2 service: {_shown(exchange, findings[0].found)}"
+            return Sight(actor, answers=False, what=what)
         return Sight(actor, answers=False, what=_trouble(endpoint, url, findings[0].found), unreachable=True)
     if exchange.http in (404, 405, 501):
         reason = exchange.answer.text("//soap:Fault/soap:Reason/soap:Text")
@@ -193,11 +196,12 @@ _SECURITY = frozenset({
 })  # fmt: skip
 
 
-def _shown(exchange: Exchange) -> str:
+def _shown(exchange: Exchange, why: str) -> str:
     type_ = next((text for name, text in exchange.headers.items() if name.lower() == "content-type"), "no Content-Type")
-    start = exchange.body[:120].decode("utf-8", "replace").replace("\n", " ")
     hint = {404: "; is the path right (--path ACTOR=URL)?", 405: "; is the path right (--path ACTOR=URL)?"}
-    return f"HTTP {exchange.http}, {type_}{hint.get(exchange.http, '')} {start!r}"
+    start = printable(exchange.body[:120])
+    shown = f"HTTP {exchange.http}, {printable(type_[:120].encode())}{hint.get(exchange.http, '')} {start!r}"
+    return shown if "is not SOAP 1.2" in why else f"{shown}: {printable(why[:300].encode())}"
 
 
 def _gives_out(endpoint: Endpoint) -> str:
@@ -237,7 +241,7 @@ def _trouble(endpoint: Endpoint, url: str, error: str) -> str:
         return f"{url} closed the connection without an answer{hint}"
     if "timed out" in lowered or "timeout" in lowered:
         return f"{url} did not answer within {endpoint.timeout:g} s"
-    return f"{url} cannot be reached: {error}"
+    return f"{url} cannot be reached: {secrets.told(printable(error[:400].encode()))}"
 
 
 def _end(error: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .answers import BadAnswer, RetrievedDocument, multipart
+from .answers import BadAnswer, RetrievedDocument, multipart, printable
 from .checks import Complaint, delivered, file_meta
 from .model import Expectation
 from .templates import Values
@@ -47,7 +47,7 @@ def complaints(answer: RestAnswer, expected: Expectation, values: Values, *, tra
     """What is not as the case expects it."""
     if answer.http not in expected.http:
         wanted = " or ".join(map(str, expected.http))
-        yield Complaint(f"HTTP {wanted}", f"HTTP {answer.http}: {answer.body[:200]!r}")
+        yield Complaint(f"HTTP {wanted}", f"HTTP {answer.http}: {printable(answer.body[:200])!r}")
         return
     if expected.media_type and answer.media_type != expected.media_type:
         yield Complaint(f"media type {expected.media_type}", answer.media_type or "none")
@@ -62,7 +62,7 @@ def complaints(answer: RestAnswer, expected: Expectation, values: Values, *, tra
     text = answer.body.decode("utf-8", "replace")
     for pattern in expected.text:
         if not re.search(values.expand(pattern, xml=False), text):
-            yield Complaint(f"a body with {pattern}", text[:200])
+            yield Complaint(f"a body with {pattern}", printable(answer.body[:200]))
     yield from delivered(answer.documents, expected, values)
     if traced and not _TRACE.fullmatch(lowered.get("xdsi-trace", "")):
         yield Complaint("header Xdsi-Trace of 32 hexadecimal digits", lowered.get("xdsi-trace", "none"))

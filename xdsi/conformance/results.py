@@ -53,6 +53,13 @@ class Exchange:
 
 SHOWN = 64 * 1024
 """bytes of a message that a result keeps"""
+_SHOWN_HEADERS = 100, 4096
+"""headers of a message that a result keeps, and characters of each"""
+
+
+def _shortened(headers: Mapping[str, str]) -> dict[str, str]:
+    most, length = _SHOWN_HEADERS
+    return {name[:length]: text[:length] for name, text in list(headers.items())[:most]}
 
 
 @dataclass(frozen=True)
@@ -79,11 +86,11 @@ class Recorded:
             step=exchange.step.name,
             method=request.method,
             url=request.url,
-            request_headers=dict(request.headers),
+            request_headers=_shortened(request.headers),
             request=request.body[:SHOWN],
             request_size=len(request.body),
             http=exchange.http,
-            response_headers=dict(exchange.headers),
+            response_headers=_shortened(exchange.headers),
             response=exchange.body[:SHOWN],
             response_size=len(exchange.body),
             seconds=exchange.seconds,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import requests
 from lxml import etree
 
+from ..answers import BadAnswer
 from ..endpoint import Endpoint
 from ..model import Case
 from ..results import Exchange, Finding
@@ -21,7 +21,7 @@ def played(
     try:
         report = plans.run(case.name)
         others = plans.others(case.name)
-    except (OSError, ValueError, etree.LxmlError, requests.RequestException) as error:
+    except (OSError, ValueError, BadAnswer, etree.LxmlError) as error:
         return (Finding("the plan", "a plan that can be played", f"{type(error).__name__}: {error}", case.clause),), ()
     finally:
         plans.close()

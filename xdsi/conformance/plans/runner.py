@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import requests
 from lxml import etree
 
-from .. import answers, messages
+from .. import answers, messages, sending
 from ..answers import Answer, BadAnswer
 from ..cases import kinds, known_values
 from ..endpoint import Endpoint
@@ -120,7 +119,7 @@ class Plans:
         return identifier
 
     def send(self, name: str, transaction: str, body: etree._Element, parts: Mapping[str, bytes]) -> Answer:
-        """Send a message of a plan; raises requests' errors and BadAnswer."""
+        """Send a message of a plan; BadAnswer where none comes back, or one that cannot be taken apart."""
         kind = kinds()[transaction]
         step = self._step(name, kind)
         return self._exchange(step, message(kind, self.endpoint.url(kind.actor), body, parts, self._security(step)))
@@ -141,21 +140,17 @@ class Plans:
 
     def _exchange(self, step: Step, request: HttpRequest) -> Answer:
         began = time.perf_counter()
-        status, body = 0, b""
-        headers: Mapping[str, str] = {}
+        came = sending.send(self._session, request, self.endpoint.limits)
         answer: Answer | None = None
         try:
-            with self._session.post(
-                request.url, data=request.body, headers=request.headers, timeout=self.endpoint.timeout,
-                allow_redirects=False,
-            ) as response:  # fmt: skip
-                status, headers, body = response.status_code, response.headers, response.content
-            answer = answers.read(status, headers, body)
+            if came.trouble:
+                raise BadAnswer(came.trouble)
+            answer = answers.read(came.http, came.headers, came.body)
             return answer
         finally:
             if self._observe is not None and self._case is not None:
                 spent = time.perf_counter() - began
-                self._observe(Exchange(self._case, step, request, status, headers, body, answer, spent))
+                self._observe(Exchange(self._case, step, request, came.http, came.headers, came.body, answer, spent))
 
 
 class _Section:
@@ -212,8 +207,8 @@ class _Section:
             )
         try:
             answer = self.plans.send(self._told(step), transaction, root, parts)
-        except (requests.RequestException, BadAnswer) as error:
-            self._deviate(step, f"{type(error).__name__}: {error}")
+        except BadAnswer as error:
+            self._deviate(step, str(error))
             return
         done.answer = answer
         body = answer.all("/soap:Envelope/soap:Body/*")
@@ -235,8 +230,8 @@ class _Section:
         body = self.plans.file(self.folder / (action.findtext("BodyFile") or "").strip())
         try:
             answer = self.plans.send_bytes(self._told(step), headers, body)
-        except (requests.RequestException, BadAnswer) as error:
-            self._deviate(step, f"{type(error).__name__}: {error}")
+        except BadAnswer as error:
+            self._deviate(step, str(error))
             return
         self._deviate(step, *expectations.outcome(step, answer))
 
