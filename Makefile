@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo-out
-export PYTHONDONTWRITEBYTECODE = 1
+# Whoever starts Python here starts it often: without bytecode each process would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check bench bench-imaging bench-registry bench-repository bench-trust long audit sbom serve lock docs clean
 
