@@ -163,13 +163,20 @@ def test_a_report_takes_the_place_of_one_that_is_gone() -> None:
     }
 
 
-def test_a_report_that_is_gone_without_successor_is_kept_in_mind() -> None:
+def test_a_report_that_is_gone_without_successor_is_to_be_withdrawn_unless_it_comes_back() -> None:
     at = hospital(Archive(dict(ARCHIVE)), "pdf")
+
+    def reports() -> list[tuple[str, str, bool, bool]]:
+        newest = at.publications.newest("1.2.3")
+        assert newest is not None
+        return [(one.kind, one.source, one.registered, one.gone) for one in newest.current[1:]]
+
     at.publisher.publish(study(ONE))
+    assert reports() == [("pdf", "1.2.3.2.1", False, False)]
     at.publisher.publish(study())
-    newest = at.publications.newest("1.2.3")
-    assert newest is not None
-    assert [(one.kind, one.source, one.registered) for one in newest.current[1:]] == [("pdf", "1.2.3.2.1", True)]
+    assert reports() == [("pdf", "1.2.3.2.1", True, True)]
+    at.publisher.publish(study(ONE))
+    assert reports() == [("pdf", "1.2.3.2.1", True, False)]
 
 
 @pytest.mark.parametrize(

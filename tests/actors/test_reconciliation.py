@@ -41,6 +41,7 @@ def reconciliation(statuses: dict[str, str], records: Records) -> tuple[Reconcil
     publisher: Any = SimpleNamespace(
         pacs=SimpleNamespace(states=lambda: [SimpleNamespace(study_instance_uid=STUDY)]),
         plan=lambda uid: SimpleNamespace(published=published, study=object()),
+        owes_reports=lambda uid: False,
     )
     registry: Any = SimpleNamespace(statuses=lambda attempts: statuses)
     queued: list[str] = []

@@ -28,9 +28,9 @@ def planned(
     """The reports of a study as documents, and a warning of each that cannot be published.
 
     Those of a former submission stay as they are registered. A new one takes the place of one of its kind that is gone
-    from the study; one that is gone and has no successor is kept in mind.
+    from the study; one that is gone and has no successor is marked so.
     """
-    known = {one.source: replace(one, registered=True, replaces=()) for one in former if one.source}
+    known = {one.source: replace(one, registered=True, replaces=(), gone=False) for one in former if one.source}
     present = {report.instance.sop_instance_uid for report in reports}
     gone = [one for source, one in known.items() if source not in present]
     documents: list[SentDocument] = []
@@ -57,7 +57,7 @@ def planned(
                 source=uid,
             )
         )
-    return (*documents, *gone), tuple(problems)
+    return (*documents, *(replace(one, gone=True) for one in gone)), tuple(problems)
 
 
 def made(

@@ -36,6 +36,8 @@ class SentDocument:
     """SOP Instance UID of the object that a report was taken from; empty for a manifest"""
     registered: bool = False
     """a report that an earlier submission brought"""
+    gone: bool = False
+    """a report that is gone from the study, without a successor, and has to be withdrawn"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -362,7 +362,7 @@ class ManifestPublisher:
             outcome = Outcome.of(problem for problem in outcome.problems if problem not in outcome.errors)
         published = replace(published, trace=called.reply.trace, problems=outcome.problems)
         if outcome.status is Status.SUCCESS:
-            self.publications.keep(replace(attempt, state="published"))
+            self.publications.keep(replace(attempt, state="published", reason=""))
             return published
         reasons = "; ".join(f"{p.code}: {p.context}" for p in outcome.errors)
         self.publications.keep(replace(attempt, state="refused", reason=reasons))

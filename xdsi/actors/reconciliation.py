@@ -71,6 +71,8 @@ class Reconciliation:
             yield Finding(uid, "chosen, but not published", "publish")
         elif planned.result is Result.REPLACED:
             yield Finding(uid, "its manifest is not what the archive has", "replace")
+        elif self.publisher.owes_reports(uid):
+            yield Finding(uid, "a report is gone from it, but stands", "withdraw")
 
     def repair(self, findings: Sequence[Finding]) -> None:
         """Queue what can be repaired. An attempt the registry does not show is sent again as it was: that is safe."""
@@ -82,7 +84,7 @@ class Reconciliation:
                 if planned is not None and planned.result is Result.UNCHANGED:
                     # What it replaced is deprecated already, and may not be replaced again.
                     alone = tuple(replace(one, replaces=(), registered=False) for one in attempt.documents)
-                    self.records.keep(replace(attempt, state="sending", replaces="", documents=alone))
+                    self.records.keep(replace(attempt, state="sending", replaces="", documents=alone, reason=""))
         self.enqueue([one.study_instance_uid for one in findings if one.repair])
 
 

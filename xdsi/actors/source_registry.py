@@ -6,8 +6,8 @@ Remove Metadata 3.62.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from xdsi.actors.manifest_publisher import Attempt
@@ -15,7 +15,7 @@ from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
 from xdsi.domain.identifiers import new_entry_uuid, new_oid
 from xdsi.domain.imaging_profile import ImagingProfile
 from xdsi.domain.metadata import Association, DocumentEntry, Extra, RegistryObject, Slot, SubmissionSet
-from xdsi.domain.outcome import Outcome
+from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import Clock
 from xdsi.domain.removal import RemovalRequest
 from xdsi.domain.stored_query import ReturnType, StoredQuery
@@ -31,6 +31,8 @@ from xdsi.transactions import iti62_remove_metadata as iti62
 from xdsi.wire.ebxml import query
 
 _AT_ONCE = 50
+UNSEEN = "STUDY.withdrawal.unseen"
+"""rule of a problem with an entry that the registry does not show"""
 _T = TypeVar("_T")
 
 
@@ -44,20 +46,21 @@ class SourceRegistry:
     clock: Clock
 
     def statuses(self, attempts: Iterable[Attempt]) -> Mapping[str, str]:
-        """availabilityStatus of the entries of attempts by entryUUID; absent where not registered, or not shown to us.
+        """availabilityStatus of the entries of attempts by entryUUID; absent where not registered, or not shown."""
+        return {uuid: one.availability_status for uuid, one in self._entries(attempts).items()}
 
-        A registry gives out whole entries of one patient at a time only (XDSResultNotSinglePatient).
-        """
+    def _entries(self, attempts: Iterable[Attempt]) -> dict[str, DocumentEntry]:
+        """A registry gives out whole entries of one patient at a time only (XDSResultNotSinglePatient)."""
         wanted: dict[str, list[str]] = {}
         for attempt in attempts:
             wanted.setdefault(attempt.patient, []).extend(one.entry_uuid for one in attempt.current)
-        found: dict[str, str] = {}
+        found: dict[str, DocumentEntry] = {}
         for ids in wanted.values():
             for start in range(0, len(ids), _AT_ONCE):
                 some = ids[start : start + _AT_ONCE]
                 for one in self._query(uuids.GET_DOCUMENTS, "$XDSDocumentEntryEntryUUID", some):
                     if isinstance(one, DocumentEntry):
-                        found[one.entry_uuid] = one.availability_status
+                        found[one.entry_uuid] = one
         return found
 
     def contradicts(self, attempt: Attempt) -> bool:
@@ -70,18 +73,22 @@ class SourceRegistry:
         return bool(shown) and all(one.unique_id != attempt.submission_set for one in shown)
 
     def deprecate(self, attempt: Attempt) -> Outcome:
-        """Set the documents of an attempt to Deprecated; done already is done."""
-        ids = [one.entry_uuid for one in attempt.current]
-        statuses = self.statuses([attempt])
-        wanted = [one for one in ids if statuses.get(one) != DEPRECATED]
+        """Set the documents of an attempt to Deprecated; done already is done.
+
+        Of documents that the registry does not show it is told that they may stand.
+        """
+        shown = self._entries([attempt])
+        unseen = _unseen([attempt], shown)
+        wanted = [one.entry_uuid for one in shown.values() if one.availability_status == APPROVED]
         if not wanted:
-            return Outcome()
+            return Outcome.of(unseen)
         now = self.clock()
         whole = SubmissionSet(
             entry_uuid=new_entry_uuid(),
             unique_id=new_oid(),
             source_id=self.profile.source_id,
-            patient_id=attempt.patient,
+            # Whoever was merged since is another patient at the registry.
+            patient_id=shown[wanted[0]].patient_id,
             submission_time=now.strftime("%Y%m%d%H%M%S"),
             content_type_code=self.profile.content_type_code,
             title="Study no longer available",
@@ -100,27 +107,42 @@ class SourceRegistry:
         submission = Submission(submission_sets=(whole,), associations=triggers)
         called = self._guarded(lambda: call(self.client(), iti57.TRANSACTION, submission, self.channel))
         called.close()
-        return called.answer
+        return Outcome.of([*called.answer.problems, *unseen])
 
-    def remove(self, attempt: Attempt) -> Outcome:
-        """Make the registry forget the documents of an attempt, their Associations and their SubmissionSet."""
-        known = self.statuses([attempt])
+    def remove(self, attempts: Sequence[Attempt], seen: Callable[[], None] = lambda: None) -> Outcome:
+        """Make the registry forget the documents of attempts, their Associations and their SubmissionSets.
+
+        `seen` is called when it showed them, before it is asked. Of documents of the first that it does not show it is
+        told that they may stand; former ones may have been removed before.
+        """
+        known = self._entries(attempts)
+        unseen = _unseen(attempts[:1], known)
         if not known:
-            return Outcome()
-        objects = [
-            *self._query(uuids.GET_ASSOCIATIONS, "$uuid", tuple(known)),
-            *self._query(uuids.GET_SUBMISSION_SETS, "$uuid", tuple(known)),
-        ]
+            return Outcome.of(unseen)
+        objects: list[RegistryObject] = []
+        for patient in dict.fromkeys(one.patient for one in attempts):
+            ids = [
+                doc.entry_uuid
+                for one in attempts
+                if one.patient == patient
+                for doc in one.current
+                if doc.entry_uuid in known
+            ]
+            for start in range(0, len(ids), _AT_ONCE):
+                some = tuple(ids[start : start + _AT_ONCE])
+                objects += self._query(uuids.GET_ASSOCIATIONS, "$uuid", some)
+                objects += self._query(uuids.GET_SUBMISSION_SETS, "$uuid", some)
+        sets = {one.submission_set for one in attempts}
         beside = (
             one.entry_uuid
             for one in objects
-            if isinstance(one, Association)
-            or (isinstance(one, SubmissionSet) and one.unique_id == attempt.submission_set)
+            if isinstance(one, Association) or (isinstance(one, SubmissionSet) and one.unique_id in sets)
         )
         request = RemovalRequest(tuple(dict.fromkeys([*known, *beside])))
+        seen()
         called = self._guarded(lambda: call(self.client(), iti62.TRANSACTION, request, self.channel))
         called.close()
-        return called.answer.outcome
+        return Outcome.of([*called.answer.outcome.problems, *unseen])
 
     def _query(self, query_id: str, name: str, ids: Iterable[str]) -> Sequence[RegistryObject]:
         request = query_rules.encode(StoredQuery(query_id, ReturnType.LEAF_CLASS, {name: (tuple(ids),)}))
@@ -141,29 +163,15 @@ class SourceRegistry:
             raise Unavailable(f"the registry does not answer: {error}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawal:
-    """What becomes of manifests of studies that are gone: `keep`, `deprecate` or `remove`."""
-
-    way: str
-    registry: Callable[[], SourceRegistry]
-    newest: Callable[[str], Attempt | None]
-    keep: Callable[[Attempt], None]
-
-    def __call__(self, uid: str) -> str:
-        """Withdraw what was published of a study; what is left to say, empty when all is well."""
-        attempt = self.newest(uid)
-        if attempt is None:
-            return ""
-        if self.way == "keep":
-            return "the study is gone from the archive, or nothing of it is shared any more; its manifest stands"
-        registry = self.registry()
-        outcome = registry.remove(attempt) if self.way == "remove" else registry.deprecate(attempt)
-        if outcome.errors:
-            reasons = "; ".join(f"{one.code}: {one.context}" for one in outcome.errors)
-            return f"its manifest could not be withdrawn: {reasons}"
-        # Those that it replaced do not speak for the study either.
-        while attempt is not None:
-            self.keep(replace(attempt, state="withdrawn"))
-            attempt = self.newest(uid)
-        return ""
+def _unseen(attempts: Iterable[Attempt], shown: Collection[str]) -> list[Problem]:
+    return [
+        Problem(
+            "UnresolvedReferenceException",
+            f"the registry does not show {one.entry_uuid}: it was removed there, or policy hides it from this hospital",
+            location=one.entry_uuid,
+            rule=UNSEEN,
+        )
+        for attempt in attempts
+        for one in attempt.current
+        if one.entry_uuid not in shown
+    ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from xdsi.actors.manifest_publisher import ManifestPublisher, Published, Result
 from xdsi.actors.on_demand_manifests import OnDemandManifests
 from xdsi.domain.codes import Code
+from xdsi.domain.errors import Unavailable
 from xdsi.domain.imaging import Study
 from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, Pacs
@@ -39,6 +41,12 @@ class StudyPublisher:
     """whether a message has said that a study's report is final"""
     withdraw: Callable[[str], str] = lambda uid: "it was published for another patient, and that manifest stands"
     """takes back what was published of a study; what is left to say, empty when it is done"""
+    withdraw_reports: Callable[[str], str] = lambda uid: ""
+    """takes back those reports of a study that are gone from it; what is left to say, empty when it is done"""
+    owes_reports: Callable[[str], bool] = lambda uid: False
+    """whether there are such reports"""
+    alone: Callable[[str], AbstractContextManager[None]] = lambda uid: nullcontext()
+    """keeps everybody else from publishing and withdrawing a study, or raises Unavailable"""
 
     def publish(
         self,
@@ -49,6 +57,12 @@ class StudyPublisher:
         whatever_the_rule: bool = False,
     ) -> Considered:
         """Publish a study where the rule says so, as the archive has it now."""
+        with self.alone(uid):
+            return self._published(uid, confidentiality_codes, again=again, whatever_the_rule=whatever_the_rule)
+
+    def _published(
+        self, uid: str, confidentiality_codes: tuple[Code, ...], *, again: bool, whatever_the_rule: bool
+    ) -> Considered:
         considered = self._considered(uid, whatever_the_rule=whatever_the_rule)
         study = considered.study
         if study is None or not considered.verdict.publish:
@@ -60,7 +74,8 @@ class StudyPublisher:
             refused = Published(result=Result.REFUSED, study_instance_uid=uid, problems=(problem,))
             return replace(considered, published=refused)
         codes = confidentiality_codes
-        return replace(considered, published=self.publisher.publish(study, confidentiality_codes=codes, again=again))
+        published = self.publisher.publish(study, confidentiality_codes=codes, again=again)
+        return replace(considered, published=self._without_reports_that_are_gone(published))
 
     def plan(self, uid: str, *, again: bool = False, whatever_the_rule: bool = False) -> Considered:
         """What `publish` would do, without doing it."""
@@ -72,6 +87,20 @@ class StudyPublisher:
         if self.on_demand is not None and planned.result is not Result.REFUSED:
             planned = replace(planned, result=Result.ANNOUNCED)
         return replace(considered, published=planned)
+
+    def _without_reports_that_are_gone(self, published: Published) -> Published:
+        """What was published beside an earlier manifest and is in the archive no more goes when this one stands."""
+        uid = published.study_instance_uid
+        if published.result not in (Result.PUBLISHED, Result.REPLACED, Result.UNCHANGED) or not self.owes_reports(uid):
+            return published
+        try:
+            left, result = self.withdraw_reports(uid), Result.REFUSED
+        except Unavailable as error:
+            left, result = f"a report that is gone from the study stands: {error}", Result.UNAVAILABLE
+        if not left:
+            return published
+        problem = Problem("XDSRegistryError", left, location=uid, rule="STUDY.report.gone")
+        return replace(published, result=result, problems=(*published.problems, problem))
 
     def _of_another_patient(self, study: Study) -> str:
         """A manifest replaces none of another patient: that is withdrawn first; what keeps it from that, else empty."""

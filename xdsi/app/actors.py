@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import ssl
 import threading
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -27,16 +26,17 @@ from xdsi.actors.consent_source import ConsentSource
 from xdsi.actors.image_fetcher import ImageFetcher
 from xdsi.actors.image_mover import ImageMover
 from xdsi.actors.imaging_document_consumer import ImagingDocumentConsumer
-from xdsi.actors.manifest_publisher import Attempt, ManifestPublisher
-from xdsi.actors.on_demand_manifests import ANNOUNCED, OnDemandManifests
+from xdsi.actors.manifest_publisher import ManifestPublisher
+from xdsi.actors.on_demand_manifests import OnDemandManifests
 from xdsi.actors.registry_client import InProcess, RegistersBy42
-from xdsi.actors.source_registry import SourceRegistry, Withdrawal
+from xdsi.actors.source_registry import SourceRegistry
 from xdsi.actors.study_publisher import StudyPublisher
+from xdsi.actors.withdrawal import Withdrawal
 from xdsi.app.dicom import dicom_peers
+from xdsi.app.patient_ids import PatientIds
 from xdsi.app.policy import PolicyParts
 from xdsi.app.storage import read_file, utc_now
 from xdsi.domain.errors import ConfigurationError
-from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import Instance
 from xdsi.domain.imaging_profile import ImagingProfile
 from xdsi.domain.ports import Decisions
@@ -47,6 +47,7 @@ from xdsi.rules.image_access import ImagingPorts, WadoPorts
 from xdsi.rules.publication import PublicationRule
 from xdsi.rules.stored_query_answer import QueryPorts
 from xdsi.storage.pictures import SubprocessPictures
+from xdsi.storage.study_locks import StudyLocks
 from xdsi.storage.transcoding import SubprocessTranscoder
 from xdsi.transactions import iti79_authorization_decisions_query as iti79
 from xdsi.transactions import rad55_wado_retrieve as rad55
@@ -346,7 +347,15 @@ class ActorParts(PolicyParts):
             clock=utc_now,
             reported=self.publication_queue.is_reported,
             withdraw=self.withdrawal,
+            withdraw_reports=self.withdrawal.reports,
+            owes_reports=self.withdrawal.owes,
+            alone=self.study_locks,
         )
+
+    @cached_property
+    def study_locks(self) -> StudyLocks:
+        """Keep a command and a server that publishes by itself from doing the same twice."""
+        return StudyLocks(self.engine, self.data / "publishing.lock")
 
     @cached_property
     def source_registry(self) -> SourceRegistry:
@@ -369,21 +378,16 @@ class ActorParts(PolicyParts):
     @cached_property
     def withdrawal(self) -> Withdrawal:
         """What becomes of manifests of studies that are gone."""
-
-        def newest(uid: str) -> Attempt | None:
-            return self.publications.newest(uid) or self.publications.newest(uid, state=ANNOUNCED)
-
         return Withdrawal(
             way=self.settings.publishing.deleted,
             registry=lambda: self.source_registry,
-            newest=newest,
-            keep=self.publications.keep,
+            published=self.publications,
         )
 
     @cached_property
-    def patient_ids(self) -> dict[PatientId, PatientId]:
+    def patient_ids(self) -> PatientIds:
         """The domain's identifier of each of the hospital's own."""
-        return _patient_ids(self.settings.imaging_source.patient_ids)
+        return PatientIds(self.settings.imaging_source.patient_ids)
 
     def consent_source(self, url: str = "") -> ConsentSource:
         """Publishes consents to a repository; without a URL to the hospital's."""
@@ -483,14 +487,3 @@ class OwnRepository:
         """Send one request and return its answer."""
         channel = self._parts.in_process(self._parts.repository_actor, "ITI-41")
         return channel.send(transaction, payload, packaging, security)
-
-
-def _patient_ids(file: str) -> dict[PatientId, PatientId]:
-    """Local identifier -> the domain's, from a TOML file of CX pairs."""
-    if not file:
-        return {}
-    try:
-        pairs = tomllib.loads(Path(file).read_text("utf-8"))
-        return {PatientId.parse(local): PatientId.parse(domain) for local, domain in pairs.items()}
-    except (OSError, tomllib.TOMLDecodeError, ValueError, TypeError) as error:
-        raise ConfigurationError(f"imaging_source.patient_ids: {file}: {error}") from error

@@ -111,10 +111,15 @@ class PublishingParts(ActorParts):
     def publication_worker(self) -> Worker:
         """Works off the queue."""
         chosen = self.settings.publishing
+
+        def gone(uid: str) -> str:
+            with self.study_locks(uid):
+                return self.withdrawal(uid)
+
         return Worker(
             queue=self.publication_queue,
             publish=self.study_publisher.publish,
-            gone=self.withdrawal,
+            gone=gone,
             time=time.time,
             retry_seconds=chosen.retry_seconds,
             attempts=chosen.attempts,

@@ -187,7 +187,9 @@ class ImagingSource:
     )
     save_snapshots: bool = _key("publish each manifest made on demand, as a snapshot, before it is given out", True)
     patient_id_authority: str = _key("OID of the hospital's own patient numbers", "2.999.1.5", check="oid")
-    patient_ids: str = _key("TOML file: local identifier (CX) = the domain's identifier (CX); empty: none", "")
+    patient_ids: str = _key(
+        "TOML file: local identifier (CX) = the domain's identifier (CX), read again when it changes; empty: none", ""
+    )
     accession_authority: str = _key("OID of the hospital's accession numbers", "2.999.1.6", check="oid")
     decision_url: str = _key("ITI-79 endpoint that decides on images; empty: this process", "", check="url")
     decision_cache_seconds: float = _key("how long an answer is used again, at most 60", 5.0, check="seconds")

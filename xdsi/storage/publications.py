@@ -61,6 +61,19 @@ class SqlPublications:
             rows = connection.execute(sa.select(publication).order_by(publication.c.number)).all()
         return [_attempt(row) for row in rows]
 
+    def standing(self, study_instance_uid: str) -> list[Attempt]:
+        """What was published of a study and then what was announced of it, each the newest first; nothing withdrawn."""
+        query = (
+            sa.select(publication)
+            .where(
+                publication.c.study_instance_uid == study_instance_uid,
+                publication.c.state.in_(("published", "announced")),
+            )
+            .order_by(publication.c.state.desc(), publication.c.number.desc())
+        )
+        with reading(self._engine) as connection:
+            return [_attempt(row) for row in connection.execute(query).all()]
+
     def announced(self, unique_id: str) -> Attempt | None:
         """The announcement of a manifest with this uniqueId, also one that another has replaced."""
         query = sa.select(publication).where(
