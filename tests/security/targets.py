@@ -91,7 +91,7 @@ def _target(hub: Trusted, patient: str, study_uid: str) -> Target:
         set_uuid=sets,
         set_id=_identifier(package),
         identifiers=frozenset(one.encode() for one in told if one),
-        pixels=tuple(_telling(pydicom.dcmread(BytesIO(raw)).PixelData) for raw in files),
+        pixels=tuple(_telling(one.PixelData) for raw in files if "PixelData" in (one := pydicom.dcmread(BytesIO(raw)))),
     )
 
 

@@ -6,12 +6,11 @@ import hashlib
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
+from tests import softhsm
 from tests.certificates import Identity, identity
-from tests.imaging import program
 from tests.wire.test_signature_document import PATIENT, STORE, checked
 from xdsi.domain.consent import SignatureStatus
 from xdsi.domain.errors import ConfigurationError
@@ -19,11 +18,6 @@ from xdsi.transport.pkcs11_token import TokenUri, token_key
 from xdsi.wire.signature_document import sign
 
 pytestmark = pytest.mark.component
-MODULES = (
-    Path("/usr/lib/softhsm/libsofthsm2.so"),
-    Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"),
-    Path("/usr/lib64/pkcs11/libsofthsm2.so"),
-)
 PIN = "987654"
 KEYS = {
     "rsa": identity("Ann token", "2048", issuer="citizens", serial_number=PATIENT.id),
@@ -35,8 +29,7 @@ KEYS = {
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The library of a token `Ann` with three keys; without the programs the tests are skipped."""
-    tool = program("softhsm2-util")
-    pytest.importorskip("pkcs11")
+    tool = softhsm.tool()
     folder = tmp_path_factory.mktemp("softhsm")
     (folder / "tokens").mkdir()
     (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\n")
@@ -53,7 +46,7 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                  "--pin", PIN],
                 check=True, capture_output=True,
             )  # fmt: skip
-        found = str(next(one for one in MODULES if one.exists()))
+        found = softhsm.module()
         _store_certificate(found, KEYS["rsa"], b"\x01")
         yield found
 
