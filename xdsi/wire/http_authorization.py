@@ -1,6 +1,7 @@
 """Who asks, in the Authorization header of a REST request: an access token (IUA) or an assertion (XUA).
 
-RFC 9110 section 11.6.2; RFC 6750 (Bearer); IHE IUA 3.72 (Bearer and IHE-SAML).
+RFC 9110 section 11.6.2; RFC 6750 (Bearer); IHE IUA 3.72.4.2: the token is a Bearer token whatever its form, which is
+found by a look at it (3.72.4.3). IHE-SAML is what IUA called the scheme of an assertion up to revision 2.0.
 """
 
 from __future__ import annotations
@@ -29,15 +30,31 @@ def read_authorization(
     if credentials is None:
         raise SecurityFault("InvalidSecurity", "the Authorization header is not one scheme with one token")
     scheme, token = credentials[1].lower(), credentials[2]
-    if scheme == "bearer":
+    if scheme == "bearer" and not _is_assertion(token):
         return read_token(token.encode(), tokens, now=now, peer_certificate_sha256=peer_certificate_sha256)
-    if scheme == "ihe-saml":
+    if scheme in ("bearer", "ihe-saml"):
         try:
-            raw = base64.b64decode(token.replace("-", "+").replace("_", "/"), validate=True)
+            raw = _octets(token)
         except binascii.Error as error:
             raise SecurityFault("InvalidSecurityToken", "the assertion is not base64") from error
         return read_bare_assertion(raw, saml, now=now, peer_certificate_sha256=peer_certificate_sha256)
     raise SecurityFault("UnsupportedSecurityToken", f"the scheme {credentials[1]!r} is not taken")
+
+
+def _octets(token: str) -> bytes:
+    """Base64 in either alphabet; RFC 7522 section 2.1 leaves the padding out."""
+    text = token.rstrip("=").replace("-", "+").replace("_", "/")
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+
+
+def _is_assertion(token: str) -> bool:
+    """True for XML in base64; never for a signed token, whose parts are joined by dots (RFC 7515 section 3.1)."""
+    if "." in token:
+        return False
+    try:
+        return _octets(token[:64]).lstrip().startswith(b"<")
+    except binascii.Error:
+        return False
 
 
 def challenges(*, refused: bool) -> tuple[str, ...]:
