@@ -1,25 +1,17 @@
-"""TLS syslog to a real rsyslog: octet counting, mutual TLS, every record byte for byte, none lost when it is killed.
-
-It needs rsyslogd with its OpenSSL driver (Debian: rsyslog, rsyslog-openssl).
-"""
+"""TLS syslog to a real rsyslog: octet counting, mutual TLS, every record byte for byte, none lost when it is killed."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import signal
-import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.audit_samples import SUBJECT, facts, rich_facts
+from tests.rsyslog import running
 from tests.transport.audit_setting import QUICK, Pki, destination, free_port, until
 from xdsi.domain.audit import AuditEvent
 from xdsi.rules.audit import events_for
@@ -29,80 +21,12 @@ from xdsi.storage.tables import metadata
 from xdsi.transport.syslog import Forwarder
 from xdsi.wire import audit
 
-CONFIGURATION = """
-global(workDirectory="{folder}" maxMessageSize="256k" parser.escapeControlCharactersOnReceive="off"
-       defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{pki}/ca.pem"
-       defaultNetstreamDriverCertFile="{pki}/hub.pem" defaultNetstreamDriverKeyFile="{pki}/hub.key")
-module(load="imtcp" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="x509/certvalid"
-       maxSessions="20")
-template(name="whole" type="string"
-         string="%pri% %protocol-version% %hostname% %app-name% %procid% %msgid% %structured-data% %msg%\\n")
-ruleset(name="kept") {{ action(type="omfile" file="{folder}/records" template="whole" flushOnTXEnd="on") }}
-input(type="imtcp" address="127.0.0.1" port="{port}" ruleset="kept")
-"""
-LINE = re.compile(r"85 1 a\.example\.org xdsi 1 IHE\+RFC-3881 - (?P<message><AuditMessage>.*</AuditMessage>)")
 NAMES = "Müller-Lüdenscheidt Ærøskøbing Ἀθῆναι 李小龍 🙂 \"quoted\" & <tag> 'line\nbreak' %d %"
-
-
-def _program() -> str:
-    found = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin")
-    drivers = [*Path("/usr/lib").glob("*/rsyslog/lmnsd_ossl.so"), *Path("/usr/lib/rsyslog").glob("lmnsd_ossl.so")]
-    if found and drivers:
-        return found
-    reason = "rsyslogd with its OpenSSL driver is not installed (Debian: rsyslog, rsyslog-openssl)"
-    if os.environ.get("XDSI_REQUIRE_ORACLES") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return Pki(tmp_path_factory.mktemp("pki"))
-
-
-@dataclass
-class Rsyslog:
-    """A running rsyslogd."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    file: Path
-
-    @property
-    def messages(self) -> list[bytes]:
-        """What it kept, whole lines only."""
-        if not self.file.exists():
-            return []
-        found = []
-        for line in self.file.read_bytes().split(b"\n")[:-1]:
-            match = LINE.fullmatch(line.decode())
-            assert match is not None, line
-            found.append(match["message"].encode())
-        return found
-
-
-@contextmanager
-def running(folder: Path, certificates: Pki, port: int) -> Iterator[Rsyslog]:
-    folder.mkdir(exist_ok=True)
-    configuration = folder / "rsyslog.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder, pki=certificates.folder, port=port))
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [_program(), "-n", "-f", configuration, "-i", folder / "pid"], stdout=log, stderr=log
-        )
-    try:
-        until(lambda: process.poll() is not None or _listens(port))
-        assert process.poll() is None, (folder / "log").read_text()
-        yield Rsyslog(process, port, folder / "records")
-    finally:
-        process.terminate()
-        process.wait(30)
-        (folder / "pid").unlink(missing_ok=True)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -139,12 +63,13 @@ def test_records_of_all_kinds_and_scripts_arrive_as_they_are_kept(
     kept = stored(trail, *kinds, *named)
     assert any("Müller-Lüdenscheidt".encode() in one for one in kept)
     with (
-        running(tmp_path / "rsyslog", certificates, free_port()) as rsyslog,
+        running(tmp_path / "rsyslog", certificates.folder, free_port()) as rsyslog,
         forwarding(trail, rsyslog.port, certificates.client()),
     ):
         until(lambda: trail.backlog()[0] == 0)
         until(lambda: len(rsyslog.messages) == len(kept))
         assert sorted(rsyslog.messages) == sorted(kept)
+        assert rsyslog.senders == {"a.example.org xdsi 1"}
 
 
 def test_a_collector_that_is_killed_gets_what_it_lost(
@@ -154,7 +79,7 @@ def test_a_collector_that_is_killed_gets_what_it_lost(
     folder, port = tmp_path / "rsyslog", free_port()
     events = [events_for(facts("ITI-18", patients=(f"P{n}^^^&2.999.1.1&ISO",)))[0] for n in range(300)]
     with forwarding(trail, port, certificates.client()) as forwarder:
-        with running(folder, certificates, port) as rsyslog:
+        with running(folder, certificates.folder, port) as rsyslog:
             for event in events[:200]:
                 trail.append([event], trace="t")
                 forwarder.wake()
@@ -168,7 +93,7 @@ def test_a_collector_that_is_killed_gets_what_it_lost(
             trail.append([event], trace="t")
         waiting = [entry.xml for entry in trail.pending(1000)]
         assert len(waiting) >= 100
-        with running(folder, certificates, port) as rsyslog:
+        with running(folder, certificates.folder, port) as rsyslog:
             until(lambda: trail.backlog()[0] == 0)
             until(lambda: set(waiting) <= set(rsyslog.messages))
     assert rsyslog.messages[: len(survived)] == survived
@@ -180,7 +105,7 @@ def test_without_a_trusted_certificate_nothing_is_taken(
     trail: DatabaseAuditTrail, certificates: Pki, tmp_path: Path
 ) -> None:
     stored(trail, *events_for(facts("ITI-18")))
-    with running(tmp_path / "rsyslog", certificates, free_port()) as rsyslog:
+    with running(tmp_path / "rsyslog", certificates.folder, free_port()) as rsyslog:
         for context in (certificates.nameless(), certificates.client("stranger")):
             with forwarding(trail, rsyslog.port, context) as forwarder:
                 until(lambda: forwarder.status.failures >= 1)
