@@ -1,7 +1,9 @@
-"""`python -m tests.differential [CASES]`: compare many cases, on every processor; a million unless told."""
+"""`python -m tests.differential`: compare many cases, on every processor; a million unless told."""
 
+import argparse
 import os
 import sys
+import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
@@ -12,19 +14,25 @@ FIRST = 1_000_000
 """behind those that the suite runs"""
 
 
-def main(cases: int) -> None:
-    batches = [range(FIRST + at, FIRST + min(at + BATCH, cases)) for at in range(0, cases, BATCH)]
+def main(cases: int, first: int, processes: int) -> None:
+    batches = [range(first + at, first + min(at + BATCH, cases)) for at in range(0, cases, BATCH)]
     answers: Counter[str] = Counter()
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as processes:
-        for number, found in enumerate(processes.map(compare, batches), start=1):
+    with ProcessPoolExecutor(processes) as pool:
+        for number, found in enumerate(pool.map(compare, batches), start=1):
             answers += found
             if number % 25 == 0:
                 sys.stdout.write(f"{sum(answers.values()):>9} cases so far, no difference\n")
                 sys.stdout.flush()
     for kind, number in sorted(answers.items(), key=lambda one: -one[1]):
         sys.stdout.write(f"{number:>9} {kind}\n")
-    sys.stdout.write(f"{sum(answers.values()):>9} cases, no difference\n")
+    taken = time.process_time() + sum(os.times()[2:4])
+    sys.stdout.write(f"{sum(answers.values()):>9} cases from {first} on, no difference; {taken:.0f} s of CPU\n")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    options = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__)
+    options.add_argument("cases", nargs="?", type=int, default=1_000_000)
+    options.add_argument("--first", type=int, default=FIRST, metavar="SEED", help="seed of the first case")
+    options.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    given = options.parse_args()
+    main(given.cases, given.first, given.processes)
