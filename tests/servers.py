@@ -192,12 +192,27 @@ def read_answer(sock: socket.socket) -> Answer:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     length = headers.get("content-length")
-    while length is None or len(body) < int(length):
+    chunked = headers.get("transfer-encoding") == "chunked"
+
+    def whole() -> bool:
+        if chunked:
+            return (b"\r\n" + body[-7:]).endswith(b"\r\n0\r\n\r\n")
+        return length is not None and len(body) >= int(length)
+
+    while not whole():
         data = sock.recv(65536)
         if not data:
             break
         body += data
-    return Answer(int(first.split()[1]), headers, body)
+    return Answer(int(first.split()[1]), headers, _without_chunks(body) if chunked else body)
+
+
+def _without_chunks(body: bytes) -> bytes:
+    """What came in chunks (RFC 9112 section 7.1)."""
+    whole, rest = b"", body
+    while (size := int((line := rest.partition(b"\r\n"))[0], 16)) > 0:
+        whole, rest = whole + line[2][:size], line[2][size + 2 :]
+    return whole
 
 
 def exchange(server: Server, request: bytes, *, half_close: bool = False, tls: ssl.SSLContext | None = None) -> Answer:

@@ -50,8 +50,10 @@ def _runs(given: argparse.Namespace) -> list[Callable[[Path], Comparison]]:
         ]
     if given.only in (None, "repository") and peers:
         runs += [
-            lambda folder: repository.retrieve(folder, count=1, rounds=rounds),
-            lambda folder: repository.retrieve(folder, count=1300, rounds=rounds),
+            lambda folder: repository.retrieve(folder, count=1, rounds=rounds, full=True),
+            lambda folder: repository.retrieve(folder, count=1300, rounds=rounds, full=True),
+            lambda folder: repository.retrieve(folder, count=1, rounds=rounds, full=False),
+            lambda folder: repository.retrieve(folder, count=1300, rounds=rounds, full=False),
         ]
     if given.only != "queries" and not peers:
         sys.stderr.write("nginx or curl is not installed: images and retrieved documents are not measured\n")

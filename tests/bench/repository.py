@@ -14,11 +14,11 @@ import boto3
 from botocore.config import Config
 
 from tests import imaging
-from tests.bench import hub, messages, nginx
+from tests.bench import content, hub, messages, nginx
 from tests.bench.figures import Comparison, Side, alternate
 from tests.bench.images import MEMORY_AIM
 from tests.bench.processes import Server, free_port, python, running
-from tests.bench.sink import Sink
+from tests.bench.sink import CIPHER, Sink
 from tests.bench.upload import at_once, small_ones, upload
 from tests.seaweedfs import BUCKET, SeaweedFS
 from xdsi.domain.codes import Code
@@ -71,19 +71,19 @@ class _Memory:
 def provide_to_folder(folder: Path, *, rounds: int) -> Comparison:
     """ITI-41 of 600 MB against hashing and writing the same bytes with fsync."""
     folder.mkdir(parents=True)
-    content, message = _content(folder / "content", TOTAL), messages.provide()
+    file, message = _content(folder / "content", TOTAL), messages.provide()
     with _serving(folder / "hub") as server:
         numbers = iter(range(1, 1000))
-        upload(server, message, next(numbers), content)
+        upload(server, message, next(numbers), file)
         memory = _Memory(server)
         values = alternate(
             rounds,
-            lambda: TOTAL / upload(server, message, next(numbers), content) / 1e6,
-            lambda: TOTAL / _hash_and_write(content, folder / "written") / 1e6,
+            lambda: TOTAL / upload(server, message, next(numbers), file) / 1e6,
+            lambda: TOTAL / _hash_and_write(file, folder / "written") / 1e6,
         )
         notes = memory.note("one at a time")
         memory = _Memory(server)
-        at_once(server, message, range(2000, 2000 + TOGETHER), content)
+        at_once(server, message, range(2000, 2000 + TOGETHER), file)
         notes |= memory.note(f"{TOGETHER} at once")
     return Comparison(
         "ITI-41, 600 MB as MTOM, plain HTTP, a folder",
@@ -113,7 +113,7 @@ def _hash_and_write(content: Path, target: Path) -> float:
 def provide_to_s3(folder: Path, *, rounds: int) -> Comparison:
     """ITI-41 of 600 MB to a repository on S3 against the S3 client's own upload."""
     folder.mkdir(parents=True)
-    content, message = _content(folder / "content", TOTAL), messages.provide()
+    file, message = _content(folder / "content", TOTAL), messages.provide()
     service = SeaweedFS(folder / "seaweedfs")
     service.start()
     os.environ.update(service.environment)
@@ -126,7 +126,7 @@ def provide_to_s3(folder: Path, *, rounds: int) -> Comparison:
 
     def own(number: int) -> float:
         began = time.perf_counter()
-        client.upload_file(str(content), BUCKET, f"own/{number}")
+        client.upload_file(str(file), BUCKET, f"own/{number}")
         seconds = time.perf_counter() - began
         client.delete_object(Bucket=BUCKET, Key=f"own/{number}")
         return seconds
@@ -135,11 +135,11 @@ def provide_to_s3(folder: Path, *, rounds: int) -> Comparison:
     try:
         with _serving(folder / "hub", text) as server:
             numbers = iter(range(1, 1000))
-            upload(server, message, next(numbers), content)
+            upload(server, message, next(numbers), file)
             memory = _Memory(server)
             values = alternate(
                 rounds,
-                lambda: TOTAL / upload(server, message, next(numbers), content) / 1e6,
+                lambda: TOTAL / upload(server, message, next(numbers), file) / 1e6,
                 lambda: TOTAL / own(next(numbers)) / 1e6,
             )
             notes = memory.note("one at a time")
@@ -155,29 +155,46 @@ def provide_to_s3(folder: Path, *, rounds: int) -> Comparison:
     )
 
 
-def retrieve(folder: Path, *, count: int, rounds: int) -> Comparison:
-    """ITI-43 of one large document, or of many in one answer, against nginx and the same bytes in one file."""
+def retrieve(folder: Path, *, count: int, rounds: int, full: bool) -> Comparison:
+    """ITI-43 of one large document, or of many in one answer, against nginx and the same bytes in one file.
+
+    `full` with mutual TLS, one cipher on both sides, an assertion and a consent; else over plain HTTP.
+    """
     folder.mkdir(parents=True)
     message = messages.provide()
     size = TOTAL if count == 1 else 150_000
-    with _serving(folder / "hub") as server:
+    with hub.full_hub(folder / "hub") if full else hub.open_hub(folder / "hub") as running_hub:
+        server, pki = running_hub.server, running_hub.pki if full else None
+        if full:
+            content.consent_to_all(running_hub, range(1, 2))
         if count == 1:
-            upload(server, message, 1, _content(folder / "content", size))
+            upload(server, message, 1, _content(folder / "content", size), pki)
         else:
             # Each has other bytes: its own number is among them.
-            small_ones(server, message, os.urandom(size - 10) + str(messages.FIRST).encode(), range(1, count + 1), 4)
+            raw = os.urandom(size - 10) + str(messages.FIRST).encode()
+            small_ones(server, message, raw, range(1, count + 1), 4, pki)
         asked = folder / "request.mime"
-        content_type = messages.write_retrieval([messages.unique_id(n) for n in range(1, count + 1)], asked)
-        ours = Sink(_PATH, asked, content_type=content_type)
+        ids = [messages.unique_id(number) for number in range(1, count + 1)]
+        content_type = messages.write_retrieval(ids, asked, running_hub if full else None)
+        ours = Sink(_PATH, asked, pki, content_type=content_type)
         ours.rate(server)
         memory = _Memory(server)
         answered = ours.keep(server, folder / _SERVED)
         if answered < size * count * 0.99:
             raise RuntimeError(f"only {answered} bytes: {(folder / _SERVED).read_bytes()[:2000]!r}")
-        with nginx.serving(folder, folder / "nginx", None) as peer:
-            other = Sink(f"/{_SERVED}")
-            values = alternate(rounds, lambda: ours.rate(server), lambda: other.rate(peer))
-        notes = memory.note("one at a time")
+        used = 0.0
+
+        def own() -> float:
+            nonlocal used
+            before = server.processor()
+            rate = ours.rate(server)
+            used += server.processor() - before
+            return rate
+
+        with nginx.serving(folder, folder / "nginx", pki) as peer:
+            other = Sink(f"/{_SERVED}", pki=pki)
+            values = alternate(rounds, own, lambda: other.rate(peer))
+        notes = {"processor": f"{used / (rounds + 1):.2f} s for each answer", **memory.note("one at a time")}
         memory = _Memory(server)
         threads = [threading.Thread(target=ours.rate, args=(server,)) for _ in range(TOGETHER)]
         for thread in threads:
@@ -187,9 +204,9 @@ def retrieve(folder: Path, *, count: int, rounds: int) -> Comparison:
         notes |= memory.note(f"{TOGETHER} at once")
     what = "600 MB in one document" if count == 1 else f"{count:,} documents of 150 KB"
     return Comparison(
-        f"ITI-43, {what}, plain HTTP",
+        f"ITI-43, {what}, {f'TLS ({CIPHER})' if full else 'plain HTTP'}",
         "MB/s",
-        Side("xdsi serve --profile open", values[0]),
+        Side("xdsi serve, full profile" if full else "xdsi serve --profile open", values[0]),
         Side("nginx, one file, sendfile off", values[1]),
         0.8 if count == 1 else 0.5,
         notes,

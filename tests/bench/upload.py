@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
 from pathlib import Path
 
+from tests.bench.hub import tls_files
 from tests.bench.messages import FIRST, Provided
 from tests.bench.processes import Server
+from xdsi.transport.tls import client_context
 
 _PATH = "/services/repository"
 
@@ -21,16 +22,23 @@ def _head(content_type: str, length: int) -> bytes:
     return head.encode()
 
 
-def upload(server: Server, message: Provided, number: int, content: Path) -> float:
+def _connection(server: Server, pki: Path | None) -> socket.socket:
+    """To a server; with TLS as a hospital whose certificate lies in a folder."""
+    made = socket.create_connection(("127.0.0.1", server.port))
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if pki is None:
+        return made
+    return client_context(tls_files(pki, "hospital-a")).wrap_socket(made, server_hostname="127.0.0.1")
+
+
+def upload(server: Server, message: Provided, number: int, content: Path, pki: Path | None = None) -> float:
     """Provide a file; seconds from the connection to the end of the answer."""
     before, after = message.around(number)
     size = content.stat().st_size
     began = time.perf_counter()
-    with socket.create_connection(("127.0.0.1", server.port)) as connection, content.open("rb") as file:
+    with _connection(server, pki) as connection, content.open("rb") as file:
         connection.sendall(_head(message.content_type, len(before) + size + len(after)) + before)
-        offset = 0
-        while offset < size:
-            offset += os.sendfile(connection.fileno(), file.fileno(), offset, size - offset)
+        connection.sendfile(file)
         connection.sendall(after)
         answer = _answer(connection)
     seconds = time.perf_counter() - began
@@ -57,7 +65,9 @@ def at_once(server: Server, message: Provided, numbers: range, content: Path) ->
         raise failed[0]
 
 
-def small_ones(server: Server, message: Provided, content: bytes, numbers: range, connections: int) -> float:
+def small_ones(
+    server: Server, message: Provided, content: bytes, numbers: range, connections: int, pki: Path | None = None
+) -> float:
     """Provide a small document under each number, over so many connections; documents a second."""
     todo = iter(numbers)
     turn = threading.Lock()
@@ -65,8 +75,7 @@ def small_ones(server: Server, message: Provided, content: bytes, numbers: range
 
     def run() -> None:
         try:
-            with socket.create_connection(("127.0.0.1", server.port)) as connection:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with _connection(server, pki) as connection:
                 while True:
                     with turn:
                         number = next(todo, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -249,3 +250,23 @@ def test_a_deny_by_folder_code_hides_what_the_folder_holds() -> None:
     one.folders_of = lambda entry_uuid: []  # type: ignore[method-assign]
     (outside,) = decisions(domain, one).decide(caller, Action.RETRIEVE, (ASKED,), NOW, one)
     assert (inside.permit, outside.permit) == (False, True)
+
+
+def test_many_documents_are_looked_up_together() -> None:
+    """Given documents with an entry, with two and with none, all are found in one look, each decided as if alone."""
+    looks: list[list[tuple[str, str]]] = []
+
+    class Looking(Persons):
+        def resources_by_unique_id(self, requests: Sequence[tuple[str, str]]) -> Sequence[Resource]:
+            looks.append(list(requests))
+            return super().resources_by_unique_id(requests)
+
+    one = Looking()
+    one.resources = [ENTRY, replace(ENTRY, unique_id="2.2"), replace(ENTRY, unique_id="2.2", entry_uuid="urn:uuid:3")]
+    asked = [replace(ASKED, unique_id=id_) for id_ in ("2.2", "2.1", "2.9", "2.2")]
+    deciding = decisions(OPEN_HANDED, one)
+    together = deciding.decide_for(DOCTOR, Action.RETRIEVE, asked, NOW, one)
+    assert looks == [[("2.999.1.2", "2.2"), ("2.999.1.2", "2.1"), ("2.999.1.2", "2.9")]]
+    alone = [deciding.decide_for(DOCTOR, Action.RETRIEVE, [item], NOW, one)[0] for item in asked]
+    assert list(together) == alone
+    assert [decision.permit for decision in together] == [True, True, False, True]

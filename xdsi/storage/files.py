@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from xdsi.domain.errors import Unavailable
 
 CHUNK: Final = 512 * 1024
+_ANY_MORE: Final = 4096
 
 
 @contextmanager
@@ -38,11 +39,17 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 
 def chunks_of(path: Path, start: int = 0) -> Iterator[bytes]:
     """The bytes of a file from an offset on."""
-    with path.open("rb", buffering=0) as file:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        left = os.fstat(descriptor).st_size - start
         if start:
-            file.seek(start)
-        while chunk := file.read(CHUNK):
+            os.lseek(descriptor, start, os.SEEK_SET)
+        # Never more room than there are bytes: what is given back of a large piece leaves holes in the memory.
+        while chunk := os.read(descriptor, min(max(left, _ANY_MORE), CHUNK)):
+            left -= len(chunk)
             yield chunk
+    finally:
+        os.close(descriptor)
 
 
 def flush(path: Path) -> None:

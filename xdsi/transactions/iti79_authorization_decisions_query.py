@@ -90,12 +90,12 @@ class PolicyDecisions:
         session: RegistrySession,
     ) -> Sequence[Decision]:
         if action is Action.RETRIEVE and self._is_engine(subject):
-            return [self._for_engine(resource, session) for resource in resources]
+            return [self._for_engine(found) for found in _entries(resources, session)]
         entries: list[Resource] = []
         owners: list[int] = []
         decisions: list[Decision] = [_NOT_REGISTERED] * len(resources)
-        for index, resource in enumerate(resources):
-            for entry in _entries(resource, session):
+        for index, (resource, found) in enumerate(zip(resources, _entries(resources, session), strict=True)):
+            for entry in found:
                 refusal = _contradiction(resource, entry, session)
                 if refusal is None:
                     entries.append(entry)
@@ -119,9 +119,9 @@ class PolicyDecisions:
         names = (subject.user_id,) if isinstance(subject, Subject) else subject.get(SUBJECT_ID, ())
         return engine_of(self._policy.id) in names
 
-    def _for_engine(self, resource: Resource, session: RegistrySession) -> Decision:
+    def _for_engine(self, entries: Sequence[Resource]) -> Decision:
         """The engine itself reads consents without asking, and what is not registered yet, which may be one."""
-        codes = [entry.format_code for entry in _entries(resource, session)]
+        codes = [entry.format_code for entry in entries]
         mine = all(code is not None and code.scheme == FORMAT_SCHEME and code.code in _ENGINE_READS for code in codes)
         return Decision(permit=mine, policy=self._policy.id, rule="decision-engine")
 
@@ -138,10 +138,13 @@ def _with_folders(entry: Resource, session: RegistrySession) -> Resource:
     )
 
 
-def _entries(resource: Resource, session: RegistrySession) -> Sequence[Resource]:
-    if resource.entry_uuid:
-        return (resource,)
-    return session.resources_by_unique_id([(resource.repository_unique_id, resource.unique_id)])
+def _entries(resources: Sequence[Resource], session: RegistrySession) -> list[Sequence[Resource]]:
+    """The entries of each resource; all that have to be looked up are looked up together."""
+    asked = dict.fromkeys((one.repository_unique_id, one.unique_id) for one in resources if not one.entry_uuid)
+    known: dict[tuple[str, str], list[Resource]] = {key: [] for key in asked}
+    for entry in session.resources_by_unique_id(list(asked)) if asked else ():
+        known[entry.repository_unique_id, entry.unique_id].append(entry)
+    return [(one,) if one.entry_uuid else known[one.repository_unique_id, one.unique_id] for one in resources]
 
 
 def _contradiction(asked: Resource, entry: Resource, session: RegistrySession) -> Decision | None:
