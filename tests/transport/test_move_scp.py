@@ -5,10 +5,12 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import struct
 import subprocess
 import threading
+import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -236,23 +238,77 @@ def test_nothing_leaves_for_who_holds_another_certificate(trusted: Trusted, tmp_
     assert (records(trusted) - before)["RAD-16", 0] == 1, "what was decided, and that it did not arrive"
 
 
-def test_a_stranger_fails_in_the_handshake_and_is_audited(trusted: Trusted) -> None:
+def no_certificate(trusted: Trusted) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(trusted.pki / "ca.pem"))
+
+
+def of_another_authority(trusted: Trusted) -> ssl.SSLContext:
+    context = no_certificate(trusted)
+    context.load_cert_chain(trusted.pki / "stranger.pem", trusted.pki / "stranger.key")
+    return context
+
+
+def of_former_versions(trusted: Trusted) -> ssl.SSLContext:
+    context = trusted.context()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+def cleartext(trusted: Trusted) -> None:
+    """No TLS at all."""
+
+
+@pytest.mark.parametrize("way", [no_certificate, of_another_authority, of_former_versions, cleartext])
+def test_who_does_not_get_through_the_handshake_gets_no_association_and_is_audited(
+    trusted: Trusted, tmp_path: Path, way: Callable[[Trusted], ssl.SSLContext | None]
+) -> None:
+    """With an A-ASSOCIATE-RQ right behind it: no octet of an answer comes back in clear or over TLS."""
+
     def refused() -> int:
         items = trusted.command("audit", "search", "--outcome", "8", "--limit", "10000")
         return sum(item["transaction"] == "110126" for item in items)
 
     before = refused()
-    context = ssl.create_default_context(cafile=str(trusted.pki / "ca.pem"))
-    context.load_cert_chain(trusted.pki / "stranger.pem", trusted.pki / "stranger.key")
-    raw = socket.create_connection(("127.0.0.1", trusted.move_port), timeout=30)
-    try:
-        with context.wrap_socket(raw, server_hostname="127.0.0.1") as tls:
-            assert tls.recv(1) == b""
-    except OSError:
-        pass
-    finally:
-        raw.close()
+    context, came = way(trusted), b""
+    with socket.create_connection(("127.0.0.1", trusted.move_port), timeout=30) as raw, suppress(OSError):
+        connection = context.wrap_socket(raw, server_hostname="127.0.0.1") if context is not None else raw
+        with connection:
+            connection.sendall(association_request("MOVER", "XDSI"))
+            came = connection.recv(65536)
+    # What a TLS server says to who speaks something else is an alert (RFC 8446 6): never a PDU.
+    assert came == b"" or came[0] == 21
     wait_until(lambda: refused() > before)
+    # Whoever is known is served as before.
+    assert "0x0000" in moved_outcome(trusted, "1.2.3")
+
+
+def association_request(calling: str, called: str) -> bytes:
+    """An A-ASSOCIATE-RQ for C-MOVE (PS3.8 9.3.2)."""
+
+    def item(kind: int, content: bytes) -> bytes:
+        return struct.pack(">BBH", kind, 0, len(content)) + content
+
+    syntaxes = item(0x30, b"1.2.840.10008.5.1.4.1.2.2.2") + item(0x40, b"1.2.840.10008.1.2")
+    user = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.3")
+    content = item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, bytes([1, 0, 0, 0]) + syntaxes) + item(0x50, user)
+    titles = called.encode().ljust(16) + calling.encode().ljust(16)
+    body = struct.pack(">HH", 1, 0) + titles + bytes(32) + content
+    return struct.pack(">BBI", 1, 0, len(body)) + body
+
+
+def test_the_title_of_another_organisation_is_of_no_use(trusted: Trusted, tmp_path: Path) -> None:
+    """By its certificate it is another entity's, whichever of both organisations would be permitted."""
+    before = records(trusted)
+    with storing(trusted, tmp_path) as out:
+        for title, node in (("MOVER", "hospital-b"), ("ELSEWHERE", "consumer")):
+            said = moved(trusted, f"0020,000D={CT}", title=title, node=node, to=title)
+            assert "calling ae title not recognized" in said.lower(), said
+        assert list(out.iterdir()) == []
+    wait_until(lambda: (records(trusted) - before)["110143", 8] == 2)
+    assert (records(trusted) - before)["RAD-16", 0] == 0
 
 
 # -- identifiers

@@ -14,7 +14,7 @@ from tests.archives import Orthanc
 from tests.transport.pacs.test_http_faults import Liar, listening, ok, status
 from tests.transport.pacs.test_judged import image
 from xdsi.domain.errors import Unavailable
-from xdsi.domain.imaging import Instance
+from xdsi.domain.imaging import Identity, Instance
 from xdsi.transport.http_client import HttpAccess, HttpAnswer, HttpClient
 from xdsi.transport.pacs import dicomweb
 from xdsi.transport.pacs.dicomweb import DicomWebPacs
@@ -215,6 +215,41 @@ def test_not_a_byte_leaves_of_another_image_in_a_place_of_the_series(
         next(next(coming))
 
 
+@pytest.mark.parametrize("number", [6, 12])
+def test_another_image_in_its_place_is_told_before_the_answer_and_by_itself(
+    number: int, liar: Liar, pacs: DicomWebPacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its header was met already: when the series was looked at, or as an answer broke because of it."""
+    now = [0.0]
+    monkeypatch.setattr(pacs, "_monotonic", lambda: now[0])
+    right, wrong = FILES[uid_of(number)], numbered(number, PatientID="SOMEBODY-ELSE")
+    place = f"{PATH}/instances/{uid_of(number)}"
+
+    def gives(content: bytes) -> None:
+        liar.answers[PATH] = multipart(*(FILES | {uid_of(number): content}).values())
+        liar.answers[place] = ok(content, "application/dicom")
+
+    gives(wrong)
+    coming = pacs.ahead(INSTANCES)
+    assert coming is not None
+    given = [b"".join(next(coming)) for _ in range(number - 1)]
+    assert given == list(FILES.values())[: number - 1]
+    with pytest.raises(Unavailable):
+        next(next(coming))
+    meant = INSTANCES[number - 1]
+    questions = len(liar.asked)
+    with pytest.raises(Unavailable, match="another image lies in its place"):
+        pacs.open(meant)
+    assert len(liar.asked) == questions, "it was asked a moment ago"
+    now[0] = 60.0
+    with pytest.raises(Unavailable):
+        pacs.open(meant)
+    assert liar.asked[-1] == place
+    now[0], _ = 120.0, gives(right)
+    assert b"".join(pacs.open(meant)) == right
+    assert together(pacs, INSTANCES) == list(FILES.values())
+
+
 def test_series_asked_for_by_turns_are_fetched_once_each(liar: Liar, pacs: DicomWebPacs) -> None:
     liar.answers[PATH] = multipart(*FILES.values())
     other = Instance(sop_class_uid="1.2", sop_instance_uid="1.2.3", locator="/studies/1/series/2/instances/1.2.3")
@@ -231,7 +266,11 @@ def test_series_asked_for_by_turns_are_fetched_once_each(liar: Liar, pacs: Dicom
 
 def waiting(spool: SeriesSpool, *uids: str, size: int = 100) -> None:
     for uid in uids:
-        spool.hold(Taken(uid, "1.2", size, bytes(size)))
+        said = Identity(
+            study_instance_uid="1", series_instance_uid="2", sop_instance_uid=uid, patient_id="P1", issuer="",
+            issuer_name="",
+        )  # fmt: skip
+        spool.hold(Taken(said, "1.2", size, bytes(size)))
 
 
 def test_what_finds_no_room_is_not_kept(tmp_path: Path) -> None:

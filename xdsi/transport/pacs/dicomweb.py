@@ -194,10 +194,21 @@ class DicomWebPacs(RemotePacs):
         # What the archive does not give so, it is asked for file by file: that answer stands.
         with suppress(Unavailable), closing(self._files_of(series)) as files:
             for taken in files:
+                meant = self._meant(series, taken.sop_instance_uid)
+                if meant is not None and meant.identity is not None and not taken.identity.is_of(meant.identity):
+                    self.note_other(meant)
+                    taken.discard()
+                    continue
                 found[taken.sop_instance_uid] = taken.transfer_syntax_uid
                 self._spool.hold(taken)
         self.remember_syntaxes(found)
         return found
+
+    def _meant(self, series: str, sop_instance_uid: str) -> Instance | None:
+        """The instance that a file has to be, as far as its study was read."""
+        known = self._studies.get(series.split("/")[2])
+        place = known.places.get(sop_instance_uid) if known is not None else None
+        return place[1] if place is not None else None
 
     def chunks(self, instance: Instance) -> Iterator[bytes]:
         """The file, as it waits here, or unwrapped from the answer as it comes."""

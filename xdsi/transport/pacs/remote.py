@@ -11,7 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -27,6 +27,7 @@ from xdsi.wire.dicom_text import is_uid
 
 _REMEMBERED_STUDIES = 32
 _REMEMBERED_SYNTAXES = 200_000
+_REMEMBERED_OTHERS = 10_000
 _HEAD = 8 * 1024
 _IDENTITY = 16 * 1024 * 1024
 """bytes within which a file has to say which image it is"""
@@ -65,6 +66,8 @@ class RemotePacs(ABC):
         self._studies: OrderedDict[str, _Remembered] = OrderedDict()
         self._syntaxes: OrderedDict[str, str] = OrderedDict()
         self._skipped: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._others: OrderedDict[str, tuple[Identity, float]] = OrderedDict()
+        """SOP Instance UID -> the image that was meant where another came in its place, and until when that is sure"""
 
     # What an adapter says.
 
@@ -132,14 +135,38 @@ class RemotePacs(ABC):
     def open(self, instance: Instance) -> Iterator[bytes]:
         """The Part-10 file in chunks, asked for when read; raises Unavailable where it breaks off or is none.
 
-        At once where the study was read again since, and does not have the instance as it was located any more.
+        At once where the study was read again since, and does not have the instance as it was located any more, and
+        where another image came in its place the last time and still does: that one can be answered for by itself.
         """
         known = self._studies.get(instance.identity.study_instance_uid) if instance.identity is not None else None
         if known is not None:
             place = known.places.get(instance.sop_instance_uid)
             if place is None or place[1].identity != instance.identity:
                 raise Unavailable(f"{instance.locator} is not what it was when it was found")
+        self._look_again(instance)
         return self._checked(instance)
+
+    def note_other(self, instance: Instance) -> None:
+        """Another image came in the place of one that was meant."""
+        if instance.identity is not None:
+            with self._lock:
+                sure = self._monotonic() + self._remember_seconds
+                self._others[instance.sop_instance_uid] = instance.identity, sure
+                while len(self._others) > _REMEMBERED_OTHERS:
+                    self._others.popitem(last=False)
+
+    def _look_again(self, instance: Instance) -> None:
+        with self._lock:
+            meant, sure = self._others.get(instance.sop_instance_uid, (None, 0.0))
+        if meant is None or meant != instance.identity:
+            return
+        if self._monotonic() < sure:
+            raise Unavailable(f"{instance.locator}: another image lies in its place")
+        chunks = self._checked(instance)
+        next(chunks, None)
+        chunks.close()
+        with self._lock:
+            self._others.pop(instance.sop_instance_uid, None)
 
     def ahead(self, instances: Sequence[Instance]) -> Iterator[Iterator[bytes]] | None:
         """The files of these instances in order, looked at like any other."""
@@ -296,7 +323,7 @@ class RemotePacs(ABC):
         except MalformedMessage as error:
             raise Unavailable(f"{instance.locator}: {error}") from error
 
-    def _checked(self, instance: Instance, content: bytes | None = None) -> Iterator[bytes]:
+    def _checked(self, instance: Instance, content: bytes | None = None) -> Generator[bytes, None, None]:
         """The file, whole already or as it comes: nothing of it leaves before it said that it is the one meant."""
         if not instance.locator:
             raise Unavailable(f"{instance.sop_instance_uid} is not known to lie in this archive")
@@ -346,6 +373,7 @@ class RemotePacs(ABC):
         if said is None:
             return False
         if instance.identity is not None and not said.is_of(instance.identity):
+            self.note_other(instance)
             raise Unavailable(f"{instance.locator} is not the image any more that it was when it was found")
         return True
 

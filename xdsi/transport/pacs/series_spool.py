@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from xdsi.domain.errors import MalformedMessage, Unavailable
+from xdsi.domain.imaging import Identity
 from xdsi.transport.http_client import HttpAnswer
 from xdsi.wire.dicom_identity import identity_of
 from xdsi.wire.dicom_reader import transfer_syntax_of
@@ -34,11 +35,16 @@ _LIMITS = MultipartLimits(parts=100_000, part=64 * 1024**3, message=1024**4)
 class Taken:
     """A file of the answer: its content where it is small, else where it lies; the receiver's from now on."""
 
-    sop_instance_uid: str
+    identity: Identity
     transfer_syntax_uid: str
     size: int
     content: bytes = b""
     path: Path | None = None
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """Which instance its header says it is."""
+        return self.identity.sop_instance_uid
 
     def discard(self) -> None:
         """Leave nothing of it behind."""
@@ -190,7 +196,7 @@ class _Part:
             self.discard()
             return None
         path, self._path = self._path, None
-        return Taken(said.sop_instance_uid, syntax, self._size, b"" if path else content, path)
+        return Taken(said, syntax, self._size, b"" if path else content, path)
 
     def discard(self) -> None:
         if self._file is not None:
