@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -49,6 +51,7 @@ def test_no_shared_file_is_idle() -> None:
         ("", "title is missing"),
         ('title = "x"\nclause = "y"', "step is missing"),
         ('title = "x"\nclause = "y"\nscope = "maybe"\nstep = []', "scope"),
+        ('title = "x"\nclause = "y"\nstep = []', "step is an empty list"),
         ('title = "x"\nclause = "y"\nsteps = []\nstep = []', "unknown keys .'steps'"),
         ('title = "x"\nclause = "y"\n[[step]]\ntransaction = "ITI-99"', "ITI-99"),
         ('title = "x"\nclause = "y"\n[[step]]\ntransaction = "ITI-18"\nrequest = "find.xml"', "one of status"),
@@ -76,6 +79,122 @@ def test_a_case_that_is_written_wrongly_is_not_loaded(tmp_path: Path, table: str
     (folder / "expectation.toml").write_text(table)
     with pytest.raises(TemplateError, match=why):
         load_case(folder)
+
+
+FIND = 'title = "x"\nclause = "y"\n{more}\n[[step]]\ntransaction = "ITI-18"\nrequest = "one.xml"\n{step}\n{expect}\n'
+SUCCESS = 'expect.status = "Success"'
+CLOSED = {
+    "scope": ({"more": 'scope = "profil"'}, "9999-wrong: scope is 'profil'", "'profile'"),
+    "needs": ({"more": 'needs = ["image"]'}, "needs is 'image'", "'images'"),
+    "transaction": ({"step": 'transaction = "ITI-421"'}, "step 1: transaction is 'ITI-421'", "'ITI-42'"),
+    "actor": ({"step": 'actor = "regsitry"'}, "step 1: actor is 'regsitry'", "'registry'"),
+    "packaging": ({"step": 'packaging = "mtomm"'}, "step 1: packaging is 'mtomm'", "'mtom'"),
+    "mtom.root": ({"step": 'mtom.root = "lats"'}, "step 1.mtom: root is 'lats'", "'last'"),
+    "assertion.key": ({"step": 'assertion.key = "strange"'}, "assertion: key is 'strange'", "'stranger'"),
+    "assertion.wrap": ({"step": 'assertion.wrap = "advise"'}, "assertion: wrap is 'advise'", "'advice'"),
+    "expect.status": ({"expect": 'expect.status = "Succes"'}, "step 1.expect: status is 'Succes'", "'Success'"),
+    "expect.fault": ({"expect": 'expect.fault = "Senders"'}, "expect: fault is 'Senders'", "'Sender'"),
+    "expect.subcode": ({"expect": 'expect = { fault = "Sender", subcode = "wse:X" }'}, "subcode is 'wse'", "'wsse'"),
+    "expect.packaging": ({"expect": f'{SUCCESS}\nexpect.packaging = "simpel"'}, "packaging is 'simpel'", "'simple'"),
+    "expect.acknowledgement": ({"expect": 'expect.acknowledgement = "CAA"'}, "acknowledgement is 'CAA'", "'CA'"),
+    "a key": ({"expect": f'{SUCCESS}\nexpect.error = {{}}'}, "expect: unknown keys ['error']", "'errors'"),
+    "a key of a part": ({"step": 'part = [{ document = "a", typ = "b" }]'}, "part 1: unknown keys ['typ']", "'type'"),
+    "a key of an XPath": (
+        {"expect": f'{SUCCESS}\nexpect.xpath = [{{ path = "/x", equal = "b" }}]'}, "xpath 1: unknown keys", "'equals'",
+    ),
+    "request": ({"step": 'request = "on.xml"'}, "step 1: request: no file 'on.xml'", "'one.xml'"),
+}  # fmt: skip
+
+
+def loading(
+    folder: Path, more: str = "", step: str = "", expect: str = SUCCESS,
+    files: Mapping[str, str] = MappingProxyType({}), link: Path | None = None,
+) -> str:  # fmt: skip
+    """What is said of a case that cannot be loaded."""
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    if link is not None:
+        (folder / "link.xml").symlink_to(link)
+    text = FIND.format(more=more, step=step, expect=expect)
+    for key in ("transaction", "request"):
+        if f"{key} =" in step:
+            text = re.sub(f"^{key} = .*\n", "", text, count=1, flags=re.MULTILINE)
+    (folder / "expectation.toml").write_text(text)
+    (folder / "one.xml").write_text("<a/>")
+    with pytest.raises(TemplateError) as refused:
+        load_case(folder)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_misspelt_value_is_told_with_those_there_are(name: str, tmp_path: Path) -> None:
+    change, where, meant = CLOSED[name]
+    told = loading(tmp_path / "9999-wrong", **change)
+    assert told.startswith(str(tmp_path / "9999-wrong" / "expectation.toml: "))
+    assert where in told
+    assert f"is {meant} meant?" in told
+    if "unknown" not in told and "no file" not in told:
+        assert "expected one of" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"more": "values = 5"}, "9999-wrong: values is 5: expected a table"),
+        ({"more": "needs = 5"}, "9999-wrong: needs is 5: expected a list"),
+        ({"more": 'feed = "no"'}, "9999-wrong: feed is 'no': expected true or false"),
+        ({"more": "documents.a.size = -1"}, "documents.a: size is -1: expected a number of bytes"),
+        ({"more": "documents.a = {}"}, "documents.a: expected one of file, size and text"),
+        ({"more": 'documents = "a"'}, "documents: expected a table"),
+        ({"step": 'wait = "long"'}, "step 1: wait is 'long': expected a number"),
+        ({"step": 'http.encoding = "utf-99"'}, "step 1.http: encoding is 'utf-99'"),
+        ({"step": 'http.chunked = "yes"'}, "step 1.http: chunked is 'yes': expected true or false"),
+        ({"step": "part = [{}]"}, "step 1.part 1: document is missing"),
+        ({"expect": 'expect = { status = "Failure", errors.X = "many" }'}, "errors.X is 'many': expected a number"),
+        ({"expect": 'expect = { fault = "Sender", subcode = "X" }'}, "subcode is 'X': expected a name with its prefix"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told(change: dict[str, str], told: str, tmp_path: Path) -> None:
+    assert told in loading(tmp_path / "9999-wrong", **change)
+
+
+SECRET = "../secret.txt"
+ELSEWHERE = {
+    "a document": {"more": f'documents.a.file = "{SECRET}"'},
+    "a document by its whole path": {"more": 'documents.a.file = "/etc/hostname"'},
+    "a request": {"step": f'request = "{SECRET}"'},
+    "a request by its whole path": {"step": 'request = "/etc/hostname"'},
+    "an envelope": {"step": f'envelope = "{SECRET}"'},
+    "a body": {"step": f'http.body = "{SECRET}"'},
+    "a link": {"step": 'request = "link.xml"'},
+    "a document that is a link": {"more": 'documents.a.file = "link.xml"'},
+    "an include": {"step": 'request = "including.xml"'},
+    "a begin": {"step": 'request = "beginning.xml"'},
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_case_reads_no_file_of_others(name: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("<a>of others</a>")
+    case = tmp_path / "9999-wrong"
+    files = {
+        "including.xml": "<?include ../../../../../../../../../etc/hostname?>",
+        "beginning.xml": '<?begin /etc/hostname x="y"?><?end?>',
+    }
+    told = loading(case, **ELSEWHERE[name], files=files, link=tmp_path / "secret.txt")
+    assert told.startswith(str(case / "expectation.toml: 9999-wrong"))
+    assert "lies outside of the case's folder and of what cases share" in told
+    assert next(key for key in ("request", "envelope", "http.body", "file") if key in str(ELSEWHERE[name])) in told
+
+
+def test_a_case_whose_expectations_are_a_link_to_elsewhere_is_not_loaded(tmp_path: Path) -> None:
+    (tmp_path / "of-others.toml").write_text(FIND.format(more="", step="", expect=SUCCESS))
+    case = tmp_path / "9999-wrong"
+    case.mkdir()
+    (case / "expectation.toml").symlink_to(tmp_path / "of-others.toml")
+    with pytest.raises(TemplateError, match="lies outside of"):
+        load_case(case)
 
 
 # -- templates

@@ -190,3 +190,37 @@ def test_every_published_plan_is_read_and_says_what_is_not_mapped() -> None:
     assert by_name["11996"].needs == {"strict-patients"}
     assert by_name["12346"].unmapped == ()
     assert all("IGQTransaction" in one for one in by_name["15808"].unmapped if "SingleDocumentFind" in one)
+
+
+ENTITIES = '<!DOCTYPE TestPlan [<!ENTITY e SYSTEM "file:///etc/hostname"><!ENTITY f "lol">]>'
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f"{ENTITIES}<TestPlan><TestStep id='&f;'/></TestPlan>", "document type"),
+        (f"<!-- x -->{ENTITIES}<TestPlan>&e;</TestPlan>", "document type"),
+    ],
+)
+def test_a_plan_with_entities_is_not_mapped(text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "find" / "all").mkdir(parents=True)
+    (tmp_path / "find" / "all" / "testplan.xml").write_text(text)
+    (case,) = cases_of(str(tmp_path))
+    assert why in str(case.unmapped)
+
+
+def test_plans_read_nothing_outside_of_their_folder(tmp_path: Path) -> None:
+    folder = plans(tmp_path / "plans")
+    away = plans(tmp_path / "away")
+    unreached = Endpoint("http://127.0.0.1:1")
+    plan = folder / "find" / "all" / "testplan.xml"
+    whole = plan.read_text()
+    plan.write_text(whole.replace('test="load"', 'test="../away/load"'))
+    (result,) = played(folder, unreached, "find").results
+    assert "lies outside of" in str(result.findings[0])
+    plan.write_text(whole.replace("query.xml", "/etc/hostname"))
+    (result,) = played(folder, unreached, "find").results
+    assert "lies outside of" in str(result.findings)
+    plan.unlink()
+    plan.symlink_to(away / "find" / "all" / "testplan.xml")
+    assert [case.name for case in cases_of(str(folder))] == ["load"]

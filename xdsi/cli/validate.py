@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from xdsi import validation
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
+from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.findings import Finding, Level, Report
 from xdsi.validation import Terms
 
@@ -44,7 +45,11 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Judge each file; refused where one has an error. Needs no settings."""
-    terms = Terms(profile=validation.read_profile(given.profile)) if given.profile else Terms()
+    try:
+        terms = Terms(profile=validation.read_profile(given.profile)) if given.profile else Terms()
+    except ConfigurationError as error:
+        # These are rules to judge by, and no settings.
+        return Result(ok=False, message=str(error))
     items: list[dict[str, Any]] = []
     for file in given.files:
         report = _judge(file, given.kind or "", terms)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from . import junit, page, plans, secrets
 from .cases import FOLDER, load, load_case, purpose
-from .endpoint import FEATURES, PATHS, PRESETS, USUAL, Endpoint, at, features_of
+from .endpoint import PRESETS, USUAL, Endpoint, at, features_of
 from .engine import run
 from .model import Case, Step
 from .play import play, play_all
@@ -21,6 +21,7 @@ from .results import Exchange, Finding, Recorded, Report, Result, Verdict
 from .suites import ACTORS, Suite, about, cases_of, chosen, subjects, suites
 from .templates import TemplateError
 from .tokens import Issuer
+from .vocabulary import FEATURES, PATHS
 
 __all__ = [
     "ACTORS",

@@ -6,16 +6,30 @@ described in docs/conformance.md.
 
 from __future__ import annotations
 
+import codecs
 import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
+from . import templates
+from .folders import inside
 from .model import REST, Assertion, Case, Delivered, Document, Expectation, Http, Kind, Mtom, Part, Step, Token
-from .templates import TemplateError, generated
+from .tables import Table, nearest
+from .templates import NAMESPACES, TemplateError, generated
+from .vocabulary import (
+    ACKNOWLEDGEMENTS,
+    CHANGES,
+    FAULTS,
+    FEATURES,
+    PACKAGINGS,
+    PATHS,
+    SCOPES,
+    STATUSES,
+    WRAPPINGS,
+)
 
 
 def _folder() -> Path:
@@ -27,23 +41,30 @@ def _folder() -> Path:
 
 FOLDER = _folder()
 SHARED = FOLDER / "shared"
-SCOPES = ("profile", "ruling")
-CHANGES = frozenset({"remove", "set", "append", "before"})
+IMAGES = FOLDER / "dicom"
 _NAME = re.compile(r"[0-9]{4}-[a-z0-9-]+")
 
 
 def request_of(case: Case, name: str) -> str:
     """The text of a file of the case, or of one that all cases share."""
-    own = case.folder / name
-    return own.read_text(encoding="utf-8") if own.is_file() else shared(name)
+    return _request(case.folder, name).read_text(encoding="utf-8")
+
+
+def _request(folder: Path, name: str) -> Path:
+    own = folder / name
+    return inside(own, folder) if own.is_file() else _shared(name)
 
 
 def shared(name: str) -> str:
     """The text of a file that cases share; what a template includes is always one of these."""
-    path = SHARED / name
+    return _shared(name).read_text(encoding="utf-8")
+
+
+def _shared(name: str) -> Path:
+    path = inside(SHARED / name, SHARED)
     if not path.is_file():
         raise TemplateError(f"no file {name}")
-    return path.read_text(encoding="utf-8")
+    return path
 
 
 def load(folder: Path = FOLDER) -> tuple[Case, ...]:
@@ -63,17 +84,20 @@ def _own() -> tuple[Case, ...]:
 def purpose(case: Case) -> str:
     """What stands in the README of a case, or readme.txt of a plan; empty where it has none."""
     path = case.folder / ("readme.txt" if case.plan else "README.md")
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if not path.is_file() or not path.resolve().is_relative_to(case.folder.resolve()):
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def load_case(folder: Path) -> Case:
-    """One case."""
+    """One case; TemplateError names the file, the place in it, and what would be right."""
+    path = folder / "expectation.toml"
     try:
-        with (folder / "expectation.toml").open("rb") as file:
+        with inside(path, folder).open("rb") as file:
             table = tomllib.load(file)
-        return _case(folder, _Table(table, folder.name))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise TemplateError(f"{folder.name}: {type(error).__name__}: {error}") from error
+        return _case(folder, Table(table, folder.name))
+    except (OSError, ValueError, TypeError, KeyError, TemplateError) as error:
+        raise TemplateError(f"{path}: {error}") from error
 
 
 @cache
@@ -92,135 +116,164 @@ def known_values() -> Mapping[str, str]:
     return {name: text for row in table.values() for name, text in row.items()}
 
 
-class _Table:
-    """A TOML table whose every key must be taken."""
-
-    def __init__(self, table: Mapping[str, Any], place: str) -> None:
-        self._left = dict(table)
-        self._place = place
-
-    def take(self, key: str, default: Any = None, *, required: bool = False) -> Any:
-        if required and key not in self._left:
-            raise ValueError(f"{self._place}: {key} is missing")
-        return self._left.pop(key, default)
-
-    def table(self, key: str) -> _Table:
-        return _Table(self._left.pop(key, {}), f"{self._place}.{key}")
-
-    def all_of(self, type_: Any) -> Any:
-        """The rest as a dataclass; lists become tuples."""
-        return type_(**{key: tuple(v) if isinstance(v, list) else v for key, v in self._left.items()})
-
-    def end(self) -> None:
-        if self._left:
-            raise ValueError(f"{self._place}: unknown keys {sorted(self._left)}")
-
-
-def _case(folder: Path, table: _Table) -> Case:
-    documents = {
-        name: _document(folder, name, _Table(row, f"{folder.name}.documents.{name}"))
-        for name, row in table.take("documents", {}).items()
-    }
+def _case(folder: Path, table: Table) -> Case:
+    documents = {name: _document(folder, name, row) for name, row in table.named("documents").items()}
     case = Case(
         name=folder.name,
-        title=table.take("title", required=True),
-        clause=table.take("clause", required=True),
-        scope=table.take("scope", "profile"),
+        title=table.text("title", required=True),
+        clause=table.text("clause", required=True),
+        scope=table.one_of("scope", "profile", SCOPES),
         needs=frozenset(table.take("needs", ())),
         feed=table.take("feed", default=True),
         folder=folder,
         documents=documents,
         values=table.take("values", {}),
-        steps=tuple(
-            _step(_Table(row, f"{folder.name} step {number}"), number)
-            for number, row in enumerate(table.take("step", required=True), start=1)
-        ),
+        steps=tuple(_step(folder, row, number) for number, row in enumerate(_steps(table), start=1)),
     )
+    for need in sorted(case.needs):
+        table.check("needs", need, FEATURES)
     table.end()
-    if case.scope not in SCOPES:
-        raise ValueError(f"scope {case.scope!r}: expected one of {SCOPES}")
+    if not case.steps:
+        table.refuse("step is an empty list")
     for step in case.steps:
         for part in step.parts:
             if part.document not in documents:
-                raise ValueError(f"step {step.name!r}: no document {part.document!r}")
+                table.refuse(f"step {step.name!r}: no document {part.document!r}{nearest(part.document, documents)}")
     return case
 
 
-def _document(folder: Path, name: str, table: _Table) -> Document:
-    file, size = table.take("file"), table.take("size")
-    text, type_ = table.take("text"), table.take("type", "application/octet-stream")
+def _steps(table: Table) -> list[Table]:
+    rows = table.take("step", required=True)
+    if not isinstance(rows, list):
+        table.refuse("step is no list of [[step]] tables")
+    return [Table(row, f"{table.place} step {number}") for number, row in enumerate(rows, start=1)]
+
+
+def _document(folder: Path, name: str, table: Table) -> Document:
+    file, size = table.text("file"), table.take("size")
+    text, type_ = table.take("text"), table.text("type", "application/octet-stream")
     table.end()
-    if file is not None:
+    if sum((bool(file), size is not None, text is not None)) != 1:
+        table.refuse("expected one of file, size and text")
+    if file:
         own = folder / file
-        return Document((own if own.is_file() else SHARED / file).read_bytes(), type_)
+        path = own if own.is_file() else SHARED / file
+        return Document(_allowed(table, "file", file, path, folder, SHARED, IMAGES).read_bytes(), type_)
     if size is not None:
+        if type(size) is not int or size < 0:
+            table.refuse(f"size is {size!r}: expected a number of bytes")
         return Document(generated(name, size), type_)
-    if text is None:
-        raise ValueError(f"document {name}: one of file, size and text")
+    if not isinstance(text, str):
+        table.refuse(f"text is {text!r}: expected a text")
     return Document(text.encode(), type_)
 
 
-def _step(table: _Table, number: int) -> Step:
-    kind = kinds()[table.take("transaction", required=True)]
+def _allowed(table: Table, key: str, name: str, path: Path, *folders: Path) -> Path:
+    try:
+        return inside(path, *folders)
+    except TemplateError:
+        table.refuse(f"{key} {name!r} lies outside of the case's folder and of what cases share")
+
+
+def _check_request(table: Table, key: str, folder: Path, name: str) -> None:
+    """The file is there, and so is what it includes, in places that a case may read."""
+    own = (folder / name).is_file()
+    path = _allowed(table, key, name, folder / name if own else SHARED / name, folder if own else SHARED)
+    if not path.is_file():
+        there = [one.name for one in (*folder.iterdir(), *SHARED.iterdir())]
+        table.refuse(f"{key}: no file {name!r} in the case's folder and in shared/{nearest(name, there)}")
+    if not own:
+        return
+    for included in templates.included(path.read_text(encoding="utf-8")):
+        _allowed(table, f"{key} {name!r}: what it includes,", included, SHARED / included, SHARED)
+        if not (SHARED / included).is_file():
+            there = [one.name for one in SHARED.iterdir()]
+            table.refuse(f"{key} {name!r} includes {included!r}, which is not in shared/{nearest(included, there)}")
+
+
+def _step(folder: Path, table: Table, number: int) -> Step:
+    kind = kinds()[table.one_of("transaction", "", kinds(), required=True)]
     attach = [Part(name) for name in table.take("attach", ())]
-    packaging = table.take("packaging", kind.packaging)
-    if packaging not in ({REST} if kind.packaging == REST else {"simple", "mtom"}):
-        raise ValueError(f"packaging {packaging!r}")
+    rest = kind.packaging == REST
+    packaging = table.one_of("packaging", kind.packaging, {REST} if rest else PACKAGINGS)
+    mtom, http, token = table.table("mtom"), table.table("http"), table.table("assertion")
     step = Step(
-        name=table.take("name", f"step {number}"),
+        name=table.text("name", f"step {number}"),
         kind=kind,
-        actor=table.take("actor", kind.actor),
+        actor=table.one_of("actor", kind.actor, PATHS),
         packaging=packaging,
-        request=table.take("request", ""),
-        envelope=table.take("envelope", "envelope.xml"),
-        action=table.take("action", kind.action),
-        message_id=table.take("message_id", ""),
+        request=table.text("request"),
+        envelope=table.text("envelope", "envelope.xml"),
+        action=table.text("action", kind.action),
+        message_id=table.text("message_id"),
         wait=float(table.take("wait", 0)),
         values=table.take("values", {}),
         slots=table.take("slots", ()),
         change=table.take("change", ()),
-        parts=(*attach, *(Part(**row) for row in table.take("part", ()))),
-        mtom=table.table("mtom").all_of(Mtom),
-        http=table.table("http").all_of(Http),
-        token=table.table("assertion").all_of(Token),
+        parts=(*attach, *(row.all_of(Part) for row in table.tables("part"))),
+        mtom=mtom.all_of(Mtom),
+        http=http.all_of(Http),
+        token=token.all_of(Token),
         expect=_expectation(table.table("expect"), kind, packaging),
     )
     table.end()
+    mtom.check("root", step.mtom.root, ("first", "last"))
+    token.check("key", step.token.key, ("", "stranger"))
+    token.check("wrap", step.token.wrap, ("", *WRAPPINGS))
+    try:
+        codecs.lookup(step.http.encoding)
+    except LookupError:
+        http.refuse(f"encoding is {step.http.encoding!r}: expected a character encoding, such as utf-8 or utf-16")
     if not (step.request or step.http.body or (packaging == REST and step.http.path)):
-        raise ValueError(f"step {step.name!r}: request or http.body")
+        table.refuse("request or http.body")
+    named = {"request": step.request, "envelope": step.envelope, "http.body": step.http.body}
+    for key, name in named.items():
+        if name and not (key == "envelope" and name == "none"):
+            _check_request(table, key, folder, name)
     for edit in (*step.change, *step.token.before, *step.token.after):
         if "at" not in edit or len(set(edit) & CHANGES) != 1 or len(edit) != 2:
-            raise ValueError(f"step {step.name!r}: a change is `at` with one of {sorted(CHANGES)}: {edit}")
+            table.refuse(f"a change is `at` with one of {sorted(CHANGES)}: {edit}")
     return step
 
 
-def _expectation(table: _Table, kind: Kind, packaging: str) -> Expectation:
-    http = table.take("http", ())
+def _expectation(table: Table, kind: Kind, packaging: str) -> Expectation:
+    http = table.take("http", ()) if not isinstance(table.given("http"), int) else (table.take("http"),)
     expectation = Expectation(
-        http=(http,) if isinstance(http, int) else tuple(http),
-        status=table.take("status", ""),
-        fault=table.take("fault", ""),
-        subcode=table.take("subcode", ""),
+        http=tuple(http),
+        status=table.one_of("status", "", STATUSES.values()),
+        fault=table.one_of("fault", "", FAULTS),
+        subcode=table.text("subcode"),
         refused=table.take("refused", default=False),
         errors=table.take("errors"),
         warnings=table.take("warnings"),
         contexts=table.take("contexts", {}),
         explains=table.take("explains", {}),
-        acknowledgement=table.take("acknowledgement", ""),
-        packaging=table.take("packaging", packaging if kind.symmetric else ""),
-        media_type=table.take("media_type", ""),
-        part_type=table.take("part_type", ""),
+        acknowledgement=table.one_of("acknowledgement", "", ACKNOWLEDGEMENTS),
+        packaging=table.one_of("packaging", packaging if kind.symmetric else "", PACKAGINGS),
+        media_type=table.text("media_type"),
+        part_type=table.text("part_type"),
         text=tuple(table.take("text", ())),
         headers=table.take("headers", {}),
         documents=table.take("documents"),
-        delivered=tuple(Delivered(**row) for row in table.take("delivered", ())),
-        xpath=tuple(_Table(row, "xpath").all_of(Assertion) for row in table.take("xpath", ())),
+        delivered=tuple(row.all_of(Delivered) for row in table.tables("delivered")),
+        xpath=tuple(row.all_of(Assertion) for row in table.tables("xpath")),
         capture=table.take("capture", {}),
     )
     table.end()
+    prefix, colon, name = expectation.subcode.partition(":")
+    if expectation.subcode and not (colon and name):
+        table.refuse(
+            f"subcode is {expectation.subcode!r}: expected a name with its prefix, such as wsa:InvalidAddressingHeader"
+        )
+    if prefix:
+        table.check("prefix of subcode", prefix, NAMESPACES)
+    for key, counts in (("errors", expectation.errors), ("warnings", expectation.warnings)):
+        for code, count in Table(counts or {}, f"{table.place}.{key}").items():
+            if type(count) is not int and not re.fullmatch(r"[0-9]+\+", str(count)):
+                table.refuse(f'{key}.{code} is {count!r}: expected a number, or "1+" for at least one')
     if kind.packaging == REST:
         if not expectation.http:
-            raise ValueError("expect: http, because this is no SOAP message")
+            table.refuse("http, because this is no SOAP message")
     elif not (expectation.status or expectation.fault or expectation.refused or expectation.acknowledgement):
-        raise ValueError("expect: one of status, fault, refused, acknowledgement")
+        table.refuse("one of status, fault, refused, acknowledgement")
     return expectation

@@ -14,12 +14,8 @@ from .answers import Answer, BadAnswer, RetrievedDocument
 from .model import Assertion, Delivered, Kind
 from .model import Expectation as Expected
 from .templates import NAMESPACES, Values
+from .vocabulary import STATUSES
 
-STATUSES = {
-    "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success": "Success",
-    "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure": "Failure",
-    "urn:ihe:iti:2007:ResponseStatusType:PartialSuccess": "PartialSuccess",
-}
 _SEVERITY = "urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:"
 ERROR, WARNING = _SEVERITY + "Error", _SEVERITY + "Warning"
 _FAULT_ACTIONS = (

@@ -13,29 +13,8 @@ from .model import Case, Step
 from .sending import MEBIBYTE, Limits, Session
 from .templates import Values
 from .tokens import Issuer
+from .vocabulary import FEATURES, PATHS
 
-PATHS: Mapping[str, str] = {
-    "registry": "/services/registry",
-    "repository": "/services/repository",
-    "imaging-source": "/services/imaging-source",
-    "wado-rs": "/dicom-web",
-    "wado-uri": "/wado",
-    "identity": "/services/identity",
-}
-"""where actors answer if nothing else is said; the imaging source answers in three forms"""
-FEATURES: Mapping[str, str] = {
-    "explains": "errors name the attribute or parameter that is wrong in their codeContext",
-    "identity": "ITI-44 is served",
-    "images": "the files of dicom/ are loaded in the imaging source",
-    "open": "no assertion is asked for, and a security header is ignored",
-    "reference-id": "the Reference ID option",
-    "removal": "ITI-86 is served, and whoever sends the messages may remove documents",
-    "repeats": "a message that is sent again, with the same MessageID and body, gets the answer of the first",
-    "secured": "an identity assertion is asked for, and the runner can make such (--pki, or --issuer-key)",
-    "strict-patients": "only patients that a feed announced are accepted",
-    "trace": "every answer carries the header Xdsi-Trace, and faults end with it",
-    "wado": "the files of dicom/ are given out by WADO-RS and WADO-URI, too",
-}
 USUAL = frozenset({"identity", "images", "reference-id"})
 """what a server has where nothing else is said"""
 PRESETS: Mapping[str, frozenset[str]] = {"xdsi": frozenset(FEATURES) - {"secured", "strict-patients"}}

@@ -9,11 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from . import secrets
-from .endpoint import FEATURES, PATHS, PRESETS, USUAL, Endpoint, at, features_of
+from .endpoint import PRESETS, USUAL, Endpoint, at, features_of
 from .model import Case
 from .sending import MEBIBYTE
 from .suites import ACTORS, about, cases_of, chosen, suites
+from .tables import nearest
 from .tokens import Issuer
+from .vocabulary import FEATURES, PATHS
 
 ISSUER = "urn:xdsi:demonstration:idp"
 """the name that assertions bear if nothing else is said: whom a first start of xdsi trusts"""
@@ -120,7 +122,7 @@ def endpoint_of(given: argparse.Namespace) -> Endpoint:
     named = _pairs(given.path, "--path ACTOR=URL")
     unknown = sorted(set(named) - set(PATHS))
     if unknown:
-        raise ValueError(f"--path {unknown[0]}: expected one of {', '.join(PATHS)}")
+        raise ValueError(f"--path {unknown[0]}: expected one of {', '.join(PATHS)}{nearest(unknown[0], PATHS)}")
     values = _pairs(given.value, "--value NAME=TEXT")
     return Endpoint(
         base_url=base,

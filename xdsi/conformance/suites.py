@@ -12,6 +12,7 @@ from pathlib import Path
 from . import plans
 from .cases import SHARED, load, load_case
 from .model import Case
+from .tables import nearest
 from .templates import TemplateError
 
 ACTORS: Mapping[str, tuple[str, ...]] = {
@@ -49,7 +50,7 @@ def cases_of(suite: str) -> tuple[Case, ...]:
         return chosen(load(), suites()[suite].patterns)
     folder = Path(suite)
     if not folder.is_dir():
-        raise TemplateError(f"{suite}: neither a suite ({', '.join(suites())}) nor a folder")
+        raise TemplateError(f"{suite}: neither a suite ({', '.join(suites())}) nor a folder{nearest(suite, suites())}")
     # A single case is a folder, too.
     if (folder / "expectation.toml").is_file():
         return (load_case(folder),)

@@ -11,7 +11,7 @@ import random
 import re
 import uuid
 from collections import ChainMap
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from xml.sax.saxutils import escape
@@ -45,6 +45,7 @@ _INCLUDE = re.compile(r"<\?include\s+([\w./-]+)((?:\s+[\w-]+=\"[^\"]*\")*)\s*\?>
 _BEGIN = re.compile(
     r"<\?begin\s+([\w./-]+)((?:\s+[\w-]+=\"[^\"]*\")*)\s*\?>((?:(?!<\?begin\s).)*?)<\?end\?>", re.DOTALL
 )
+_BEGIN_ONE = re.compile(r"<\?begin\s+([\w./-]+)")
 _PSEUDO_ATTRIBUTE = re.compile(r"([\w-]+)=\"([^\"]*)\"")
 _MOST_STEPS = 10_000
 _ALONE = frozenset({"patient", "now", "run"})
@@ -174,6 +175,12 @@ def render(text: str, read: Callable[[str], str], values: Values, scope: Mapping
         text = _BEGIN.sub(begin, text)
     text = _INCLUDE.sub(include, text)
     return values.expand(text, scope=inner)
+
+
+def included(text: str) -> Iterator[str]:
+    """The files that a template includes."""
+    for pattern in (_INCLUDE, _BEGIN_ONE):
+        yield from (found[1] for found in pattern.finditer(text))
 
 
 def slots(rows: Sequence[Sequence[str]], values: Values) -> str:

@@ -22,10 +22,10 @@ from lxml import etree
 
 from .model import Token
 from .templates import NAMESPACES, TemplateError, Values, change, render
+from .vocabulary import WRAPPINGS
 from .xml import parse
 
 _DS, _SAML = f"{{{NAMESPACES['ds']}}}", f"{{{NAMESPACES['saml']}}}"
-WRAPPINGS = ("advice", "beside")
 
 
 @dataclass(frozen=True)

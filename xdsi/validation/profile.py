@@ -123,6 +123,7 @@ def read_profile(path: Path) -> Profile:
 
 
 def _tokens(table: Mapping[str, Any]) -> TokenRules:
+    _check_keys(table, "token", "token")
     base = str(table.get("base", "generic"))
     if base not in PROFILES:
         raise ValueError(f"token.base is {base!r}; valid: {', '.join(PROFILES)}")
@@ -133,6 +134,23 @@ def _tokens(table: Mapping[str, Any]) -> TokenRules:
         purpose_schemes=frozenset(map(str, table.get("purpose_schemes", rules.purpose_schemes))),
         further=rules.further,
     )
+
+
+_SAID: Final = frozenset({"rule", "text", "expected", "clause", "level"})
+_KEYS: Final = {
+    "token": frozenset({"base", "required", "role_schemes", "purpose_schemes"}),
+    "xpath": _SAID | {"context", "test"},
+    "field": _SAID | {"segment", "field", "component", "matches"},
+}
+
+
+def _check_keys(table: Mapping[str, Any], kind: str, place: str) -> None:
+    if unknown := table.keys() - _KEYS[kind]:
+        raise ValueError(f"{place}: unknown key {min(unknown)!r}; valid: {', '.join(sorted(_KEYS[kind]))}")
+    if missing := {"text", "context", "test", "segment", "field"} & _KEYS[kind] - table.keys():
+        raise ValueError(f"{place}: {min(missing)} is missing")
+    if "level" in table and table["level"] not in set(Level):
+        raise ValueError(f"{place}: level is {table['level']!r}; valid: {', '.join(Level)}")
 
 
 def _said(table: Mapping[str, Any], kind: str, number: int) -> Said:
@@ -147,6 +165,7 @@ def _said(table: Mapping[str, Any], kind: str, number: int) -> Said:
 
 def _xpaths(tables: list[Mapping[str, Any]]) -> Iterator[XPathRule]:
     for number, table in enumerate(tables, start=1):
+        _check_keys(table, "xpath", f"xpath {number}")
         context = etree.XPath(table["context"], namespaces=PREFIXES)
         test = etree.XPath(f"boolean({table['test']})", namespaces=PREFIXES)
         for expression in (context, test):
@@ -156,6 +175,7 @@ def _xpaths(tables: list[Mapping[str, Any]]) -> Iterator[XPathRule]:
 
 def _fields(tables: list[Mapping[str, Any]]) -> Iterator[FieldRule]:
     for number, table in enumerate(tables, start=1):
+        _check_keys(table, "field", f"field {number}")
         matches = table.get("matches")
         yield FieldRule(
             segment=str(table["segment"]),

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from lxml import etree
 
 from ..templates import NAMESPACES
-from ..xml import parse as parse_xml
+from ..xml import parse_foreign
 
 OLD_RIM, OLD_RS = "urn:oasis:names:tc:ebxml-regrep:rim:xsd:2.1", "urn:oasis:names:tc:ebxml-regrep:registry:xsd:2.1"
 PREFIX = {"HasMember": "urn:oasis:names:tc:ebxml-regrep:AssociationType:"}
@@ -24,9 +24,9 @@ def rim(name: str) -> str:
 
 
 def parse(raw: bytes) -> etree._Element:
-    """XML of a plan, without its comments."""
+    """XML of a plan, without its comments; none has a document type."""
     text = re.sub(rb"<!--.*?-->", b"", raw.strip(), flags=re.DOTALL)
-    return parse_xml(text)
+    return parse_foreign(text)
 
 
 def as_ebrim_3(element: etree._Element) -> etree._Element:

@@ -10,6 +10,7 @@ from ..answers import BadAnswer
 from ..endpoint import Endpoint
 from ..model import Case
 from ..results import Exchange, Finding
+from ..templates import TemplateError
 from .runner import Plans, Report
 
 
@@ -21,7 +22,7 @@ def played(
     try:
         report = plans.run(case.name)
         others = plans.others(case.name)
-    except (OSError, ValueError, BadAnswer, etree.LxmlError) as error:
+    except (OSError, ValueError, BadAnswer, TemplateError, etree.LxmlError) as error:
         return (Finding("the plan", "a plan that can be played", f"{type(error).__name__}: {error}", case.clause),), ()
     finally:
         plans.close()

@@ -48,12 +48,17 @@ def sections(test: Path) -> tuple[str, ...]:
     """The sections of a test in order, each once; one without a name where the plan lies in the test's own folder."""
     if not test.is_dir():
         return ()
-    found = [path.name for path in sorted(test.iterdir()) if (path / PLAN).is_file()]
+    found = [path.name for path in sorted(test.iterdir()) if _of_its_own(path / PLAN, test)]
     index = test / INDEX
-    if found and index.is_file():
+    if found and _of_its_own(index, test):
         listed = index.read_text(encoding="utf-8", errors="replace").split()
         return tuple(name for name in dict.fromkeys(listed) if name in found) or tuple(found)
-    return tuple(found) or (("",) if (test / PLAN).is_file() else ())
+    return tuple(found) or (("",) if _of_its_own(test / PLAN, test) else ())
+
+
+def _of_its_own(file: Path, test: Path) -> bool:
+    """Whether it is a file, and no link to one elsewhere."""
+    return file.is_file() and file.resolve().is_relative_to(test.resolve())
 
 
 def place(section: str, step: str) -> str:
@@ -142,5 +147,5 @@ def _steps(section: str, step: etree._Element) -> Iterator[Step]:
 
 def _title(test: Path) -> str:
     path = test / "readme.txt"
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if _of_its_own(path, test) else []
     return next((" ".join(line.split()) for line in lines if line.strip()), "")

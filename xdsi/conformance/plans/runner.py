@@ -16,6 +16,7 @@ from .. import answers, messages, sending
 from ..answers import Answer, BadAnswer
 from ..cases import kinds, known_values
 from ..endpoint import Endpoint
+from ..folders import inside
 from ..messages import HttpRequest
 from ..model import Case, Expectation, Kind, Step
 from ..results import Exchange
@@ -93,6 +94,7 @@ class Plans:
 
     def other(self, number: str) -> _State | None:
         """Another test that a plan refers to, played; None where the folder has it not."""
+        inside(self.folder / number, self.folder)
         return self._played(number) if reading.sections(self.folder / number) else None
 
     def others(self, number: str) -> dict[str, Report]:
@@ -101,9 +103,7 @@ class Plans:
 
     def file(self, path: Path) -> bytes:
         """A file that a plan names; one outside of the folder of plans is nobody's business."""
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise ValueError(f"{path}: outside of {self.folder}")
-        return path.read_bytes()
+        return inside(path, self.folder).read_bytes()
 
     def patient(self, *, announced: bool = True) -> str:
         """Another patient; announced by ITI-44 where the endpoint asks for that."""
@@ -304,7 +304,7 @@ class _Section:
             file = self.folder.parent / (reference.text or "").strip()
             if uid not in found:
                 yield f"no document {uid}"
-            elif file.is_file() and found[uid] != file.read_bytes():
+            elif file.is_file() and found[uid] != self.plans.file(file):
                 yield f"other bytes than {reference.text}"
 
     def _known(self, action: etree._Element) -> dict[str, str]:
