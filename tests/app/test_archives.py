@@ -15,7 +15,7 @@ import urllib3
 
 from tests.archives import Orthanc, running_orthanc
 from tests.imaging import FILES, STUDIES
-from tests.servers import Server, envelope, serving
+from tests.servers import Server, envelope, serving, start
 from tests.transport.pacs.test_http_faults import Liar, listening, ok, status
 from xdsi import app, settings
 from xdsi.domain.errors import Unavailable
@@ -191,18 +191,9 @@ def test_an_archive_that_is_killed_in_the_middle_breaks_the_answer(tmp_path: Pat
 
 def test_another_image_in_the_place_of_one_of_a_series_is_one_error(tmp_path: Path) -> None:
     """What the index of the archive says of a file is not what the file says: the others are given out."""
-    uids = [f"2.25.89.1.{number}" for number in range(1, 9)]
-    dataset = pydicom.dcmread(FILES / "MR_small.dcm")
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.PatientID = "2.25.89", "2.25.89.1", "RIGHT-ONE"
-    files: dict[str, bytes] = {}
-    for uid in uids:
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
-        file = BytesIO()
-        dataset.save_as(file)
-        files[uid] = file.getvalue()
-    documents = tuple(DocumentRequest("", LOCATION, uid) for uid in uids)
-    wanted = ImagingRequest((StudyRequest("2.25.89", (SeriesRequest("2.25.89.1", documents),)),), (EXPLICIT,))
-    foreign = uids[5]
+    files = series_of_files("2.25.89", 8)
+    wanted = request_of("2.25.89", *files)
+    foreign = list(files)[5]
     with running_orthanc(tmp_path / "orthanc", MaximumStorageCacheSize=0) as orthanc:
         orthanc.store(*files.values())
         kept = [path for path in (tmp_path / "orthanc/db").rglob("*") if path.is_file()]
@@ -225,3 +216,52 @@ def test_another_image_in_the_place_of_one_of_a_series_is_one_error(tmp_path: Pa
                 assert outcome.status is Status.PARTIAL_SUCCESS
                 assert [(one.code, one.location) for one in outcome.errors] == [("XDSRepositoryError", foreign)]
                 assert came == {uid: content for uid, content in files.items() if uid != foreign}
+
+
+def series_of_files(study: str, count: int) -> dict[str, bytes]:
+    """A series, by SOP Instance UID."""
+    dataset = pydicom.dcmread(FILES / "MR_small.dcm")
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.PatientID = study, f"{study}.1", "RIGHT-ONE"
+    files: dict[str, bytes] = {}
+    for number in range(1, count + 1):
+        uid = f"{study}.1.{number}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+        file = BytesIO()
+        dataset.save_as(file)
+        files[uid] = file.getvalue()
+    return files
+
+
+def request_of(study: str, *uids: str) -> ImagingRequest:
+    documents = tuple(DocumentRequest("", LOCATION, uid) for uid in uids)
+    return ImagingRequest((StudyRequest(study, (SeriesRequest(f"{study}.1", documents),)),), (EXPLICIT,))
+
+
+def test_what_a_killed_server_left_in_its_folders_is_gone_after_the_next_start(
+    archive: Orthanc, tmp_path: Path
+) -> None:
+    """Images of patients, which nobody would take any more: those of a series that nobody had asked for yet."""
+    files = series_of_files("2.25.90", 8)
+    archive.store(*files.values())
+    config = configured(tmp_path / "source", f"dicomweb:{archive.dicom_web}")
+
+    def lying() -> list[bytes]:
+        folders = [tmp_path / "data" / name for name in ("from-pacs", "transcoded")]
+        found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        return [path.read_bytes() for path in found if "lock" not in path.name]
+
+    server = start(tmp_path / "data", config=config)
+    try:
+        outcome, images = fetched(consumer_of(server, tmp_path), request_of("2.25.90", *list(files)[:4]))
+        assert (outcome, len(images)) == (Status.SUCCESS, 4)
+    finally:
+        server.kill()
+    assert sorted(lying()) == sorted(list(files.values())[4:])
+    (tmp_path / "data/from-pacs/of-a-former-version").write_bytes(b"an image")
+    (tmp_path / "data/transcoded/of-a-former-version").write_bytes(b"an image")
+    with serving(tmp_path / "data", config=config) as server:
+        assert lying() == []
+        outcome, images = fetched(consumer_of(server, tmp_path), request_of("2.25.90", *files))
+        assert images == files
+    archive.delete(f"/studies/{archive.lookup('2.25.90')}")
+    assert [path.name for path in (tmp_path / "data/from-pacs").iterdir()] == ["lock"]

@@ -196,7 +196,7 @@ class ActorParts(PolicyParts):
             retrieve_location_uid=source.retrieve_location_uid,
             instances=self.pacs,
             manifests=None if self.open_profile else self.publications,
-            transcoder=SubprocessTranscoder(self.pacs.file, self.data / "transcoded"),
+            transcoder=SubprocessTranscoder(self.pacs.file, self.transcoded.path),
             patient_id_authority=source.patient_id_authority,
             max_instances=self.settings.limits.instances,
         )
@@ -204,9 +204,7 @@ class ActorParts(PolicyParts):
     @cached_property
     def wado_ports(self) -> WadoPorts:
         """What WADO works with."""
-        return WadoPorts(
-            images=self.imaging_ports, pictures=SubprocessPictures(self.pacs.file, self.data / "transcoded")
-        )
+        return WadoPorts(images=self.imaging_ports, pictures=SubprocessPictures(self.pacs.file, self.transcoded.path))
 
     @cached_property
     def imaging_actor(self) -> Actor:
@@ -438,7 +436,7 @@ class ActorParts(PolicyParts):
         def lying(instance: Instance) -> Iterator[Path]:
             yield Path(instance.locator)
 
-        return SubprocessPictures(lying, self.data / "transcoded")
+        return SubprocessPictures(lying, self.transcoded.path)
 
     def _authorization(self) -> str:
         """What shows a WADO-RS source who asks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from xdsi.app.reading import read_file
@@ -21,12 +22,15 @@ from xdsi.transport.tls import TlsFiles, archive_context, server_context
 VALID = "valid: folder:/path, orthanc:URL, dicomweb:URL, dimse:AET@host:port"
 
 
-def open_pacs(settings: Settings, data: Path) -> Pacs:
-    """The archive, not yet asked anything; raises ConfigurationError where the settings do not name one."""
+def open_pacs(settings: Settings, own_folder: Callable[[], Path]) -> Pacs:
+    """The archive, not yet asked anything; raises ConfigurationError where the settings do not name one.
+
+    What passes through lies in `own_folder`, which no other process uses.
+    """
     kind, place = _named(settings)
     if kind == "folder":
         return FreshFolder(folder_of(settings))
-    folder = data / "from-pacs"
+    folder = own_folder()
     remember = settings.pacs.remember_seconds
     if kind == "dimse":
         return DimsePacs(_address(place), dimse_access(settings), folder, remember_seconds=remember)

@@ -69,7 +69,7 @@ class Parts(PublishingParts):
             self.alerts.shutdown()
         if self.__dict__.get("consents_elsewhere") is not None:
             self.__dict__["consents_elsewhere"].close()
-        for name in ("pacs", "traces", "trail", "spools", "blobs"):
+        for name in ("pacs", "from_pacs", "transcoded", "traces", "trail", "spools", "blobs"):
             if name in self.__dict__:
                 getattr(self, name).close()
         if "engine" in self.__dict__:

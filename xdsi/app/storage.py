@@ -33,6 +33,7 @@ from xdsi.storage.holds import SqlHolds
 from xdsi.storage.identities import SqlPatientIdentities
 from xdsi.storage.moving import MovingBlobs
 from xdsi.storage.notices import SqlNotices
+from xdsi.storage.own_folder import OwnFolder
 from xdsi.storage.publication_queue import SqlPublicationQueue
 from xdsi.storage.publications import SqlPublications
 from xdsi.storage.registry import SqlRegistry
@@ -254,6 +255,16 @@ class StorageParts:
         return SpoolFolder(self.data / "spool")
 
     @cached_property
+    def from_pacs(self) -> OwnFolder:
+        """Where images of an archive wait to be given out."""
+        return OwnFolder(self.data / "from-pacs")
+
+    @cached_property
+    def transcoded(self) -> OwnFolder:
+        """Where what was made of images waits to be given out."""
+        return OwnFolder(self.data / "transcoded")
+
+    @cached_property
     def publications(self) -> SqlPublications:
         """What the hospital has published."""
         return SqlPublications(self.engine)
@@ -267,7 +278,7 @@ class StorageParts:
     def pacs(self) -> SharedArchive:
         """Where the hospital's images are, as far as they are shared."""
         publishing = self.settings.publishing
-        archive = open_pacs(self.settings, self.data)
+        archive = open_pacs(self.settings, lambda: self.from_pacs.path)
         return SharedArchive(archive, issuers=publishing.issuers, rejections=publishing.rejections)
 
     def pacs_folder(self) -> Path:

@@ -6,22 +6,21 @@ process leaves behind is removed when the next one starts.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.submission import Document
-from xdsi.storage.files import chunks_of, create, disk, locked, write_all
+from xdsi.storage.files import chunks_of, create, disk, write_all
 from xdsi.storage.forms import PLAIN, Form, Writer
+from xdsi.storage.own_folder import OwnFolder
 
 IN_MEMORY: Final = 64 * 1024
 _LARGE: Final = 128 * 1024
@@ -227,21 +226,12 @@ class SpoolFolder:
         self._limit = limit
         self._in_memory = in_memory
         self._hashing = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(folder / "lock"):
-            for lock in folder.glob("*.lock"):
-                _sweep(lock)
-            name = secrets.token_hex(8)
-            # Held as long as the process lives, its children included: says that the folder is in use.
-            self._lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._folder = folder / name
-            self._folder.mkdir(mode=0o700)
+        self._own = OwnFolder(folder)
 
     def open(self, follow: Follow | None = None, form: Form = PLAIN) -> RequestSpool:
         """A spool for one request; files are written in a form, and `follow` is told of each."""
         return RequestSpool(
-            self._folder,
+            self._own.path,
             limit=self._limit,
             in_memory=self._in_memory,
             follow=follow,
@@ -252,19 +242,4 @@ class SpoolFolder:
     def close(self) -> None:
         """Remove the folder of this process."""
         self._hashing.shutdown(wait=False)
-        if self._lock >= 0:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.with_name(self._folder.name + ".lock").unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = -1
-
-
-def _sweep(lock: Path) -> None:
-    with suppress(OSError):
-        descriptor = os.open(lock, os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink()
-        finally:
-            os.close(descriptor)
+        self._own.close()
