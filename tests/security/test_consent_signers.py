@@ -189,6 +189,24 @@ def test_a_consent_that_waited_fails_where_the_list_says_so(make: Make, tmp_path
     assert (found.status, found.active_at(datetime.now(UTC))) == (SignatureStatus.FAILED, False)
 
 
+@pytest.mark.parametrize(("hours", "expected"), [(1, SignatureStatus.VALID), (3, SignatureStatus.FAILED)])
+def test_a_consent_that_waited_is_judged_as_if_it_had_just_arrived(
+    make: Make, tmp_path: Path, hours: int, expected: SignatureStatus
+) -> None:
+    """Revoked after two hours: without a time stamp nothing proves that the signature is older than the look at it."""
+    (tmp_path / "persons.crl").write_bytes(revoked(until=-timedelta(hours=1)))
+    domain = make(signer_crls=(str(tmp_path / "persons.crl"),), signer_crl_required=True)
+    consent = domain.sign(ANN)
+    assert domain.publish(consent).accepted
+    domain.file("persons.crl", revoked(ANN, at=timedelta(hours=2)))
+    intake = domain.parts.consent_intake
+    assert intake is not None
+    replace(intake, clock=lambda: NOW + timedelta(hours=hours)).retry(domain.parts.registry)
+    found = domain.known(consent)
+    assert found is not None
+    assert found.status is expected
+
+
 def test_an_expired_list_is_enough_where_none_is_required(make: Make) -> None:
     assert make().granted(ANN)
 

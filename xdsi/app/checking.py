@@ -23,6 +23,7 @@ from xdsi.app.trust import nodes_of, saml_of, tokens_of
 from xdsi.domain.errors import ConfigurationError
 from xdsi.settings import Settings
 from xdsi.transport.tls import server_context
+from xdsi.web.operations import METRICS
 
 _ROLES = (
     authorization_decisions_manager.ROLE,
@@ -39,6 +40,7 @@ PERMITTED = frozenset(
         AVAILABILITY,
         "ITI-8",
         "ITI-20",
+        METRICS,
         *(one.number for role in _ROLES for one in role.transactions),
     }
 )

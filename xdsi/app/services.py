@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -38,7 +38,7 @@ from xdsi.transport.syslog import Destination, Forwarder, Pace
 from xdsi.transport.syslog_collector import Collector
 from xdsi.transport.tls import ReloadingContext, client_context
 from xdsi.transport.wsgi import WsgiApp
-from xdsi.web.operations import operations
+from xdsi.web.operations import METRICS, operations
 from xdsi.wire import audit, audit_fhir
 
 log = logging.getLogger("xdsi.app")
@@ -119,7 +119,7 @@ class Parts(PublishingParts):
             if self.settings.publishing.notices_port:
                 found.append(self.notice_server(context))
         if server.operations_port:
-            found.append(OperationsServer(server.operations_port, self.pages))
+            found.append(OperationsServer(server.operations_port, self.operations_pages))
         if audit.send:
             found.append(self.forwarder(audit.send))
         found.append(Regularly("housekeeping", 3600, self.tidy))
@@ -248,12 +248,24 @@ class Parts(PublishingParts):
 
     @cached_property
     def pages(self) -> Flask:
-        """The web pages."""
+        """The web pages, as whoever may connect sees them."""
+        return self._pages(self._is_shown_counts if self.settings.domain.profile != "open" else lambda environ: True)
+
+    @cached_property
+    def operations_pages(self) -> Flask:
+        """The same for operators, on a port of theirs."""
+        return self._pages(lambda environ: True)
+
+    def _is_shown_counts(self, environ: Mapping[str, Any]) -> bool:
+        node = self.peer_of(environ).node
+        return node is not None and node.may(METRICS)
+
+    def _pages(self, counts_for: Callable[[Mapping[str, Any]], bool]) -> Flask:
         roles = [actor.role for actor in self.actors()]
         services = {self.site.endpoint(role.path): role.name for role in roles}
         server = self.settings.server
         shown = server.validator == "on" or (server.validator == "auto" and is_loopback(server.address))
-        return operations(self.ready(), self.metrics, services=services, with_validator=shown)
+        return operations(self.ready(), self.metrics, services=services, with_validator=shown, counts_for=counts_for)
 
     def notify(self) -> None:
         """Send what persons are to be told."""

@@ -286,7 +286,7 @@ class Node:
     name: str = _key("name in audit records")
     sha256: str = _key("SHA-256 of the certificate (DER), 64 lower-case hexadecimal digits", check="sha256")
     organization_id: str = _key("urn:oid: of its organisation", "")
-    permits: tuple[str, ...] = _key("transactions it may start, e.g. ITI-42; * for all", ())
+    permits: tuple[str, ...] = _key("transactions it may start, e.g. ITI-42; metrics: read /metrics; * for all", ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -269,8 +269,8 @@ class _Body:
     def __init__(self, body: Any) -> None:
         self._body = body
 
-    def read(self, size: int) -> bytes | bytearray:
-        """Like a file's; raises OSError."""
+    def read(self, size: int = -1) -> bytes | bytearray:
+        """Like a file's, all of it where no size is given (PEP 3333); raises OSError."""
         try:
             if size >= _LARGE and isinstance(self._body.reader, LengthReader) and not self._body.buf.tell():
                 return self._straight(self._body.reader, size)

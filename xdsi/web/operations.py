@@ -9,11 +9,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any, Final
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 
 from xdsi.web.validator import validator
 
+METRICS: Final = "metrics"
+"""what a node is permitted that reads the counts at the port of the services"""
 Check = Callable[[], str]
 """Returns empty text when all is well, else what is wrong."""
 
@@ -55,8 +58,12 @@ def operations(
     *,
     services: Mapping[str, str] = MappingProxyType({}),
     with_validator: bool = False,
+    counts_for: Callable[[Mapping[str, Any]], bool] = lambda environ: True,
 ) -> Flask:
-    """The pages; `checks` are named and run at each request of `/health/ready`, `services` are names by URL."""
+    """The pages; `checks` are named and run at each request of `/health/ready`, `services` are names by URL.
+
+    `counts_for` says of a request's environment whether it is shown the counts (docs/decisions/0018).
+    """
     app = Flask("xdsi.web", static_folder=None)
     if with_validator:
         app.register_blueprint(validator())
@@ -74,6 +81,8 @@ def operations(
 
     @app.get("/metrics")
     def show_metrics() -> Response:
+        if not counts_for(request.environ):
+            return Response(f"counts are for nodes that are permitted {METRICS}\n", 403, mimetype="text/plain")
         return Response(metrics.text(), mimetype="text/plain; version=0.0.4")
 
     @app.get("/")
