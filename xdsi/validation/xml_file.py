@@ -22,7 +22,8 @@ MAX_CHILDREN: Final = 1000
 _STEP = re.compile(r"(?:([\w.-]+):)?([\w.-]+|\*)(?:\[(\d+)\])?")
 _CLARK = re.compile(r"\{[^}]*\}")
 _EXPECTED = re.compile(r"\s*Expected is (?:one of )?\(\s*(.*?)\s*\)\.?$")
-_LINE = re.compile(r"line (\d+), column \d+")
+_LINE = re.compile(r"line (\d+), (?:column \d+|[\w.-]+$)")
+_NAMED = re.compile(r"line (\d+), (?!column )([\w.-]+)")
 
 
 class XmlFile:
@@ -115,7 +116,7 @@ class XmlFile:
         absolute = error.location.startswith("/")
         if error.location.partition("/")[0] == etree.QName(self.root).localname:
             absolute = True
-        named = self.at(error.location) if absolute else None
+        named = self.at(error.location) if absolute else self._on_line(error.location)
         where = named if named is not None else element if element is not None else self.root
         place = self.place(where)
         if named is None and error.location and not error.location.startswith("{"):
@@ -129,6 +130,15 @@ class XmlFile:
             clause=clause,
             line=self.line_of_error(error.location) or self.line(where),
         )
+
+    def _on_line(self, location: str) -> etree._Element | None:
+        """The element of `line 7, Name`, where there is but one."""
+        match = _NAMED.fullmatch(location)
+        if match is None:
+            return None
+        line, name = int(match[1]), match[2]
+        found = [one for one in self.root.iter(f"{{*}}{name}") if _line_of(one) == line]
+        return found[0] if len(found) == 1 else None
 
     def by_schema(self, element: etree._Element, clause: str, *, schema: str = "messages.xsd") -> Iterator[Finding]:
         """What our schema of the element finds."""

@@ -64,7 +64,11 @@ def decode_bppc(raw: bytes, *, zone: tzinfo = UTC) -> tuple[Policy, ConsentFacts
         raise _refused(f"{len(events)} accepted policies", "documentationOf", f"1 to {MAX_POLICIES}")
     windows = {_window(event, zone) for event in events}
     if len(windows) != 1:
-        raise _refused("the accepted policies have different times", "documentationOf/serviceEvent/effectiveTime")
+        raise _refused(
+            "the accepted policies have different times",
+            "documentationOf/serviceEvent/effectiveTime",
+            "one time for all",
+        )
     references = tuple(dict.fromkeys(_policy_id(event) for event in events))
     patients = _patients(root)
     (valid_from, valid_until) = windows.pop()
@@ -97,7 +101,7 @@ def _templates(element: etree._Element) -> set[str]:
 def _identifier(element: etree._Element | None, location: str) -> InstanceIdentifier:
     root = "" if element is None else element.get("root", "").strip()
     if element is None or not root:
-        raise _refused("identifier without root", location)
+        raise _refused("identifier without root", location, "an id with a root")
     return InstanceIdentifier(root, element.get("extension", "").strip())
 
 
@@ -109,7 +113,7 @@ def _patients(root: etree._Element) -> tuple[PatientId, ...]:
     found = [_identifier(one, "recordTarget/patientRole/id") for one in roles[0].findall(E(HL7V3, "id"))]
     patients = tuple(PatientId(one.extension, one.root) for one in found if one.extension and is_oid(one.root))
     if not patients:
-        raise _refused("no patient identifier with an OID and an extension", "recordTarget/patientRole/id")
+        raise _refused("no patient identifier with an OID and an extension", "recordTarget/patientRole/id", "one such")
     return patients
 
 
@@ -117,7 +121,7 @@ def _policy_id(event: etree._Element) -> str:
     code = event.find(E(HL7V3, "code"))
     identifier = "" if code is None else code.get("code", "").strip()
     if not identifier:
-        raise _refused("an accepted policy without its id", "documentationOf/serviceEvent/code")
+        raise _refused("an accepted policy without its id", "documentationOf/serviceEvent/code", "its code or id")
     return identifier
 
 
@@ -126,7 +130,7 @@ def _window(event: etree._Element, zone: tzinfo) -> tuple[datetime, datetime | N
     low = None if times is None else times.find(E(HL7V3, "low"))
     high = None if times is None else times.find(E(HL7V3, "high"))
     if low is None or low.get("value") is None:
-        raise _refused("no begin", "documentationOf/serviceEvent/effectiveTime/low")
+        raise _refused("no begin", "documentationOf/serviceEvent/effectiveTime/low", "low with a value")
     start = _boundary(low.get("value", ""), zone)[0]
     return start, None if high is None or high.get("value") is None else _boundary(high.get("value", ""), zone)[1]
 
@@ -135,7 +139,9 @@ def _boundary(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
     """The first instant of a time stamp, and the first after it."""
     moment = hl7_timestamp.read(text.strip())
     if moment is None:
-        raise _refused(f"{text!r} is not a time", "documentationOf/serviceEvent/effectiveTime")
+        raise _refused(
+            f"{text!r} is not a time", "documentationOf/serviceEvent/effectiveTime", "YYYYMMDD, or more exact"
+        )
     digits = len(text.strip())
     if digits > 8:
         return moment, moment

@@ -112,7 +112,7 @@ class SignatureDocument:
         """The documents inside the signature that it refers to (enveloping form), as they were before base64."""
         for reference in self._of_documents():
             if reference.target is not None and reference.target.get("Encoding") == BASE64:
-                yield _octets(content(reference.target), "Object")
+                yield _octets(reference.target)
 
     def _of_documents(self) -> tuple[Reference, ...]:
         direct = (r for r in self.references if r.target is None or r.target.tag == OBJECT)
@@ -125,19 +125,21 @@ def read(raw: bytes) -> SignatureDocument:
     if root.tag != _SIGNATURE:
         raise MalformedMessage("not a signature document", location=str(root.tag), expected="ds:Signature")
     if _FORBIDDEN(root):
-        raise MalformedMessage("comment, processing instruction or xml: attribute in a signature")
+        raise MalformedMessage("comment, processing instruction or xml: attribute in a signature", expected="none")
     found: list[str] = _IDS(root)  # type: ignore[assignment]
     if len(found) != len(set(found)):
-        raise MalformedMessage("an Id occurs twice")
+        raise MalformedMessage("an Id occurs twice", expected="each Id once")
     names = [child.tag for child in root]
     if names[:2] != [_SIGNED_INFO, E(DS, "SignatureValue")] or set(names[2:]) - {E(DS, "KeyInfo"), OBJECT}:
-        raise MalformedMessage("unexpected children of ds:Signature")
+        raise MalformedMessage(
+            "unexpected children of ds:Signature", expected="SignedInfo, SignatureValue, KeyInfo, Object"
+        )
     if sum(1 for _ in root.iter(_SIGNATURE)) != 1 or sum(1 for _ in root.iter(_SIGNED_INFO)) != 1:
-        raise MalformedMessage("a signature inside the signature")
+        raise MalformedMessage("a signature inside the signature", expected="one ds:Signature")
     signed_info = root[0]
     signed = list(signed_info)[2:]
     if not signed or any(child.tag != _REFERENCE for child in signed):
-        raise MalformedMessage("unexpected children of ds:SignedInfo")
+        raise MalformedMessage("unexpected children of ds:SignedInfo", expected="its two methods, then references")
     if sum(1 for _ in root.iter(_REFERENCE)) > MAX_REFERENCES:
         raise MalformedMessage("too many references", expected=f"at most {MAX_REFERENCES}")
     references = tuple(_reference(child, root) for child in signed)
@@ -149,12 +151,12 @@ def read(raw: bytes) -> SignatureDocument:
         if t.tag == _SIGNED_PROPERTIES and _path(t) == [E(XADES, "QualifyingProperties"), OBJECT, _SIGNATURE]
     ]
     if len(properties) > 1:
-        raise MalformedMessage("two sets of signed properties")
+        raise MalformedMessage("two sets of signed properties", expected="one")
     return SignatureDocument(
         root=root,
         canonicalization=_algorithm(signed_info, "CanonicalizationMethod", ALGORITHMS),
         method=_algorithm(signed_info, "SignatureMethod", METHODS),
-        value=_octets(content(root[1]), "SignatureValue"),
+        value=_octets(root[1]),
         references=references,
         manifest=tuple(
             _reference(child, root) for manifest in manifests for child in manifest.iterchildren(_REFERENCE)
@@ -173,35 +175,41 @@ def _reference(element: etree._Element, root: etree._Element) -> Reference:
     if len(transforms) > 1 or any(transform not in ALGORITHMS for transform in transforms):
         raise MalformedMessage("transforms not accepted", location=uri, expected="at most one, a canonicalization")
     if element.find(f"{E(DS, 'Transforms')}/{E(DS, 'Transform')}/*") is not None:
-        raise MalformedMessage("parameters of a transform", location=uri)
+        raise MalformedMessage("parameters of a transform", location=uri, expected="none")
     digest_values = element.findall(E(DS, "DigestValue"))
     if len(digest_values) != 1 or len(digest_values[0]):
-        raise MalformedMessage("a reference needs one DigestValue", location=uri)
+        raise MalformedMessage("a reference needs one DigestValue", location=uri, expected="ds:DigestValue, once")
     text = content(digest_values[0])
     if not uri.startswith("#"):
         if transforms:
-            raise MalformedMessage("a transform of another document", location=uri)
+            raise MalformedMessage(
+                "a transform of another document", location=uri, expected="none: its bytes as they are"
+            )
         method = _algorithm(element, "DigestMethod", DIGESTS)
-        return Reference(uri, method, b"" if text == "0" else _octets(text, "DigestValue"), "", None)
+        return Reference(uri, method, b"" if text == "0" else _octets(digest_values[0]), "", None)
     hits = [node for node in root.iter() if node.get("Id") == uri[1:]]
     if len(hits) != 1:
-        raise MalformedMessage("the reference is to no element", location=uri)
+        raise MalformedMessage(
+            "the reference is to no element", location=uri, expected=f"one element with the Id {uri[1:]}"
+        )
     method = _algorithm(element, "DigestMethod", DIGESTS)
-    return Reference(uri, method, _octets(text, "DigestValue"), transforms[0] if transforms else "", hits[0])
+    return Reference(uri, method, _octets(digest_values[0]), transforms[0] if transforms else "", hits[0])
 
 
 def _properties(element: etree._Element) -> SignedProperties:
     signature = element.find(E(XADES, "SignedSignatureProperties"))
     if signature is None:
-        raise MalformedMessage("no SignedSignatureProperties")
+        raise MalformedMessage("no SignedSignatureProperties", expected="xades:SignedSignatureProperties")
     time = (signature.findtext(E(XADES, "SigningTime")) or "").strip()
     signing_time = read_instant(time)
     if signing_time is None:
-        raise MalformedMessage(f"SigningTime is not a time with its offset: {time!r}")
+        raise MalformedMessage(
+            f"SigningTime is not a time with its offset: {time!r}", expected="a time with Z or its offset"
+        )
     digests = [
         (
             _algorithm(digest, "DigestMethod", DIGESTS),
-            _octets(digest.findtext(E(DS, "DigestValue")) or "", "CertDigest"),
+            b"" if (value := digest.find(E(DS, "DigestValue"))) is None else _octets(value),
         )
         for name in ("SigningCertificateV2", "SigningCertificate")
         for digest in signature.findall("/".join(E(XADES, part) for part in (name, "Cert", "CertDigest")))
@@ -229,9 +237,9 @@ def _certificates(root: etree._Element) -> tuple[x509.Certificate, ...]:
     kept += f"/{E(XADES, 'EncapsulatedX509Certificate')}"
     found = [*root.findall(path)[:MAX_CERTIFICATES], *root.findall(kept)[:MAX_CERTIFICATES]]
     try:
-        return tuple(x509.load_der_x509_certificate(_octets(content(one), "X509Certificate")) for one in found)
+        return tuple(x509.load_der_x509_certificate(_octets(one)) for one in found)
     except ValueError as error:
-        raise MalformedMessage("not a certificate", location="KeyInfo") from error
+        raise MalformedMessage("not a certificate", location="KeyInfo", expected="X.509 in DER, as base64") from error
 
 
 def _time_stamps(properties: etree._Element) -> tuple[TimeStampElement, ...]:
@@ -256,7 +264,7 @@ def _time_stamp(element: etree._Element) -> TimeStampElement:
         raise MalformedMessage(f"a time stamp in the encoding {encoding!r}", expected=_DER)
     named = element.find(E(DS, "CanonicalizationMethod")) is not None
     method = _algorithm(element, "CanonicalizationMethod", ALGORITHMS) if named else C14N_10
-    return TimeStampElement(method, _octets(content(tokens[0]), "EncapsulatedTimeStamp"))
+    return TimeStampElement(method, _octets(tokens[0]))
 
 
 def _path(element: etree._Element) -> list[str]:
@@ -267,12 +275,18 @@ def _algorithm(parent: etree._Element, local: str, allowed: Mapping[str, object]
     children = parent.findall(E(DS, local))
     algorithm = children[0].get("Algorithm", "") if len(children) == 1 else ""
     if algorithm not in allowed or len(children[0]):
-        raise MalformedMessage(f"{local} {algorithm!r} is not accepted", expected=", ".join(allowed))
+        where = _place(children[0] if children else parent)
+        raise MalformedMessage(f"{local} {algorithm!r} is not accepted", location=where, expected=", ".join(allowed))
     return algorithm
 
 
-def _octets(text: str, name: str) -> bytes:
+def _octets(element: etree._Element) -> bytes:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode("".join(content(element).split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise MalformedMessage(f"{name} is not base64") from error
+        name = etree.QName(element).localname
+        raise MalformedMessage(f"{name} is not base64", location=_place(element), expected="base64") from error
+
+
+def _place(element: etree._Element) -> str:
+    return str(element.getroottree().getpath(element))

@@ -282,5 +282,5 @@ def _local(element: etree._Element) -> str:
 def _known(element: etree._Element, attribute: str, known: Mapping[str, Any]) -> str:
     value = required(element, attribute)
     if value not in known:
-        raise refused(element, f"{attribute} {value!r} is not supported")
+        raise refused(element, f"{attribute} {value!r} is not supported", expected=" or ".join(known))
     return value

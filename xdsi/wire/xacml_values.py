@@ -69,15 +69,18 @@ def moment_of(text: str, data_type: str) -> datetime | None:
         return None
 
 
+_LANGUAGE = "the part of XACML 2.0 and APPC that docs/policy.md describes in section 4"
+
+
 def required(element: etree._Element, attribute: str) -> str:
     """An attribute that has to be there and not empty."""
     value = element.get(attribute, "").strip()
     if not value:
-        raise refused(element, f"{attribute} is missing")
+        raise refused(element, f"{attribute} is missing", expected=f"the attribute {attribute}")
     return value
 
 
 def refused(element: etree._Element, message: str, *, expected: str = "") -> MalformedMessage:
     """What to raise about an element of a policy or of a question about one."""
     location = f"line {element.sourceline}, {etree.QName(element).localname}"
-    return MalformedMessage(f"policy not understood: {message}", location=location, expected=expected)
+    return MalformedMessage(f"policy not understood: {message}", location=location, expected=expected or _LANGUAGE)
