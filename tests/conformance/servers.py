@@ -6,10 +6,17 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from xdsi.conformance import FOLDER, PRESETS, Case, Endpoint, Issuer
 
@@ -18,10 +25,15 @@ _DICOM = ("--dicom", str(FOLDER / "dicom"))
 _OPTIONS = {
     OPEN: ("--profile", "open", *_DICOM),
     STRICT: ("--profile", "open", *_DICOM, "--strict-patients"),
-    SECURED: (),
+    SECURED: _DICOM,
 }
 ISSUER = "urn:xdsi:demonstration:idp"
 """whose assertions a first start trusts"""
+
+
+SECURED_FEATURES = frozenset({
+    "explains", "identity", "nodes", "permits", "reference-id", "secured", "tokens", "trace", "wado-served",
+})  # fmt: skip
 
 
 class Process(Protocol):
@@ -59,8 +71,11 @@ class Server:
 
     def __init__(self, folder: Path, profile: str, start: Spawn = spawn) -> None:
         self._log = (folder / "server.log").open("w")
-        options = ("--port", str(_free_port()), "--data", str(folder / "data"), *_OPTIONS[profile])
-        self._process = start(["serve", *options], self._log)
+        port, mllp = _free_ports(2)
+        options = ("--port", str(port), "--mllp-port", str(mllp), "--data", str(folder / "data"), *_OPTIONS[profile])
+        settings = folder / "settings.toml"
+        settings.write_text(_secured(folder / "data") if profile == SECURED else "", "utf-8")
+        self._process = start(["--config", str(settings), "serve", *options], self._log)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -74,16 +89,22 @@ class Server:
             values={"home": ids["home"], "repository": ids["repository"], "location_uid": ids["location"]},
             features=frozenset(features),
             feed=profile == STRICT,
+            mllp=f"{'mllps' if profile == SECURED else 'mllp'}://127.0.0.1:{mllp}",
         )
         if profile == SECURED:
-            pki = folder / "data" / "pki"
+            keys = folder / "data" / "pki"
             self.endpoint = replace(
                 self.endpoint,
-                features=frozenset({"explains", "secured", "trace"}),
-                issuer=Issuer.of(ISSUER, pki / "idp.key", pki / "idp.pem"),
-                certificate=(str(pki / "consumer.pem"), str(pki / "consumer.key")),
-                authorities=str(pki / "ca.pem"),
+                features=SECURED_FEATURES,
+                feed=True,
+                issuer=Issuer.of(ISSUER, keys / "idp.key", keys / "idp.pem"),
+                certificate=(str(keys / "consumer.pem"), str(keys / "consumer.key")),
+                node=(str(keys / "hospital-a.pem"), str(keys / "hospital-a.key")),
+                authorities=str(keys / "ca.pem"),
             )
+
+        # Beside HTTP it listens a little later.
+        _wait_for(mllp)
 
     def stop(self) -> None:
         """End the process and wait for it."""
@@ -94,8 +115,70 @@ class Server:
         self._log.close()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _secured(data: Path) -> str:
+    """As a first start has it, with studies, access tokens beside assertions, and a domain that permits reading."""
+    folder = data / "pki"
+    if not (folder / "hub.pem").exists():
+        data.mkdir(parents=True, exist_ok=True)
+        # Not in this process: what it has imported of the product, no defect can be put into any more.
+        command = [sys.executable, "-m", "xdsi", "pki", "init", str(folder)]
+        subprocess.run(command, check=True, capture_output=True)
+    (data / "keys.json").write_text(_key_set((folder / "idp.pem").read_bytes()), "utf-8")
+    node = x509.load_pem_x509_certificate((folder / "hospital-a.pem").read_bytes())
+    return f"""
+[server]
+actors = ["registry", "repository", "imaging-source", "identity", "authorization"]
+
+[tls]
+certificate = "{folder / "hub.pem"}"
+key = "{folder / "hub.key"}"
+client_ca = "{folder / "ca.pem"}"
+
+[consent]
+default = "permit"
+signer_ca = "{folder / "ca.pem"}"
+
+[[saml.issuer]]
+name = "{ISSUER}"
+certificates = ["{folder / "idp.pem"}"]
+
+[[jwt.issuer]]
+name = "{ISSUER}"
+jwks = "{data / "keys.json"}"
+
+[[node]]
+name = "hospital-a"
+sha256 = "{node.fingerprint(hashes.SHA256()).hex()}"
+organization_id = "urn:oid:2.999.1.10"
+permits = ["ITI-8", "ITI-41", "ITI-42", "ITI-44", "ITI-61", "ITI-79"]
+"""
+
+
+def _key_set(certificate: bytes) -> str:
+    """The issuer's public key as RFC 7517 has it."""
+    public = x509.load_pem_x509_certificate(certificate).public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    key = {**RSAAlgorithm.to_jwk(public, as_dict=True), "kid": "idp", "use": "sig", "alg": "RS256"}
+    key.pop("key_ops", None)
+    return json.dumps({"keys": [key]})
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]

@@ -14,6 +14,7 @@ from tests.mutations.table import Mutation, mutations
 from xdsi.conformance import chosen, load
 
 ALL = mutations()
+CASES = load()
 
 
 @pytest.mark.parametrize("mutation", ALL.values(), ids=lambda mutation: mutation.name)
@@ -23,7 +24,7 @@ def test_a_defect_has_its_place_and_is_python(mutation: Mutation) -> None:
     assert changed != source
     compile(changed, mutation.name, "exec", dont_inherit=True)
     for number in mutation.cases:
-        (case,) = chosen(load(), [number])
+        (case,) = chosen(CASES, [number])
         assert profile_of(case) == mutation.profile
 
 

@@ -16,7 +16,23 @@ from pathlib import Path
 
 from . import templates
 from .folders import inside
-from .model import REST, Assertion, Case, Delivered, Document, Expectation, Http, Kind, Mtom, Part, Step, Token
+from .model import (
+    MLLP,
+    REST,
+    Assertion,
+    Case,
+    Decided,
+    Delivered,
+    Document,
+    Expectation,
+    Http,
+    Kind,
+    Mllp,
+    Mtom,
+    Part,
+    Step,
+    Token,
+)
 from .tables import Table, nearest
 from .templates import NAMESPACES, TemplateError, generated
 from .vocabulary import (
@@ -24,6 +40,7 @@ from .vocabulary import (
     CHANGES,
     FAULTS,
     FEATURES,
+    FORMS,
     PACKAGINGS,
     PATHS,
     SCOPES,
@@ -194,8 +211,8 @@ def _check_request(table: Table, key: str, folder: Path, name: str) -> None:
 def _step(folder: Path, table: Table, number: int) -> Step:
     kind = kinds()[table.one_of("transaction", "", kinds(), required=True)]
     attach = [Part(name) for name in table.take("attach", ())]
-    rest = kind.packaging == REST
-    packaging = table.one_of("packaging", kind.packaging, {REST} if rest else PACKAGINGS)
+    alone = kind.packaging in (REST, MLLP)
+    packaging = table.one_of("packaging", kind.packaging, {kind.packaging} if alone else PACKAGINGS)
     mtom, http, token = table.table("mtom"), table.table("http"), table.table("assertion")
     step = Step(
         name=table.text("name", f"step {number}"),
@@ -213,12 +230,15 @@ def _step(folder: Path, table: Table, number: int) -> Step:
         parts=(*attach, *(row.all_of(Part) for row in table.tables("part"))),
         mtom=mtom.all_of(Mtom),
         http=http.all_of(Http),
+        mllp=table.table("mllp").all_of(Mllp),
         token=token.all_of(Token),
+        node=table.take("node"),
         expect=_expectation(table.table("expect"), kind, packaging),
     )
     table.end()
     mtom.check("root", step.mtom.root, ("first", "last"))
     token.check("key", step.token.key, ("", "stranger"))
+    token.check("form", step.token.form, FORMS if packaging == REST else ("saml",))
     token.check("wrap", step.token.wrap, ("", *WRAPPINGS))
     try:
         codecs.lookup(step.http.encoding)
@@ -250,12 +270,14 @@ def _expectation(table: Table, kind: Kind, packaging: str) -> Expectation:
         explains=table.take("explains", {}),
         acknowledgement=table.one_of("acknowledgement", "", ACKNOWLEDGEMENTS),
         packaging=table.one_of("packaging", packaging if kind.symmetric else "", PACKAGINGS),
+        fields=table.take("fields", {}),
         media_type=table.text("media_type"),
         part_type=table.text("part_type"),
         text=tuple(table.take("text", ())),
         headers=table.take("headers", {}),
         documents=table.take("documents"),
         delivered=tuple(row.all_of(Delivered) for row in table.tables("delivered")),
+        decisions=tuple(row.all_of(Decided) for row in table.tables("decisions")),
         xpath=tuple(row.all_of(Assertion) for row in table.tables("xpath")),
         capture=table.take("capture", {}),
     )
@@ -274,6 +296,12 @@ def _expectation(table: Table, kind: Kind, packaging: str) -> Expectation:
     if kind.packaging == REST:
         if not expectation.http:
             table.refuse("http, because this is no SOAP message")
-    elif not (expectation.status or expectation.fault or expectation.refused or expectation.acknowledgement):
-        table.refuse("one of status, fault, refused, acknowledgement")
+    elif not (
+        expectation.status
+        or expectation.fault
+        or expectation.refused
+        or expectation.acknowledgement
+        or expectation.decisions
+    ):
+        table.refuse("one of status, fault, refused, acknowledgement, decisions")
     return expectation

@@ -15,9 +15,18 @@ from .templates import Values
 from .tokens import Issuer
 from .vocabulary import FEATURES, PATHS
 
+MLLP_FEED = "identity-mllp"
+"""the feed by HL7 v2, which has no path"""
+ANNOUNCING: Mapping[str, tuple[str, str]] = {
+    "ITI-44": ("ITI-44-add", "patient-add.xml"),
+    "ITI-8": ("ITI-8", "patient-a04.hl7"),
+}
+"""how a patient is announced: transaction and request"""
 USUAL = frozenset({"identity", "images", "reference-id"})
 """what a server has where nothing else is said"""
-PRESETS: Mapping[str, frozenset[str]] = {"xdsi": frozenset(FEATURES) - {"secured", "strict-patients"}}
+PRESETS: Mapping[str, frozenset[str]] = {
+    "xdsi": frozenset(FEATURES) - {"nodes", "permits", "secured", "strict-patients", "tokens"}
+}
 """all that a product has, by its name; xdsi as its open profile is"""
 
 
@@ -36,13 +45,17 @@ class Endpoint:
     values: Mapping[str, str] = field(default_factory=dict)
     features: frozenset[str] = USUAL
     feed: bool = False
-    """announce each patient by ITI-44 before it is first used"""
+    """announce each patient before it is first used"""
+    feed_by: str = "ITI-44"
+    """or ITI-8"""
     security: str = ""
     """a wsse:Security header block for every message"""
     issuer: Issuer | None = None
     """who makes a fresh assertion for every message, where `security` is none"""
     certificate: tuple[str, str] | None = None
     """own certificate and key (PEM), for mutual TLS"""
+    node: tuple[str, str] | None = None
+    """those of a node that may feed, submit and ask for decisions, where they are others than `certificate`"""
     authorities: str | bool = True
     """file of the certificate authorities to trust, as requests has it"""
     patients: list[str] | None = None
@@ -53,6 +66,8 @@ class Endpoint:
     """seconds for a whole exchange"""
     largest_answer: int = 256 * MEBIBYTE
     """bytes of an answer, unpacked; a larger one is not read to its end"""
+    mllp: str = ""
+    """mllp://HOST:PORT or, with TLS, mllps://HOST:PORT of the feed by HL7 v2"""
     absent: Mapping[str, str] = field(default_factory=dict)
     """actors that do not answer, each with what was seen instead"""
 
@@ -66,6 +81,8 @@ class Endpoint:
 
     def url(self, actor: str) -> str:
         """Where an actor answers."""
+        if actor == MLLP_FEED:
+            return self.mllp
         path = {**PATHS, **self.paths}[actor]
         return path if "://" in path else self.base_url.rstrip("/") + path
 
@@ -88,9 +105,13 @@ class Endpoint:
     def obstacles(self, case: Case) -> tuple[str, ...]:
         """Why the case cannot be played here; empty where it can."""
         lacking = [f"needs {name}: {FEATURES.get(name, 'a feature')}" for name in sorted(self.lacks(case))]
-        actors = [f"needs the actor {name}: {self.absent[name]}" for name in sorted(case.actors) if name in self.absent]
-        if self.feed and case.feed and "identity" in self.absent:
-            actors.append("needs the actor identity, to announce its patients")
+        absent = dict(self.absent)
+        if not self.mllp:
+            absent[MLLP_FEED] = "no address is known of it (--mllp)"
+        actors = [f"needs the actor {name}: {absent[name]}" for name in sorted(case.actors) if name in absent]
+        announcing = MLLP_FEED if self.feed_by == "ITI-8" else "identity"
+        if self.feed and case.feed and announcing in absent:
+            actors.append(f"needs the actor {announcing}, to announce its patients")
         return (*lacking, *actors)
 
     def header(self, step: Step, values: Values) -> str:
@@ -99,10 +120,17 @@ class Endpoint:
             return self.security
         return tokens.header(step.token, self.issuer, shared("assertion.xml"), values)
 
+    def shown_by(self, step: Step) -> tuple[str, str] | None:
+        """The certificate that a step's connection shows: a node's own for what a node says of itself."""
+        as_node = step.kind.node if step.node is None else step.node
+        return self.node if self.node is not None and as_node else self.certificate
+
     def authorization(self, step: Step, values: Values) -> str:
         """The Authorization header of a step that is a GET; empty where it has none."""
         if self.issuer is None or not step.token.copies:
             return ""
+        if step.token.form == "jwt":
+            return "Bearer " + tokens.access_token(step.token, self.issuer, values)
         assertion = tokens.alone(step.token, self.issuer, shared("assertion.xml"), values)
         return "IHE-SAML " + base64.b64encode(assertion.encode()).decode()
 

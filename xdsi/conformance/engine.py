@@ -8,13 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from . import answers, checks, messages, plans, rest, sending
+from . import answers, checks, decisions, messages, mllp, plans, rest, sending
 from .answers import Answer, BadAnswer
 from .cases import kinds, known_values
-from .endpoint import Endpoint
+from .endpoint import ANNOUNCING, Endpoint
 from .messages import HttpRequest
-from .model import REST, Case, Expectation, Step
+from .mllp import Acknowledgement
+from .model import MLLP, REST, Case, Expectation, Step
 from .results import Exchange, Finding
+from .sending import Received
 from .templates import TemplateError, Values
 
 Observer = Callable[[Exchange], None]
@@ -61,6 +63,8 @@ class _Playing:
     def request(self, step: Step) -> HttpRequest:
         """The message of a step, with the assertion that belongs to it."""
         url = self.endpoint.url(step.actor)
+        if step.packaging == MLLP:
+            return mllp.build(self.case, step, url, self.values)
         if step.packaging == REST:
             request = messages.build(self.case, step, url, self.values)
             shown = self.endpoint.authorization(step, self.values)
@@ -73,12 +77,12 @@ class _Playing:
     def play(self, step: Step, request: HttpRequest) -> Iterator[Finding]:
         """Send it and judge what comes."""
         began = time.perf_counter()
-        answer: Answer | rest.RestAnswer | None = None
-        came = sending.send(self.session, request, self.endpoint.limits)
+        answer: Answer | rest.RestAnswer | Acknowledgement | None = None
+        came = self._sent(step, request)
         why = came.trouble
         try:
             if not why:
-                answer = (rest.read if step.packaging == REST else answers.read)(came.http, came.headers, came.body)
+                answer = self._read(step, came)
         except BadAnswer as error:
             why = str(error)
         if self.observe is not None:
@@ -92,11 +96,14 @@ class _Playing:
             yield Finding(step.name, one.expected, one.found, one.clause or self.case.clause)
 
     def _complaints(
-        self, step: Step, request: HttpRequest, answer: Answer | rest.RestAnswer
+        self, step: Step, request: HttpRequest, answer: Answer | rest.RestAnswer | Acknowledgement
     ) -> Iterator[checks.Complaint]:
         features = self.endpoint.features
         if isinstance(answer, rest.RestAnswer):
             yield from rest.complaints(answer, step.expect, self.values, traced="trace" in features)
+            return
+        if isinstance(answer, Acknowledgement):
+            yield from mllp.complaints(answer, request, step.expect, self.values)
             return
         # A server cannot relate a fault to a message that it could not read.
         readable = not (step.expect.fault or step.expect.refused)
@@ -104,11 +111,32 @@ class _Playing:
             answer, step.kind, request.message_id, readable=readable, traced="trace" in features
         )
         yield from checks.expectation(answer, step.expect, self.values, explains="explains" in features)
+        if step.expect.decisions:
+            yield from decisions.complaints(answer, step.expect.decisions, request.envelope, self.values)
         yield from checks.captures(answer, step.expect, self.values, self.values.given.__setitem__)
+
+    def _sent(self, step: Step, request: HttpRequest) -> Received:
+        shown, named, limits = self.endpoint.shown_by(step), self.endpoint.authorities, self.endpoint.limits
+        if step.packaging != MLLP:
+            return sending.send(self.session, request, limits, shown)
+        try:
+            tls = None
+            if request.url.startswith("mllps:"):
+                tls = mllp.context(shown, named if isinstance(named, str) else "")
+            return Received(body=mllp.send(request, tls, pieces=step.mllp.pieces, timeout=limits.silence))
+        except (BadAnswer, OSError) as error:
+            return Received(trouble=f"{type(error).__name__}: {error}")
+
+    @staticmethod
+    def _read(step: Step, came: Received) -> Answer | rest.RestAnswer | Acknowledgement:
+        if step.packaging == MLLP:
+            return mllp.read(came.body)
+        return (rest.read if step.packaging == REST else answers.read)(came.http, came.headers, came.body)
 
     def announce(self, fed: set[str]) -> Iterator[Finding]:
         """Announce the patients that the coming request is the first to name."""
-        kind = kinds()["ITI-44-add"]
+        transaction, request = ANNOUNCING[self.endpoint.feed_by]
+        kind = kinds()[transaction]
         for name in self.values.patients():
             if name in fed:
                 continue
@@ -118,9 +146,9 @@ class _Playing:
                 kind=kind,
                 actor=kind.actor,
                 packaging=kind.packaging,
-                request="patient-add.xml",
+                request=request,
                 action=kind.action,
-                expect=Expectation(acknowledgement="CA"),
+                expect=Expectation(acknowledgement="AA" if kind.packaging == MLLP else "CA"),
             )
             before = dict(self.values.given)
             self.values.given["patient_name"] = name

@@ -9,6 +9,8 @@ from typing import Any
 
 REST = "rest"
 """packaging of what is a GET and no SOAP message"""
+MLLP = "mllp"
+"""packaging of an HL7 v2 message"""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Kind:
     packaging: str
     symmetric: bool = True
     """the answer comes in the packaging of the request"""
+    node: bool = False
+    """a system speaks it for itself: it shows a node's certificate where the endpoint has one"""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,14 @@ class Mtom:
 
 
 @dataclass(frozen=True)
+class Mllp:
+    """What is unusual about the way of an HL7 v2 message."""
+
+    pieces: int = 0
+    """bytes that are sent at once; 0: all"""
+
+
+@dataclass(frozen=True)
 class Token:
     """The identity assertion that goes along; as it stands here it is in order."""
 
@@ -90,6 +102,8 @@ class Token:
     """changes before it is signed"""
     after: Sequence[Mapping[str, Any]] = ()
     """changes afterwards"""
+    form: str = "saml"
+    """of a GET: `jwt` is an access token instead (IUA)"""
     wrap: str = ""
     """`advice` or `beside`: it lies there, and another assertion, of another user, is in front"""
 
@@ -117,6 +131,14 @@ class Delivered:
 
 
 @dataclass(frozen=True)
+class Decided:
+    """What an answer of ITI-79 must say of a resource."""
+
+    resource: str
+    decision: str
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What the answer must be; what is not said is not looked at, but for the form of every answer."""
 
@@ -133,6 +155,8 @@ class Expectation:
     explains: Mapping[str, str] = field(default_factory=dict)
     """error code -> a pattern that the codeContext of such an error matches where a server explains (feature)"""
     acknowledgement: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """field of an HL7 v2 acknowledgement -> a pattern that it holds"""
     packaging: str = ""
     media_type: str = ""
     """of the answer to a GET"""
@@ -144,6 +168,8 @@ class Expectation:
     """HTTP header -> a pattern that it holds"""
     documents: int | None = None
     delivered: tuple[Delivered, ...] = ()
+    decisions: tuple[Decided, ...] = ()
+    """all of an answer of ITI-79, which is then looked at as such"""
     xpath: tuple[Assertion, ...] = ()
     capture: Mapping[str, str] = field(default_factory=dict)
 
@@ -168,9 +194,12 @@ class Step:
     parts: tuple[Part, ...] = ()
     mtom: Mtom = field(default_factory=Mtom)
     http: Http = field(default_factory=Http)
+    mllp: Mllp = field(default_factory=Mllp)
     wait: float = 0.0
     """seconds to wait before it, where times are to differ"""
     token: Token = field(default_factory=Token)
+    node: bool | None = None
+    """shows a node's certificate, or does not; None: as is usual of the transaction"""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from . import secrets
-from .endpoint import PRESETS, USUAL, Endpoint, at, features_of
+from .endpoint import ANNOUNCING, PRESETS, USUAL, Endpoint, at, features_of
 from .model import Case
 from .sending import MEBIBYTE
 from .suites import ACTORS, about, cases_of, chosen, suites
@@ -47,6 +47,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--tls-cert", "--cert", dest="cert", metavar="FILE", help="own certificate (PEM)")
     command.add_argument("--tls-key", "--key", dest="key", metavar="FILE", help="its private key (PEM)")
+    command.add_argument(
+        "--node-cert", metavar="FILE",
+        help="certificate (PEM) of a node that may feed, submit and ask for decisions; else --tls-cert",
+    )  # fmt: skip
+    command.add_argument("--node-key", metavar="FILE", help="its private key (PEM)")
     command.add_argument("--ca", metavar="FILE", help="certificate authorities to trust (PEM)")
     command.add_argument(
         "--assertion", "--security", dest="assertion", type=Path, metavar="FILE",
@@ -54,7 +59,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--pki", type=Path, metavar="DIR",
-        help="certificates as `xdsi pki init` makes them: idp issues assertions, consumer is the client's, ca trusted",
+        help="certificates as `xdsi pki init` makes them: idp issues assertions, consumer is the client's, "
+        "hospital-a the node's, ca is trusted",
     )  # fmt: skip
     command.add_argument(
         "--issuer", default=ISSUER, metavar="NAME", help="of assertions made here; default: %(default)s"
@@ -63,8 +69,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--issuer-cert", type=Path, metavar="FILE", help="its certificate (PEM)")
     command.add_argument(
         "--announce", "--feed", dest="announce", action="store_true",
-        help="announce each patient by ITI-44 before it is used",
+        help="announce each patient before it is used",
     )  # fmt: skip
+    command.add_argument(
+        "--announce-by", choices=ANNOUNCING, help="announce them by this transaction; without it by ITI-44"
+    )
+    command.add_argument(
+        "--mllp", metavar="URL", help="where the feed by HL7 v2 answers: mllp://HOST:PORT, with TLS mllps://HOST:PORT"
+    )
     command.add_argument(
         "--patient-id", action="append", default=[], metavar="CX",
         help="a patient whom the system knows and who has no documents; each case takes others of those named",
@@ -129,10 +141,13 @@ def endpoint_of(given: argparse.Namespace) -> Endpoint:
         paths={**paths, **named},
         values=values,
         features=features_of(given.feature) if given.feature else USUAL,
-        feed=given.announce,
+        feed=given.announce or given.announce_by is not None,
+        feed_by=given.announce_by or "ITI-44",
+        mllp=_mllp(given),
         security=_security(given.assertion) if given.assertion else "",
         issuer=_issuer(given),
         certificate=_certificate(given),
+        node=_node(given),
         authorities=given.ca or (str(given.pki / "ca.pem") if given.pki else True),
         patients=_patients(given),
         timeout=given.timeout,
@@ -193,6 +208,25 @@ def _certificate(given: argparse.Namespace) -> tuple[str, str] | None:
     if given.cert:
         return given.cert, given.key or given.cert
     return (str(given.pki / "consumer.pem"), str(given.pki / "consumer.key")) if given.pki else None
+
+
+def _mllp(given: argparse.Namespace) -> str:
+    """Where the feed by HL7 v2 answers; empty where that is not said."""
+    text: str = given.mllp or ""
+    if text and not re.fullmatch(r"mllps?://[^/:]+:[0-9]+", text):
+        raise ValueError(f"--mllp {text!r}: expected mllp://HOST:PORT or mllps://HOST:PORT")
+    if given.announce_by == "ITI-8" and not text:
+        raise ValueError("--announce-by ITI-8 needs --mllp")
+    return text
+
+
+def _node(given: argparse.Namespace) -> tuple[str, str] | None:
+    """The node's certificate; a folder of certificates has one for it, unless one's own is named."""
+    if given.node_cert:
+        return given.node_cert, given.node_key or given.node_cert
+    if not given.pki or given.cert or not (given.pki / "hospital-a.pem").is_file():
+        return None
+    return str(given.pki / "hospital-a.pem"), str(given.pki / "hospital-a.key")
 
 
 def _pairs(texts: list[str], form: str) -> dict[str, str]:

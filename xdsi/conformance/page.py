@@ -93,7 +93,7 @@ def _case(result: Result, shown: Shown) -> Iterator[str]:
 
 def _exchange(exchange: Recorded, findings: list[Finding], shown: Shown) -> Iterator[str]:
     count = f', <span class="failed">{len(findings)} findings</span>' if findings else ""
-    status = f"HTTP {exchange.http}" if exchange.http else "no answer"
+    status = f"HTTP {exchange.http}" if exchange.http else "answered" if exchange.response else "no answer"
     url = secrets.without_credentials(exchange.url)
     yield (
         f"<details{' open' if findings else ''}><summary>{escape(exchange.step)}: {escape(exchange.method)} "

@@ -15,7 +15,7 @@ from .answers import Answer, BadAnswer, printable
 from .cases import SHARED, kinds, known_values
 from .endpoint import Endpoint
 from .engine import run
-from .model import Case, Expectation, Http, Step
+from .model import Case, Expectation, Http, Step, Token
 from .results import Exchange
 
 _HARMLESS: Mapping[str, tuple[str, str]] = {
@@ -23,8 +23,11 @@ _HARMLESS: Mapping[str, tuple[str, str]] = {
     "repository": ("ITI-43", "probe-repository.xml"),
     "imaging-source": ("RAD-69", "probe-images.xml"),
     "identity": ("ITI-44-add", "patient-add.xml"),
+    "authorization": ("ITI-79", "probe-decision.xml"),
 }
 """actor -> a request that changes nothing"""
+_NODES = frozenset({"identity", "authorization"})
+"""actors that nodes speak to, without an assertion"""
 _NOBODY = ({"at": "//hl7:patient/hl7:id", "remove": True},)
 """a feed message that names no patient, which cannot be accepted"""
 _IMAGE: Mapping[str, str] = {
@@ -104,7 +107,7 @@ def _error(sights: list[Sight], present: set[str], asked: frozenset[str], endpoi
     missing = [sight for sight in sights if not sight.answers and (sight.actor in asked or not present)]
     if missing:
         return "\n".join(dict.fromkeys(sight.what for sight in missing))
-    wanted = [one for one in sights if one.answers and (one.actor in asked or not asked) and one.actor != "identity"]
+    wanted = [one for one in sights if one.answers and (one.actor in asked or not asked) and one.actor not in _NODES]
     unheard = [sight for sight in wanted if sight.asks_for_assertion]
     if not wanted or len(unheard) < len(wanted):
         return ""
@@ -140,6 +143,10 @@ def _found_out(
         decide("wado", withheld or "it gives image_a1 out by WADO-RS and WADO-URI", there=not withheld)
     else:
         decide("wado", image, there=False)
+    nobody = [_got(endpoint, transaction, Token(copies=0)) for transaction in _IMAGE]
+    served = all(status in (200, 401) for status in nobody)
+    told = f"{' and '.join(_IMAGE)} answer HTTP {' and '.join(map(str, nobody))} to nobody"
+    decide("wado-served", told, there=served)
     traced = any(sight.trace for sight in sights)
     decide("trace", "answers carry Xdsi-Trace" if traced else "no answer carries Xdsi-Trace", there=traced)
     if endpoint.issuer is not None:
@@ -147,6 +154,10 @@ def _found_out(
         asks = [one.actor for one in sights if one.answers and _sight(bare, one.actor).asks_for_assertion]
         why = f"an assertion is asked for by {', '.join(asks)}" if asks else "no assertion is asked for"
         decide("secured", why, there=bool(asks))
+        decide("nodes", "a node has a certificate of its own", there=bool(asks) and endpoint.node is not None)
+        token = _got(endpoint, "RAD-107", Token(form="jwt"))
+        taken = served and 401 in nobody and token not in (0, 401)
+        decide("tokens", f"an access token is answered HTTP {token or 'not at all'} by RAD-107", there=taken)
     return features, found
 
 
@@ -204,6 +215,17 @@ def _shown(exchange: Exchange, why: str) -> str:
     return shown if "is not SOAP 1.2" in why else f"{shown}: {printable(why[:300].encode())}"
 
 
+def _got(endpoint: Endpoint, transaction: str, token: Token) -> int:
+    """The HTTP status of a GET of an image of dicom/ by who shows this; 0 where there is no answer."""
+    seen: list[Exchange] = []
+    case = _case(transaction, http=Http(path=_IMAGE[transaction]), token=token)
+    try:
+        run(case, replace(endpoint, feed=False, patients=None), observe=seen.append)
+    except OSError:
+        return 0
+    return seen[0].http
+
+
 def _gives_out(endpoint: Endpoint) -> str:
     """Why an image of dicom/ does not come by WADO-RS and WADO-URI; empty where it does."""
     for transaction, path in _IMAGE.items():
@@ -249,7 +271,7 @@ def _end(error: str) -> str:
     return error.partition("] ")[2].strip("')( ") or ssl.OPENSSL_VERSION
 
 
-def _case(transaction: str, request: str = "", http: Http | None = None) -> Case:
+def _case(transaction: str, request: str = "", http: Http | None = None, token: Token | None = None) -> Case:
     kind = kinds()[transaction]
     step = Step(
         name="look",
@@ -261,6 +283,7 @@ def _case(transaction: str, request: str = "", http: Http | None = None) -> Case
         change=_NOBODY if transaction == "ITI-44-add" else (),
         expect=Expectation(refused=True, http=(200,) if http else ()),
         http=http or Http(),
+        token=token or Token(),
     )
     return Case(
         name="0000-look", title="", clause="", scope="profile", needs=frozenset(), feed=False, folder=SHARED,

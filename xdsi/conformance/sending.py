@@ -139,8 +139,10 @@ class Session(requests.Session):
         return None
 
 
-def send(session: requests.Session, request: HttpRequest, limits: Limits) -> Received:
-    """Send a message and read the answer; OSError only for certificates that cannot be read."""
+def send(
+    session: requests.Session, request: HttpRequest, limits: Limits, certificate: tuple[str, str] | None = None
+) -> Received:
+    """Send a message, with this certificate, and read the answer; OSError only for certificates that cannot be read."""
     body = iter([request.body]) if request.chunked else request.body
     watch = _Watch()
     came = Received()
@@ -149,7 +151,7 @@ def send(session: requests.Session, request: HttpRequest, limits: Limits) -> Rec
         try:
             with session.request(
                 request.method, request.url, data=body or None, headers=request.headers, allow_redirects=False,
-                stream=True, timeout=min(limits.silence, limits.whole),
+                stream=True, timeout=min(limits.silence, limits.whole), cert=certificate,
             ) as response:  # fmt: skip
                 came = Received(response.status_code, response.headers)
                 raw = response.raw.stream(_PIECE, decode_content=False)

@@ -19,7 +19,8 @@ ACTORS: Mapping[str, tuple[str, ...]] = {
     "registry": ("registry",),
     "repository": ("repository",),
     "imaging-source": ("imaging-source", "wado-rs", "wado-uri"),
-    "identity": ("identity",),
+    "identity": ("identity", "identity-mllp"),
+    "authorization": ("authorization",),
     "x-service-provider": (),
 }
 """actor as it is asked for -> where it answers; an X-Service Provider is whoever asks for assertions"""
@@ -72,6 +73,8 @@ def chosen(cases: Iterable[Case], patterns: Sequence[str]) -> tuple[Case, ...]:
 
 def subjects(case: Case) -> frozenset[str]:
     """The actors that a case is about: whom it speaks to, without those that only show what came of it."""
+    if "authorization" in case.actors:
+        return frozenset({"authorization"})
     if "secured" in case.needs:
         return frozenset({"x-service-provider"})
     spoken = {name for name, places in ACTORS.items() if case.actors & set(places)}

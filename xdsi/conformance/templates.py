@@ -33,6 +33,8 @@ NAMESPACES = {
     "hl7": "urn:hl7-org:v3",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
     "saml": "urn:oasis:names:tc:SAML:2.0:assertion",
+    "samlp": "urn:oasis:names:tc:SAML:2.0:protocol",
+    "xacml": "urn:oasis:names:tc:xacml:2.0:context:schema:os",
     "ds": "http://www.w3.org/2000/09/xmldsig#",
     "wsse": "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd",
 }
@@ -48,7 +50,7 @@ _BEGIN = re.compile(
 _BEGIN_ONE = re.compile(r"<\?begin\s+([\w./-]+)")
 _PSEUDO_ATTRIBUTE = re.compile(r"([\w-]+)=\"([^\"]*)\"")
 _MOST_STEPS = 10_000
-_ALONE = frozenset({"patient", "now", "run"})
+_ALONE = frozenset({"patient", "now", "instant", "run"})
 """functions that need no argument; the others are names of template attributes, too"""
 
 
@@ -78,6 +80,7 @@ class Values:
             "uuid": lambda name: self._once("uuid", name, lambda: uuid.uuid4().urn),
             "oid": lambda name: self._once("oid", name, lambda: f"2.25.{uuid.uuid4().int}"),
             "now": self._now,
+            "instant": lambda _: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "cid": lambda name: f"{name}.{self._run}@conformance.example",
             "sha1": lambda name: hashlib.sha1(self.document(name), usedforsecurity=False).hexdigest(),
             "size": lambda name: str(len(self.document(name))),

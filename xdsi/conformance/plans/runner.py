@@ -140,7 +140,7 @@ class Plans:
 
     def _exchange(self, step: Step, request: HttpRequest) -> Answer:
         began = time.perf_counter()
-        came = sending.send(self._session, request, self.endpoint.limits)
+        came = sending.send(self._session, request, self.endpoint.limits, self.endpoint.shown_by(step))
         answer: Answer | None = None
         try:
             if came.trouble:
