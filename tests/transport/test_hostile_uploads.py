@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.app.repository_client import RepositoryClient
 from tests.servers import Server, exchange, http, wait_until
+from xdsi.domain.identifiers import new_oid
 
 REPOSITORY = "/services/repository"
 MULTIPART = 'multipart/related; type="application/xop+xml"; start="<root>"; boundary="frontier"'
@@ -60,9 +65,41 @@ def test_it_is_a_fault_and_others_are_served(
     assert "Document Repository" in again.text
 
 
+def test_others_are_served_while_uploads_go_on(open_server: Server, tmp_path: Path) -> None:
+    """Given half an upload of each kind, and one that comes byte by byte, others submit and fetch before any ends."""
+    client = RepositoryClient(open_server, tmp_path)
+    before = memory(open_server)
+    with ExitStack() as attack:
+        halves: list[tuple[socket.socket, bytes]] = []
+        for body, length, _, _ in UPLOADS.values():
+            raw = http(body, path=REPOSITORY, length=length, Content_Type=MULTIPART)
+            sock = attack.enter_context(open_server.connect())
+            with suppress(BrokenPipeError, ConnectionResetError):
+                sock.sendall(raw[: len(raw) // 2])
+            halves.append((sock, raw[len(raw) // 2 :]))
+        slow = attack.enter_context(open_server.connect())
+        honest = http(UPLOADS["it stops midway"][0], path=REPOSITORY, Content_Type=MULTIPART)
+        slow.sendall(honest[:400])
+        for number in range(5):
+            slow.sendall(honest[400 + number : 401 + number])
+            unique_id, content = new_oid(), b"honest %d" % number
+            assert client.provide(unique_id, content).accepted
+            assert client.retrieve(unique_id) == content
+        for sock, rest in halves:
+            with suppress(OSError):
+                sock.sendall(rest)
+    wait_until(lambda: spooled(open_server) == [])
+    assert memory(open_server) - before < MOST_GROWTH
+
+
 def test_a_compressed_upload_is_not_unpacked(open_server: Server) -> None:
+    """Given 1 GB of zeros as a few hundred kilobytes of gzip, when it arrives, nothing of it is unpacked."""
+    bomb = gzip.compress(bytes(16 * 1024 * 1024)) * 64
+    assert len(bomb) < 2_000_000
+    before = memory(open_server)
     answer = exchange(
-        open_server,
-        http(bytes(1000), path=REPOSITORY, Content_Type=MULTIPART, Content_Encoding="gzip"),
+        open_server, http(bomb, path=REPOSITORY, Content_Type=MULTIPART, Content_Encoding="gzip"), half_close=True
     )
     assert answer.status == 415
+    wait_until(lambda: spooled(open_server) == [])
+    assert memory(open_server) - before < MOST_GROWTH
