@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from tests import builders
 from tests.app.repository_client import RepositoryClient
 from tests.servers import Server, exchange, http, wait_until
+from tests.transactions.ports import document
 from xdsi.domain.identifiers import new_oid
+from xdsi.domain.submission import Provision
+from xdsi.spec.namespaces import SUCCESS
+from xdsi.transactions import iti41_provide_and_register_document_set as iti41
+from xdsi.wire import mtom, soap
+from xdsi.wire.message import Packaging
 
 REPOSITORY = "/services/repository"
 MULTIPART = 'multipart/related; type="application/xop+xml"; start="<root>"; boundary="frontier"'
@@ -103,3 +110,63 @@ def test_a_compressed_upload_is_not_unpacked(open_server: Server) -> None:
     assert answer.status == 415
     wait_until(lambda: spooled(open_server) == [])
     assert memory(open_server) - before < MOST_GROWTH
+
+
+def provided(unique_id: str, href: bytes = b"") -> bytes:
+    """A whole ITI-41 over HTTP; `href` stands where the document's part is named."""
+    content = b"what was sent"
+    entry = builders.document_entry("doc1", unique_id=unique_id, hash="", size="", repository_unique_id="")
+    own = builders.submission_set("set", unique_id=new_oid())
+    request = Provision(builders.submission(entry, sets=[own]), {"doc1": document(content)})
+    payload = iti41.TRANSACTION.request.encode(request, Packaging.MTOM)
+    pieces = soap.write_envelope(iti41.TRANSACTION.trigger, payload.body, message_id=f"urn:uuid:{new_oid()}")
+    writer = mtom.MultipartWriter()
+    raw = b"".join(writer.message((b"".join(pieces),), payload.attachments))
+    if href:
+        raw = raw.replace(b"cid:" + payload.attachments[0].content_id.encode(), href)
+    return http(raw, path=REPOSITORY, Content_Type=writer.content_type)
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        b"file:///etc/passwd",
+        b"http://127.0.0.1:1/document",
+        b"cid:root@xdsi",
+        b"cid:nobody@xdsi",
+        b"/etc/passwd",
+        b"cid:",
+    ],
+)
+def test_a_document_is_a_part_of_its_own_message_and_nothing_else(
+    open_server: Server, tmp_path: Path, href: bytes
+) -> None:
+    """Given an Include that names a file, another server, the envelope or a part that is not there, it is refused."""
+    unique_id = new_oid()
+    answer = exchange(open_server, provided(unique_id, href))
+    assert SUCCESS not in answer.text
+    assert "xop:Include" in answer.text
+    with RepositoryClient(open_server, tmp_path).retrieved(unique_id) as found:
+        assert [problem.code for problem in found.outcome.problems] == ["XDSDocumentUniqueIdError"]
+
+
+@pytest.mark.parametrize("unique_id", ["../../../planted", "/tmp/planted", "2.999.1/../../planted"])
+def test_a_document_id_never_becomes_a_path(open_server: Server, tmp_path: Path, unique_id: str) -> None:
+    """Given a uniqueId that is a path, it is a name like any other: no file is written or read by it."""
+    unique_id += new_oid()[-12:]
+    assert SUCCESS in exchange(open_server, provided(unique_id)).text
+    client = RepositoryClient(open_server, tmp_path)
+    assert client.retrieve(unique_id) == b"what was sent"
+    with client.retrieved("../../xdsi.sqlite3", str(open_server.data / "xdsi.sqlite3")) as found:
+        assert [problem.code for problem in found.outcome.problems] == ["XDSDocumentUniqueIdError"] * 2
+        assert found.documents == ()
+    assert not Path(unique_id).exists()
+    assert not [path for path in open_server.data.parent.rglob("*") if "planted" in path.name]
+
+
+def test_whoever_claims_the_name_of_a_document_does_not_get_it(open_server: Server, tmp_path: Path) -> None:
+    """Given a document, when other bytes come under its uniqueId, they are refused and it is as it was."""
+    client, unique_id = RepositoryClient(open_server, tmp_path), new_oid()
+    assert client.provide(unique_id, b"first").accepted
+    assert [problem.code for problem in client.provide(unique_id, b"forged").problems] == ["XDSNonIdenticalHash"]
+    assert client.retrieve(unique_id) == b"first"
