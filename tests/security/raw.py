@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,9 +42,19 @@ class Raw:
         return re.sub(r"(?m)^(Date|Content-Length): .*$", "", text)
 
 
+_CONTEXTS: dict[tuple[str, str], ssl.SSLContext] = {}
+
+
+def _context(hub: Trusted, node: str) -> ssl.SSLContext:
+    key = (hub.server.base_url, node)
+    if key not in _CONTEXTS:
+        _CONTEXTS[key] = hub.context(node)
+    return _CONTEXTS[key]
+
+
 def sent(hub: Trusted, octets: bytes, *, node: str = "consumer") -> Raw:
     """Send octets over the connection of a node, and read until the server closes it."""
-    with hub.server.connect(hub.context(node)) as connection:
+    with hub.server.connect(_context(hub, node)) as connection:
         answer = b""
         with suppress(OSError):
             connection.sendall(octets)

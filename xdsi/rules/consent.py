@@ -100,6 +100,19 @@ def _question(
     request = Request.of(who, action, person, now, zone=zone_of(domain.time_zone))
     active = [consent for consent in consents if consent.patient in person and consent.active_at(now)]
     newest = max((_time(consent) for consent in active), default=None)
+    floor = _reduce_all(domain.floor, request, domain)
+    organizations = _reduce_all(domain.organizations, request, domain)
+    voices = [
+        _Voice(
+            consent.unique_id,
+            policy,
+            counts=domain.combine is Combine.DENY_OVERRIDES or _time(consent) == newest,
+            exclusion=_refers_to(consent.policy, domain),
+        )
+        for consent in active
+        if (policy := reduce(consent.policy, request, domain.referable)) is not NOT_APPLICABLE
+    ]
+    policies = (*floor, *organizations, *(voice.policy for voice in voices))
     return _Question(
         request=request,
         action=action,
@@ -107,18 +120,10 @@ def _question(
         own=action in READING and patient_asked_for(who) is not None and _is_patient(who, person, domain),
         author=_author_identifiers(who) if domain.author_sees_documents and action in READING else frozenset(),
         emergency=action in READING and _is_emergency(who, domain),
-        floor=_reduce_all(domain.floor, request, domain),
-        organizations=_reduce_all(domain.organizations, request, domain),
-        consents=[
-            _Voice(
-                consent.unique_id,
-                policy,
-                counts=domain.combine is Combine.DENY_OVERRIDES or _time(consent) == newest,
-                exclusion=_refers_to(consent.policy, domain),
-            )
-            for consent in active
-            if (policy := reduce(consent.policy, request, domain.referable)) is not NOT_APPLICABLE
-        ],
+        floor=floor,
+        organizations=organizations,
+        consents=voices,
+        settled=all(isinstance(policy, Evaluation) for policy in policies),
     )
 
 
@@ -137,11 +142,13 @@ class _Question:
     floor: list[Reduced]
     organizations: list[Reduced]
     consents: list[_Voice]
+    settled: bool
+    """no policy says different things of different documents, so that none has to look at one"""
 
     def about(self, resource: Resource) -> Decision:
         """The order of docs/policy.md section 2."""
         domain = self.domain
-        request = self.request.about(resource)
+        request = self.request if self.settled else self.request.about(resource)
         refusal, organization = self._domain_says(request)
         if refusal is not None:
             return _decision(refusal)

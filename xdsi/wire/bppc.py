@@ -29,6 +29,7 @@ MEDICAL_DOCUMENTS = "1.3.6.1.4.1.19376.1.5.3.1.1.1"
 CONSENT_TEMPLATE = "1.3.6.1.4.1.19376.1.5.3.1.1.7"
 SCAN_TEMPLATE = "1.3.6.1.4.1.19376.1.5.3.1.1.7.1"
 SCANNED_DOCUMENT = "1.3.6.1.4.1.19376.1.2.20"
+"""ITI TF-3 5.2.3; below it .1 is the original author, .2 the scanning device, .3 who operated it"""
 SERVICE_EVENT_TEMPLATE = "1.3.6.1.4.1.19376.1.5.3.1.2.6"
 
 
