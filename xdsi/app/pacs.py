@@ -93,6 +93,7 @@ def http_access(settings: Settings) -> HttpAccess:
         tls=_tls(settings),
         connect_seconds=pacs.connect_seconds,
         read_seconds=pacs.read_seconds,
+        minimum_rate=pacs.minimum_rate,
         retries=pacs.retries,
     )
 

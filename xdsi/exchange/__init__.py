@@ -13,6 +13,7 @@ A transaction that reveals or changes data cannot be served without its decision
 is what it is called for SOAP messages.
 """
 
+from xdsi.exchange.breaking import broke_off
 from xdsi.exchange.client import Called, Channel, Client, Reply, call
 from xdsi.exchange.row import (
     Access,
@@ -46,6 +47,7 @@ __all__ = [
     "admit_http",
     "admit_peer",
     "as_fault",
+    "broke_off",
     "call",
     "facts_of",
     "keep",

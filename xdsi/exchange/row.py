@@ -44,6 +44,8 @@ class Trace:
     steps: list[dict[str, Any]] = field(default_factory=list)
     kept: bool = False
     """its record is with the actor's traces"""
+    recorded: ExchangeFacts | None = None
+    """what the audit record says of it, once there is one"""
 
     def note(self, step: str, **detail: Any) -> None:
         """Remember a step; `ms` is the time since the exchange began."""

@@ -303,7 +303,8 @@ def _work(
                 for asked, of in beside.records:
                     actor.trail.append(asked, trace=of)
                 raise
-        events = audit_rules.events_for(_described(transaction, request, response, facts, located, decisions))
+        trace.recorded = _described(transaction, request, response, facts, located, decisions)
+        events = audit_rules.events_for(trace.recorded)
         if transaction.writes:
             for asked, of in beside.records:
                 session.append_audit(asked, of)

@@ -209,6 +209,10 @@ class Pacs:
     key: str = _key("its private key", "")
     connect_seconds: float = _key("how long to wait for a connection", 5.0, check="seconds")
     read_seconds: float = _key("how long to wait for the next bytes of an answer", 60.0, check="seconds")
+    minimum_rate: int = _key(
+        "bytes a second at which an answer (HTTP) has to come, read_seconds granted; slower ones are given up; 0: any",
+        1000,
+    )
     retries: int = _key("how often a question is asked again (HTTP)", 3)
     tls: bool = _key("speak TLS with a dimse: archive; https says so for the others", False)
     ae_title: str = _key("our AE title towards a dimse: archive, and for what it sends to us", "XDSI")

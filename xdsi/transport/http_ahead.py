@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from xdsi.transport.pace import Pace
+
 CONNECTIONS = 6
 SMALL = 1024 * 1024
 """bytes of a file that is asked for ahead; a larger one is a stream in its own turn, and worth waiting for"""
@@ -64,6 +66,7 @@ class AskingAhead:
         tls: ssl.SSLContext | None,
         connect_seconds: float,
         read_seconds: float,
+        minimum_rate: float = 0.0,
     ) -> None:
         parts = urlsplit(url)
         self._tls = tls if parts.scheme == "https" else None
@@ -74,6 +77,7 @@ class AskingAhead:
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in given.items()) + "\r\n"
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
+        self._minimum_rate = minimum_rate
 
     def answers(self, places: Sequence[Place]) -> Iterator[Whole | None]:
         """The answer for each place in order; None for a file that is not small, or did not come whole."""
@@ -144,7 +148,7 @@ class AskingAhead:
     def _read(self, connection: socket.socket, idle: list[socket.socket]) -> Whole | None:
         """The answer on a connection, which is idle then, or closed where the answer is not of the plainest kind."""
         try:
-            whole = _plain_answer(connection)
+            whole = _plain_answer(connection, Pace(self._read_seconds, self._minimum_rate))
         except OSError:
             whole = None
         if whole is None or whole.last:
@@ -154,11 +158,13 @@ class AskingAhead:
         return whole
 
 
-def _plain_answer(connection: socket.socket) -> Whole | None:
+def _plain_answer(connection: socket.socket, pace: Pace) -> Whole | None:
     """None for whatever is not a 200 with a length, or comes with more or less than that."""
     came = b""
     while (end := came.find(b"\r\n\r\n")) < 0:
+        pace.waits()
         more = connection.recv(_HEAD)
+        pace.came(len(more))
         came += more
         if not more or len(came) > _HEAD:
             return None
@@ -174,7 +180,9 @@ def _plain_answer(connection: socket.socket) -> Whole | None:
     at = len(begun)
     view = memoryview(content)
     while at < size:
+        pace.waits()
         count = connection.recv_into(view[at:])
+        pace.came(count)
         if count == 0:
             return None
         at += count

@@ -20,6 +20,7 @@ from urllib3.util import Retry
 
 from xdsi.domain.errors import Unavailable
 from xdsi.transport.http_ahead import AskingAhead, Place, Whole
+from xdsi.transport.pace import Pace
 
 READ_SIZE = 256 * 1024
 _JSON_LIMIT = 512 * 1024 * 1024
@@ -53,6 +54,8 @@ class HttpAccess:
     tls: ssl.SSLContext | None = None
     connect_seconds: float = 5.0
     read_seconds: float = 60.0
+    minimum_rate: float = 0.0
+    """bytes a second that an answer has to come at, `read_seconds` apart; 0: any"""
     retries: int = 3
 
 
@@ -72,6 +75,7 @@ class HttpClient:
     def __init__(self, url: str, access: HttpAccess) -> None:
         self.url = url.rstrip("/")
         self._timeout = (access.connect_seconds, access.read_seconds)
+        self._rate = access.minimum_rate
         self._session = requests.Session()
         # Proxies and credentials of the environment are for the world, not for the hospital's own archive.
         self._session.trust_env = False
@@ -141,7 +145,9 @@ class HttpClient:
         if "Authorization" in self._session.headers:
             headers["Authorization"] = str(self._session.headers["Authorization"])
         connect, read = self._timeout
-        asking = AskingAhead(self.url, headers, tls=self._tls, connect_seconds=connect, read_seconds=read)
+        asking = AskingAhead(
+            self.url, headers, tls=self._tls, connect_seconds=connect, read_seconds=read, minimum_rate=self._rate
+        )
         return asking.answers(places)
 
     def store(
@@ -192,8 +198,22 @@ class HttpClient:
                 )
 
     def _chunks(self, url: str, response: requests.Response) -> Iterator[bytes]:
+        pace = Pace(self._timeout[1], self._rate)
+        waiting, size = [], 0
         try:
-            yield from response.raw.stream(READ_SIZE, decode_content=True)
+            while True:
+                pace.waits()
+                # What is there: to wait for a number of bytes would take as long as they come, one by one.
+                some = response.raw.read1(READ_SIZE, decode_content=True)
+                pace.came(len(some))
+                waiting.append(some)
+                size += len(some)
+                if size >= READ_SIZE or not some:
+                    if size:
+                        yield b"".join(waiting)
+                    waiting, size = [], 0
+                if not some:
+                    return
         except (urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
             raise Unavailable(f"{url} broke off its answer: {_reason(error)}") from error
 

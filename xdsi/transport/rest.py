@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from xdsi.domain.errors import MalformedMessage, SecurityFault, SoapFault, Unavailable
 from xdsi.domain.subject import Peer
-from xdsi.exchange import Actor, Trace, Transaction, admit_http, as_fault, keep, serve
+from xdsi.exchange import Actor, Trace, Transaction, admit_http, as_fault, broke_off, keep, serve
 from xdsi.wire.http import HttpAnswer, HttpRequest, plain
 from xdsi.wire.http_authorization import challenges
 
@@ -71,7 +71,16 @@ class RestEndpoint:
         if environ["REQUEST_METHOD"] == "HEAD":
             _close(answer.body)
             return ()
-        return _logged(answer.body, trace)
+        return self._watched(answer.body, trace)
+
+    def _watched(self, body: Iterable[bytes], trace: Trace) -> Iterator[bytes]:
+        try:
+            yield from body
+        except Exception as error:
+            broke_off(self.actor, trace, error)
+            raise
+        finally:
+            _close(body)
 
     def _answered(self, environ: Mapping[str, Any], trace: Trace) -> HttpAnswer:
         transaction = self._service.transaction
@@ -131,16 +140,6 @@ class RestEndpoint:
 
 def _status(error: BaseException, fault: SoapFault) -> int:
     return 503 if isinstance(error.__cause__ or error, Unavailable) else fault.http_status
-
-
-def _logged(body: Iterable[bytes], trace: Trace) -> Iterator[bytes]:
-    try:
-        yield from body
-    except Exception:
-        log.exception("trace %s: the answer broke off", trace.id)
-        raise
-    finally:
-        _close(body)
 
 
 def _close(body: Iterable[bytes]) -> None:

@@ -26,7 +26,7 @@ from xdsi.domain.errors import MalformedMessage, SoapFault
 from xdsi.domain.ports import Spool
 from xdsi.domain.subject import Caller, Peer
 from xdsi.domain.submission import Document
-from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, keep, run
+from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, broke_off, keep, run
 from xdsi.spec import namespaces as ns
 from xdsi.transport.ahead import ahead
 from xdsi.wire import mtom, soap
@@ -428,9 +428,9 @@ class SoapEndpoint:
             else:
                 headers["Content-Type"] = soap.CONTENT_TYPE
             if payload.attachments:
-                ctx.out_string = _closing((), ahead(pieces, self._ahead), received)
+                ctx.out_string = _closing(self.actor, (), ahead(pieces, self._ahead), received)
             else:
-                ctx.out_string, length = _answer(pieces, received)
+                ctx.out_string, length = _answer(self.actor, pieces, received)
             if length is not None:
                 headers["Content-Length"] = str(length)
         if received.recording is not None:
@@ -446,7 +446,7 @@ def _whole(chunks: Iterator[bytes], limit: int) -> bytes:
     return bytes(raw)
 
 
-def _answer(pieces: Iterator[bytes], received: _Received) -> tuple[Iterable[bytes], int | None]:
+def _answer(actor: Actor, pieces: Iterator[bytes], received: _Received) -> tuple[Iterable[bytes], int | None]:
     """A small answer as one piece, with its length; a large one piece by piece."""
     head: list[bytes] = []
     size = 0
@@ -454,16 +454,19 @@ def _answer(pieces: Iterator[bytes], received: _Received) -> tuple[Iterable[byte
         head.append(piece)
         size += len(piece)
         if size > 1024 * 1024:
-            return _closing(head, pieces, received), None
+            return _closing(actor, head, pieces, received), None
     received.spool.close()
     return [b"".join(head)], size
 
 
-def _closing(head: Iterable[bytes], rest: Iterator[bytes], received: _Received) -> Iterator[bytes]:
+def _closing(actor: Actor, head: Iterable[bytes], rest: Iterator[bytes], received: _Received) -> Iterator[bytes]:
     began = time.perf_counter()
     try:
         yield from head
         yield from rest
+    except Exception as error:
+        broke_off(actor, received.trace, error)
+        raise
     finally:
         received.spool.close()
         log.debug("trace %s: streamed in %.1f ms", received.trace.id, (time.perf_counter() - began) * 1000)
