@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
 
 from xdsi.domain.errors import Contended, Unavailable
-from xdsi.storage import unit_of_work
+from xdsi.storage import turns, unit_of_work
 from xdsi.storage.database import open_database, reading, upgrade, writing
 from xdsi.storage.tables import PARTITIONED, metadata, partitions
 from xdsi.storage.tables import patient as t
@@ -234,14 +234,13 @@ def test_who_waits_too_long_for_a_turn_is_told_so(sqlite_engine: Engine, monkeyp
     assert ids(engine) == {"A", "B"}
 
 
-def test_another_process_that_writes_for_long_makes_sqlite_unavailable(sqlite_engine: Engine) -> None:
+def test_another_process_that_writes_for_long_makes_sqlite_unavailable(
+    sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a server that keeps its turn, then another process gives up after a time, and can write afterwards."""
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0.05)
     engine = sqlite_engine
     other = open_database(engine.url.render_as_string())
-
-    @sa.event.listens_for(other, "connect")
-    def impatient(connection: object, record: object) -> None:
-        connection.execute("PRAGMA busy_timeout=50")  # type: ignore[attr-defined]
-
     with writing(engine) as connection:
         add(connection, "A")
         with pytest.raises(Unavailable, match="locked"), writing(other) as late:
@@ -250,6 +249,25 @@ def test_another_process_that_writes_for_long_makes_sqlite_unavailable(sqlite_en
         add(connection, "C")
     other.dispose()
     assert ids(engine) == {"A", "C"}
+
+
+def test_a_program_that_takes_no_turns_makes_sqlite_unavailable_as_well(sqlite_engine: Engine) -> None:
+    engine = sqlite_engine
+
+    @sa.event.listens_for(engine, "connect")
+    def impatient(connection: object, record: object) -> None:
+        connection.execute("PRAGMA busy_timeout=50")  # type: ignore[attr-defined]
+
+    engine.dispose()
+    program = sqlite3.connect(str(engine.url.database), isolation_level=None)
+    program.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="locked"), writing(engine) as connection:
+        add(connection, "B")
+    program.execute("ROLLBACK")
+    program.close()
+    with writing(engine) as connection:
+        add(connection, "C")
+    assert ids(engine) == {"C"}
 
 
 def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from xdsi.domain.errors import Contended, Unavailable
+from xdsi.storage.turns import Turns
 from xdsi.storage.unit_of_work import SharedCommit
 
 _BUSY_MILLISECONDS = 5000
@@ -101,7 +102,8 @@ def _open_sqlite(url: URL, pool: dict[str, Any]) -> Engine:
             driver.execute("BEGIN")
 
     # In place, so that whoever listens to the engine hears of the group's transactions, too.
-    engine.update_execution_options(xdsi_group=SharedCommit(engine.execution_options(xdsi_writes=True)))
+    writer = engine.execution_options(xdsi_writes=True)
+    engine.update_execution_options(xdsi_group=SharedCommit(writer, Turns(path)))
     return engine
 
 

@@ -1,4 +1,4 @@
-"""Group commit for SQLite: writers of one process take turns, and those who queue share one durable commit.
+"""Group commit for SQLite: writers take turns, and those of one process who queue share one durable commit.
 
 SQLite has one writer at a time and flushes the disk at every commit; sixteen clients at once would wait for sixteen
 flushes. Each unit of work after the first runs in a savepoint of the group's transaction, so it is still all or
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from xdsi.domain.errors import Unavailable
+from xdsi.storage.turns import Turns
 
 LARGEST_GROUP = 32
 PATIENCE_SECONDS = 10.0
@@ -38,10 +39,11 @@ class _Group:
 
 
 class SharedCommit:
-    """Lets the threads of a process write in turns, in the order they came."""
+    """Lets the threads of a process write in turns, in the order they came; `turns` keeps processes apart."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, turns: Turns | None = None) -> None:
         self._engine = engine
+        self._turns = turns
         self._mutex = threading.Lock()
         self._queue: deque[threading.Event] = deque()
         self._busy = False
@@ -92,12 +94,22 @@ class SharedCommit:
         return not mine.is_set()
 
     def _begin(self) -> _Group:
-        connection = self._engine.connect()
+        if self._turns is not None:
+            self._turns.take()
         try:
-            return _Group(connection)
+            connection = self._engine.connect()
+            try:
+                return _Group(connection)
+            except BaseException:
+                connection.close()
+                raise
         except BaseException:
-            connection.close()
+            self._let_others()
             raise
+
+    def _let_others(self) -> None:
+        if self._turns is not None:
+            self._turns.give()
 
     @contextmanager
     def _member(self, group: _Group) -> Iterator[None]:
@@ -156,4 +168,5 @@ class SharedCommit:
         finally:
             with suppress(SQLAlchemyError):
                 group.connection.close()
+            self._let_others()
             group.done.set()
