@@ -219,7 +219,9 @@ def measure(engine: str, folder: Path, entries: int, given: argparse.Namespace) 
         found["disk_bytes"] = disk(urls[1])
         each = found["disk_bytes"] / (entries + filling.LARGE) / times
         say(f"  disk: {found['disk_bytes'] / 2**30:.2f} GiB, {each:.0f} bytes an entry")
-        servers = [stack.enter_context(hub(url, run / str(number))) for number, url in enumerate(urls)]
+        servers = [
+            stack.enter_context(hub(url, run / str(number), workers=given.workers)) for number, url in enumerate(urls)
+        ]
         found["queries"] = latencies(servers[0], servers[1], (SMALL, entries), given.count)
         found["large_patient"] = large_patient(servers[1], entries)
         if given.seconds:
@@ -239,6 +241,7 @@ def main() -> int:
     parser.add_argument("--entries", type=int, default=100_000, help="of the larger population")
     parser.add_argument("--engine", choices=["sqlite", "postgresql", "both"], default="both")
     parser.add_argument("--data", type=Path, help="folder of populations, kept; default: a temporary one")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of each server")
     parser.add_argument("--count", type=int, default=200, help="questions of each stored query")
     parser.add_argument("--times", type=int, default=1, help="copies of it, PostgreSQL only (tests.bench.multiplying)")
     parser.add_argument("--seconds", type=float, default=10, help="of each storm of registrations; 0: none")
@@ -257,7 +260,7 @@ def main() -> int:
     say(f"load before {load[0]:.1f}, after {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     out = ROOT / "bench-out"
     out.mkdir(exist_ok=True)
-    record = {"at": at, "load": load, "machine": machine(), "results": results}
+    record = {"at": at, "load": load, "machine": machine(), "workers": given.workers, "results": results}
     (out / "registry.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     return 0
 

@@ -483,4 +483,4 @@ def test_the_registry_is_asked_once_for_each_kind_of_fact() -> None:
     registry = Registered()
     entries = [document_entry(f"doc{number}", unique_id=f"2.999.{number}") for number in range(20)]
     assert check(submit(*entries, associations=[has_member("ss1", OLD, "Reference")]), registry)
-    assert sorted(registry.asked) == ["entries_by_unique_id", "kinds_by_unique_id", "objects", "patient_status"]
+    assert sorted(registry.asked) == ["kinds_by_unique_id", "objects", "patient_status"]

@@ -21,11 +21,11 @@ def placed(monkeypatch: pytest.MonkeyPatch) -> Placed:
     """Where records were put."""
     found: Placed = []
 
-    def extend(connection: sa.Connection, head: Head, contents: Iterable[Mapping[str, Any]]) -> tuple[list[int], Head]:
+    def extend(connection: sa.Connection, head: Head, contents: Iterable[Mapping[str, Any]]) -> Head:
         for _ in contents:
             head = Head(head.chain, head.sequence + 1, "hash")
             found.append((head.chain, head.sequence))
-        return [head.sequence], head
+        return head
 
     monkeypatch.setattr(audit_lanes, "extend", extend)
     return found

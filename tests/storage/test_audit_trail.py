@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event as sql_event
@@ -65,9 +66,9 @@ def test_the_chain_is_named_after_its_process(trail: DatabaseAuditTrail) -> None
 
 def test_a_record_in_a_transaction_is_there_when_it_commits(engine: sa.Engine, trail: DatabaseAuditTrail) -> None:
     with writing(engine) as connection:
-        (number,) = trail.append([event()], trace="t", connection=connection)
+        trail.append([event()], trace="t", connection=connection)
         assert rows(engine) == []
-    assert [row.id for row in rows(engine)] == [number]
+    assert [row.trace for row in rows(engine)] == ["t"]
 
 
 def test_a_record_in_a_transaction_goes_when_it_is_rolled_back(engine: sa.Engine, trail: DatabaseAuditTrail) -> None:
@@ -128,7 +129,7 @@ def test_a_trail_that_cannot_be_written_raises(engine: sa.Engine, trail: Databas
         connection.execute(sa.text("ALTER TABLE audit_record RENAME TO elsewhere"))
     with pytest.raises(Unavailable):
         trail.append([event()], trace="t")
-    with writing(engine) as connection, pytest.raises((sa.exc.DBAPIError, sqlite3.Error)):
+    with writing(engine) as connection, pytest.raises((sa.exc.DBAPIError, sqlite3.Error, psycopg.Error)):
         trail.append([event()], trace="t", connection=connection)
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO audit_record"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -95,5 +96,5 @@ def test_a_row_is_replaced_where_that_is_said_and_refused_otherwise(engine: Engi
         (found,) = connection.execute(sa.select(answered_message)).mappings()
     assert dict(found) == row | {"at": 2, "answer": b"2"}
     plain = PreparedInsert(answered_message, answered_message.c.keys())
-    with pytest.raises((sqlite3.IntegrityError, sa.exc.IntegrityError)), writing(engine) as connection:
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)), writing(engine) as connection:
         plain.many(connection, [row])

@@ -306,7 +306,8 @@ class AuditTrail(Protocol):
     """Where audit records are kept; nothing may leave before its record is there."""
 
     def append(self, events: Sequence[AuditEvent], *, trace: str, connection: Any = None) -> Sequence[int]:
-        """Store records and return their numbers; raises Unavailable when they cannot be stored.
+        """Store records; raises Unavailable when they cannot be stored.
 
-        With a `connection` they belong to its transaction, without one they are durable on return.
+        With a `connection` they belong to its transaction; without one they are durable on return, and their numbers
+        are returned.
         """

@@ -15,6 +15,7 @@ class Submission:
 
     `submission_sets` holds whatever number was sent, so that a rule can refuse none or two; `findings` are problems
     that only the decoder could see (a classification of an unknown object, a package without a marker).
+    `own_problems` are those of each object by itself, where they were looked for before the registry is asked.
     """
 
     submission_sets: tuple[SubmissionSet, ...] = ()
@@ -22,6 +23,7 @@ class Submission:
     folders: tuple[Folder, ...] = ()
     associations: tuple[Association, ...] = ()
     findings: tuple[Problem, ...] = ()
+    own_problems: tuple[Problem, ...] | None = None
 
     @property
     def submission_set(self) -> SubmissionSet:

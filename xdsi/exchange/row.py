@@ -116,8 +116,8 @@ NO_SOAP: Codec[Any] = Codec(_no_soap, _no_soap)
 """of a transaction whose messages are read and written where they come and go (HTTP, DIMSE)"""
 
 
-def _nothing_first(request: Any, ports: Any) -> None:
-    return None
+def _nothing_first(request: Any, ports: Any) -> Any:
+    return request
 
 
 def _as_located(located: Located, ports: Any, session: RegistrySession) -> Located:
@@ -147,8 +147,8 @@ class Transaction(Generic[Req, Resp]):
     handle: Callable[[Call[Req]], Resp]
     refuse: Callable[[Req | None, Sequence[Problem]], Resp]
     facts: Callable[[Req, Resp | None, ExchangeFacts], ExchangeFacts]
-    prepare: Callable[[Req, Any], None] = _nothing_first
-    """gets from other nodes what the request will need, before a unit of work begins"""
+    prepare: Callable[[Req, Any], Req] = _nothing_first
+    """the request with what can be known of it before a unit of work begins, from other nodes if need be"""
     locate: Callable[[Req, Any, RegistrySession], Located] = _nothing
     weigh: Callable[[Located, Any, RegistrySession], Located] = _as_located
     several: bool = False

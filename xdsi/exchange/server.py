@@ -212,7 +212,7 @@ def _respond(
         request = read()
         asked.append(request)
         trace.note("decode")
-        transaction.prepare(request, actor.ports.get(transaction.number))
+        request = transaction.prepare(request, actor.ports.get(transaction.number))
         for attempt in range(_ATTEMPTS - 1):
             try:
                 with repetition.alone(actor, transaction, sending):

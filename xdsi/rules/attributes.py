@@ -165,8 +165,12 @@ def problem(registry_object: RegistryObject, name: str, rule: str, text: str) ->
 def check_types(registry_object: RegistryObject) -> Iterator[Problem]:
     """Every value that is not of its data type, or longer than its place can hold."""
     for row in TEXTS[type(registry_object)]:
-        for value in values_of(registry_object, row.attribute):
-            yield from _check_text(registry_object, row, value)
+        texts: str | tuple[str, ...] = getattr(registry_object, row.attribute)
+        if not texts:
+            continue
+        for value in (texts,) if isinstance(texts, str) else texts:
+            if value and not _fits(row, value):
+                yield from _check_text(registry_object, row, value)
     for code_row in CODES[type(registry_object)]:
         for code in codes_of(registry_object, code_row.attribute):
             yield from _check_code(registry_object, code_row, code)
@@ -178,18 +182,18 @@ def check_types(registry_object: RegistryObject) -> Iterator[Problem]:
     yield from _check_extra(registry_object)
 
 
-def values_of(registry_object: RegistryObject, attribute: str) -> tuple[str, ...]:
-    """The texts of an attribute; empty text is absence."""
-    value: str | tuple[str, ...] = getattr(registry_object, attribute)
-    return tuple(filter(None, (value,) if isinstance(value, str) else value))
-
-
 def codes_of(registry_object: RegistryObject, attribute: str) -> tuple[Code, ...]:
     """The codes of an attribute."""
     value: Code | tuple[Code, ...] | None = getattr(registry_object, attribute)
     if value is None:
         return ()
     return value if isinstance(value, tuple) else (value,)
+
+
+def _fits(row: TextAttribute, value: str) -> bool:
+    """Whether there is nothing to say of a value; nearly always there is not."""
+    size = len(value)
+    return size <= row.length and size <= row.profile_length and (row.check is None or not row.check(value))
 
 
 def _check_text(registry_object: RegistryObject, row: TextAttribute, value: str) -> Iterator[Problem]:
@@ -227,7 +231,8 @@ def _check_author(registry_object: RegistryObject, author: Author) -> Iterator[P
     for row in _AUTHOR:
         value: str | tuple[str, ...] = getattr(author, row.attribute)
         for one in filter(None, (value,) if isinstance(value, str) else value):
-            yield from _check_text(registry_object, row, one)
+            if not _fits(row, one):
+                yield from _check_text(registry_object, row, one)
     if not (author.person or author.institutions or author.telecommunications):
         text = f"an author of {registry_object.entry_uuid} has neither person nor institution nor telecommunication"
         yield problem(registry_object, "author", "author.empty", text)

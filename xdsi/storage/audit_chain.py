@@ -101,14 +101,13 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
-def extend(connection: Connection, head: Head, contents: Iterable[Mapping[str, Any]]) -> tuple[list[int], Head]:
-    """Insert contents behind a head, and what is to be told of them; the records' ids in order, and the new head."""
+def extend(connection: Connection, head: Head, contents: Iterable[Mapping[str, Any]]) -> Head:
+    """Insert contents behind a head, and what is to be told of them; the new head."""
     if head.sequence == 0:
         connection.execute(
             sa.insert(audit_chain_head),
             {"chain": head.chain, "sequence": 0, "hash": GENESIS, "time": instant(datetime.now(UTC))},
         )
-    first = head.sequence + 1
     rows = []
     told: list[Notice] = []
     for one in contents:
@@ -118,7 +117,12 @@ def extend(connection: Connection, head: Head, contents: Iterable[Mapping[str, A
     if rows:
         _INSERT.many(connection, rows)
     notices.add(connection, told, datetime.now(UTC))
-    return [row.id for row in _IDS.rows(connection, {"chain": head.chain, "first": first})], head
+    return head
+
+
+def ids_behind(connection: Connection, head: Head) -> list[int]:
+    """The ids of the records behind a former head of their chain, in order."""
+    return [row.id for row in _IDS.rows(connection, {"chain": head.chain, "first": head.sequence + 1})]
 
 
 def head_of(connection: Connection, chain: str) -> Head | None:

@@ -60,8 +60,8 @@ class Lanes:
         while self._listeners:
             event.remove(self._engine, *self._listeners.pop())
 
-    def append(self, connection: Connection, contents: Iterable[Mapping[str, Any]]) -> list[int]:
-        """Insert contents in the open transaction of a connection; returns the records' ids."""
+    def append(self, connection: Connection, contents: Iterable[Mapping[str, Any]]) -> None:
+        """Insert contents in the open transaction of a connection."""
         transaction = connection.get_transaction()
         if transaction is None:
             raise ValueError("an audit record that shares a transaction needs one that is open")
@@ -70,8 +70,7 @@ class Lanes:
             if lease is None:
                 self._reclaim()
                 lease = self._leases[transaction] = _Lease(self._take())
-        ids, lease.head = extend(connection, lease.head, contents)
-        return ids
+        lease.head = extend(connection, lease.head, contents)
 
     def _take(self) -> Head:
         if self._free:

@@ -38,7 +38,7 @@ def link(connection: Connection, own: Head, *, process: str, now: datetime, firs
             moved.append(actual)
     if moved and (first or any(LINKS not in head.chain for head in moved)):
         record = content(xml=write_links(moved), time=now, direction=Direction.LINK, transaction="chain-heads")
-        _, own = extend(connection, own, [record])
+        own = extend(connection, own, [record])
         for head in moved:
             _note(connection, head, now, linked=True, closed=False)
     connection.execute(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,7 +25,7 @@ from xdsi.domain.audit_records import Direction, OutboxEntry, TrailRecord, Verif
 from xdsi.domain.errors import MalformedMessage, Unavailable
 from xdsi.domain.notification import Notice
 from xdsi.domain.subject import Peer
-from xdsi.storage.audit_chain import LINKS, NOTICES, Head, content, extend, instant
+from xdsi.storage.audit_chain import LINKS, NOTICES, Head, content, extend, ids_behind, instant
 from xdsi.storage.audit_lanes import Lanes
 from xdsi.storage.audit_links import link
 from xdsi.storage.audit_verify import verify
@@ -69,7 +70,7 @@ class DatabaseAuditTrail:
         self._group: GroupWriter[list[_Content], list[int]] | None = None
 
     def append(self, events: Sequence[AuditEvent], *, trace: str, connection: Connection | None = None) -> list[int]:
-        """Store records in the transaction of `connection`, else durably before return.
+        """Store records in the transaction of `connection`, else durably before return; then their numbers are told.
 
         Raises Unavailable where they cannot be stored; with a connection, what the database raises. Within a unit of
         work give its connection: without it the record would wait for the unit, and the unit for the record.
@@ -78,7 +79,8 @@ class DatabaseAuditTrail:
         if not events:
             return []
         if connection is not None:
-            return self._lanes.append(connection, [self._own(event, trace) for event in events])
+            self._lanes.append(connection, [self._own(event, trace) for event in events])
+            return []
         return _submit(group, lambda: [self._own(event, trace) for event in events])
 
     def receive(self, raw: bytes, peer: Peer) -> int:
@@ -211,7 +213,8 @@ class DatabaseAuditTrail:
                 numbers.update(_stored(connection, [one["digest"] for contents in group for one in contents]))
                 for contents in group:
                     fresh.update((_key(one), one) for one in contents if _key(one) not in numbers)
-                ids, head = extend(connection, self._head, fresh.values()) if fresh else ([], self._head)
+                head = extend(connection, self._head, fresh.values()) if fresh else self._head
+                ids = ids_behind(connection, self._head) if fresh else []
         except Exception:
             # Nobody knows whether a commit that failed took place: what was written may be the end of this chain.
             self._restarts += 1
@@ -251,7 +254,7 @@ class DatabaseAuditTrail:
 def _submit(group: GroupWriter[list[_Content], list[int]], prepare: Callable[[], list[_Content]]) -> list[int]:
     try:
         return group.submit(prepare)
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
         raise Unavailable(f"the audit trail cannot be written: {error}") from error
 
 

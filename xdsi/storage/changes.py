@@ -9,16 +9,16 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import and_, bindparam, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from xdsi.domain.errors import Rejected
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.metadata import Association, DocumentEntry, Folder
 from xdsi.domain.outcome import Problem
 from xdsi.domain.submission import Submission
-from xdsi.storage import consents, removal
+from xdsi.storage import consents, driver, removal
 from xdsi.storage import tables as t
 from xdsi.storage.packed import pack
 from xdsi.storage.people import People
@@ -60,10 +60,11 @@ def save(connection: Connection, people: People, routes: Routes, submission: Sub
     for one in submission.objects:
         rows.add(one, ends[one.entry_uuid][1], source_id=source_id, ends=ends)
     try:
-        for table, values in rows.by_table.items():
-            if values:
-                _INSERTS[table].many(connection, values)
-    except (DBAPIError, sqlite3.IntegrityError) as error:
+        with driver.together(connection):
+            for table, values in rows.by_table.items():
+                if values:
+                    _INSERTS[table].many(connection, values)
+    except (sqlite3.IntegrityError, psycopg.Error) as error:
         raise Rejected((_unacceptable(error, connection, rows.by_table[t.identifier]),)) from error
     for one in submission.objects:
         routes.note(one.entry_uuid, letter_of(one), ends[one.entry_uuid][1])
@@ -141,21 +142,20 @@ def _supersede(connection: Connection, people: People, routes: Routes, one: Docu
 
 
 def _unacceptable(
-    error: DBAPIError | sqlite3.IntegrityError, connection: Connection, identifiers: Sequence[Mapping[str, Any]]
+    error: sqlite3.IntegrityError | psycopg.Error, connection: Connection, identifiers: Sequence[Mapping[str, Any]]
 ) -> Problem:
     """What a submission did that no check before could see; raises the error itself where it is not its fault."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    text = str(cause)
-    if isinstance(error, IntegrityError | sqlite3.IntegrityError) and "identifier" in text:
+    text = str(error)
+    if isinstance(error, sqlite3.IntegrityError | psycopg.IntegrityError) and "identifier" in text:
         # A writer at the same moment was faster.
-        if _is_unique_id(cause, connection, identifiers):
+        if _is_unique_id(error, connection, identifiers):
             return Problem(
                 "XDSDuplicateUniqueIdInRegistry",
                 "the uniqueId of the SubmissionSet or of a Folder is registered already",
                 rule="SUBMISSION.uniqueId.taken",
             )
         return Problem("XDSRegistryMetadataError", "an entryUUID is registered already", rule="SUBMISSION.id.taken")
-    if getattr(cause, "sqlstate", "") == _PROGRAM_LIMIT_EXCEEDED:
+    if getattr(error, "sqlstate", "") == _PROGRAM_LIMIT_EXCEEDED:
         return Problem("XDSRegistryMetadataError", f"a value is too long: {text}", rule="SUBMISSION.length")
     raise error
 

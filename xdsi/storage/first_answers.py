@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Connection, Engine
 
 from xdsi.domain.repetition import FirstAnswer, Sending
+from xdsi.storage import driver
 from xdsi.storage.database import reading, writing
 from xdsi.storage.files import one_of
 from xdsi.storage.prepared import Prepared, PreparedInsert
@@ -52,7 +53,7 @@ class SqlFirstAnswers:
         with _of(session) or reading(self._engine) as connection:
             if session is not None and connection.dialect.name == "postgresql":
                 # On SQLite a unit of work has the database for itself.
-                connection.exec_driver_sql(_LOCK, {"key": _number(sending)})
+                driver.execute_each(connection, _LOCK, [{"key": _number(sending)}])
             since = int(self._clock()) - LASTING_SECONDS
             row = _FIND.first(connection, {**_key(sending), "since": since})
         return FirstAnswer(bytes(row.answer), row.trace) if row is not None else None

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import iterate
 
+from xdsi.storage import driver
 from xdsi.storage.packed import Packed, to_database, unpack
 
 _Fill: TypeAlias = Callable[[Mapping[str, Any]], Any]
@@ -62,12 +63,7 @@ class Prepared:
                 self._texts.clear()
             known = self._texts[key] = self._expand(dialect, binds)
         text, fill = known
-        if dialect.name == "sqlite":
-            driver: Any = connection.connection.driver_connection
-            rows = driver.execute(text, fill(binds))
-        else:
-            # Through SQLAlchemy, which notices when the connection to a server is lost.
-            rows = connection.exec_driver_sql(text, fill(binds))
+        rows = driver.rows(connection, text, fill(binds))
         make, row = tuple.__new__, self._row
         if not self._unpacked:
             return [make(row, values) for values in rows]
@@ -151,14 +147,16 @@ class PreparedInsert:
         # ON CONFLICT is the same on both engines but lies in their dialects.
         values: dict[str, Any] = {name: bindparam(name) for name in columns}
         self._statements = {
-            name: _upsert(dialect, table, replacing).values(values) if replacing else insert(table).values(values)
+            name: _upsert(dialect, table, replacing).values(values)
+            if replacing
+            else insert(table).inline().values(values)
             for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
         }
         self._texts: dict[str, tuple[str, list[str] | None]] = {}
         self._hows = {name: to_database(table.c[name].type) for name in columns}
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert the rows; each has a value for every column. Errors on SQLite are those of the driver."""
+        """Insert the rows; each has a value for every column. Errors are those of the driver."""
         dialect = connection.dialect
         if dialect.name not in self._texts:
             compiled = self._statements[dialect.name].compile(dialect=dialect)
@@ -173,13 +171,7 @@ class PreparedInsert:
         else:
             ordered = [(name, hows[name]) for name in order]
             values = [tuple([row[name] if how is None else how(row[name]) for name, how in ordered]) for row in rows]
-        if dialect.name == "sqlite":
-            driver: Any = connection.connection.driver_connection
-            driver.executemany(text, values)
-        elif len(values) == 1:
-            connection.exec_driver_sql(text, values[0])
-        else:
-            connection.exec_driver_sql(text, values)
+        driver.execute_each(connection, text, values)
 
 
 def _upsert(dialect: Any, table: Table, replacing: Sequence[str]) -> Any:

@@ -18,10 +18,14 @@ from xdsi.spec.optionality import Column
 from xdsi.wire.ebxml import response, submission
 
 
-def prepare(request: Submission, ports: RegisterPorts) -> None:
-    """Bring consents that lie in other repositories: none is accepted without being looked at."""
+def prepare(request: Submission, ports: RegisterPorts) -> Submission:
+    """Bring consents that lie in other repositories: none is accepted without being looked at.
+
+    What can be said of the objects by themselves is found here as well, where nobody waits for the database.
+    """
     if ports.consents is not None:
         ports.consents.prepare(request.document_entries)
+    return rules.looked_at(request, ports, column=Column.REPOSITORY)
 
 
 def handle(call: Call[Submission]) -> Outcome:

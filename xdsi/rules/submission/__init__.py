@@ -6,6 +6,8 @@ the first only. `context` says what the rules ask of the registry.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from xdsi.domain.codes import CodeSets
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.registration import RegisterPorts, Registration
@@ -17,7 +19,8 @@ from xdsi.rules.submission.metadata import MAX_PROBLEMS, by_strictness, check_me
 from xdsi.spec.optionality import Column
 
 __all__ = [
-    "MAX_PROBLEMS", "Effects", "Facts", "assign", "check", "check_metadata", "decide", "effects", "tolerated",
+    "MAX_PROBLEMS", "Effects", "Facts", "assign", "check", "check_metadata", "decide", "effects", "looked_at",
+    "tolerated",
 ]  # fmt: skip
 
 
@@ -38,6 +41,19 @@ def decide(
     return outcome, registration(submission, session, ports) if outcome.accepted else None
 
 
+def looked_at(submission: Submission, ports: RegisterPorts, *, column: str) -> Submission:
+    """The submission with what is wrong with its objects by themselves: nobody has to wait while that is looked for."""
+    found = own_problems(submission, column=column, codes=ports.codes, strictness=ports.strictness)
+    return replace(submission, own_problems=found)
+
+
+def own_problems(
+    submission: Submission, *, column: str, codes: CodeSets | None, strictness: str
+) -> tuple[Problem, ...]:
+    """The problems of each object by itself, as strict as the registry is."""
+    return tuple(by_strictness(check_metadata(submission, column=column, codes=codes), strictness))
+
+
 def check(
     submission: Submission,
     session: Facts,
@@ -53,10 +69,11 @@ def check(
     code outside the value sets: `reject` makes it an error, `warn` a warning, `log` and `off` leave it out.
     """
     context = Context.of(submission, session)
+    own = submission.own_problems
     found = [
         *submission.findings,
         *structure.check(context, Column(column)),
-        *by_strictness(check_metadata(submission, column=column, codes=codes), strictness),
+        *(own if own is not None else own_problems(submission, column=column, codes=codes, strictness=strictness)),
         *references.check(context),
         *identifiers.check_unique_ids(context),
         *identifiers.check_patients(context, codes, accept_unknown=accept_unknown_patients),

@@ -91,7 +91,7 @@ class Effects:
 
 def effects(submission: Submission, session: Facts, *, new_uuid: Callable[[], str] = new_entry_uuid) -> Effects:
     """What an accepted submission does to others; `submission` has its final ids."""
-    context = Context.of(submission, session)
+    context = Context.of(submission, session, accepted=True)
     members = {(folder.entry_uuid, entry.entry_uuid) for _, folder, entry in context.members_of_folders()}
     touched = {folder: None for folder, _ in members if folder in context.registered}
     generated: list[Association] = []

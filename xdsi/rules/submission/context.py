@@ -52,13 +52,16 @@ class Context:
     """the registered objects that the request names, by entryUUID"""
 
     @classmethod
-    def of(cls, submission: Submission, facts: Facts) -> Context:
-        """Fetch what the request names, in one question to the registry."""
+    def of(cls, submission: Submission, facts: Facts, *, accepted: bool = False) -> Context:
+        """Fetch what the request names, in one question to the registry.
+
+        The own objects of a submission that is `accepted` are known not to be registered.
+        """
         own = {one.entry_uuid: one for one in reversed(submission.objects)}
         named = dict.fromkeys(own)
         for association in submission.associations:
             named.update(dict.fromkeys((association.source, association.target)))
-        asked = [id_ for id_ in named if is_entry_uuid(id_)]
+        asked = [id_ for id_ in named if is_entry_uuid(id_) and not (accepted and id_ in own)]
         return cls(submission, facts, own, dict(facts.objects(asked)) if asked else {})
 
     @property

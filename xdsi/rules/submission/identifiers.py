@@ -6,12 +6,13 @@ ITI TF-2 3.42.4.1.3.3.1 (uniqueIds, patient ids), 3.61.4.1.3 (On-Demand entries)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from xdsi.domain.codes import CodeSets
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.metadata import DocumentEntry, Folder, SubmissionSet
 from xdsi.domain.outcome import Problem
+from xdsi.domain.stored_query import ObjectKind
 from xdsi.rules.submission.context import Context, problem
 from xdsi.rules.submission.structure import METADATA_ERROR
 
@@ -19,8 +20,12 @@ from xdsi.rules.submission.structure import METADATA_ERROR
 def check_unique_ids(context: Context) -> Iterator[Problem]:
     """Each uniqueId once in the request, and new to the registry but for the same document submitted anew."""
     yield from check_request(context)
-    yield from check_packages(context, [one for one in context.identified if not isinstance(one, DocumentEntry)])
-    yield from _check_entries(context)
+    # One question for all: nearly always nothing of a submission is registered yet.
+    unique_ids = [one.unique_id for one in context.identified if one.unique_id]
+    taken = context.facts.kinds_by_unique_id(unique_ids) if unique_ids else {}
+    packages = [one for one in context.identified if not isinstance(one, DocumentEntry)]
+    yield from _check_packages(packages, taken)
+    yield from _check_entries(context, taken)
 
 
 def check_request(context: Context) -> Iterator[Problem]:
@@ -35,7 +40,12 @@ def check_request(context: Context) -> Iterator[Problem]:
 def check_packages(context: Context, packages: Sequence[SubmissionSet | Folder]) -> Iterator[Problem]:
     """The uniqueId of a new SubmissionSet or Folder is new to the registry."""
     unique_ids = [one.unique_id for one in packages if one.unique_id]
-    taken = context.facts.kinds_by_unique_id(unique_ids) if unique_ids else {}
+    yield from _check_packages(packages, context.facts.kinds_by_unique_id(unique_ids) if unique_ids else {})
+
+
+def _check_packages(
+    packages: Sequence[SubmissionSet | Folder], taken: Mapping[str, frozenset[str]]
+) -> Iterator[Problem]:
     for package in packages:
         kinds = taken.get(package.unique_id)
         if kinds:
@@ -44,8 +54,11 @@ def check_packages(context: Context, packages: Sequence[SubmissionSet | Folder])
             yield problem("XDSDuplicateUniqueIdInRegistry", package, "uniqueId.registered", text)
 
 
-def _check_entries(context: Context) -> Iterator[Problem]:
-    entries = {one.unique_id: one for one in context.submission.document_entries if one.unique_id}
+def _check_entries(context: Context, taken: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
+    ours = ObjectKind.DOCUMENT_ENTRY.value
+    entries = {
+        one.unique_id: one for one in context.submission.document_entries if ours in taken.get(one.unique_id, ())
+    }
     for registered in context.facts.entries_by_unique_id(list(entries)) if entries else ():
         entry = entries.get(registered.unique_id)
         if entry is None or registered.entry_uuid == entry.entry_uuid:
