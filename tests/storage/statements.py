@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
@@ -16,19 +18,12 @@ _NOT_ASKED = ("BEGIN", "PRAGMA", "ROLLBACK", "COMMIT", "SAVEPOINT", "RELEASE", "
 def watched(engine: Engine, heard: Callable[[Any, str, Any], None]) -> Iterator[None]:
     """Tell of each statement meanwhile: the driver's connection, the text, its parameters.
 
-    SQLite is listened to itself, because prepared statements go past SQLAlchemy; there, the text has its values in it.
+    Drivers are listened to themselves, because prepared statements go past SQLAlchemy; on SQLite, the text has its
+    values in it.
     """
     if engine.dialect.name != "sqlite":
-
-        def listen(_: object, cursor: Any, statement: str, parameters: Any, *__: object) -> None:
-            if not statement.startswith(_NOT_ASKED):
-                heard(cursor.connection, statement, parameters)
-
-        sa.event.listen(engine, "before_cursor_execute", listen)
-        try:
+        with _watched_psycopg(engine, heard):
             yield
-        finally:
-            sa.event.remove(engine, "before_cursor_execute", listen)
         return
 
     traced: list[Any] = []
@@ -47,3 +42,28 @@ def watched(engine: Engine, heard: Callable[[Any, str, Any], None]) -> Iterator[
         sa.event.remove(engine, "checkout", trace)
         for driver in traced:
             driver.set_trace_callback(None)
+
+
+@contextmanager
+def _watched_psycopg(engine: Engine, heard: Callable[[Any, str, Any], None]) -> Iterator[None]:
+    ours: set[int] = set()
+
+    def remember(driver: Any, *_: object) -> None:
+        ours.add(id(driver))
+
+    def listening(execute: Callable[..., Any]) -> Callable[..., Any]:
+        def listen(cursor: Any, statement: Any, parameters: Any = None, **options: Any) -> Any:
+            if id(cursor.connection) in ours and not str(statement).startswith(_NOT_ASKED):
+                heard(cursor.connection, statement, parameters)
+            return execute(cursor, statement, parameters, **options)
+
+        return listen
+
+    sa.event.listen(engine, "checkout", remember)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("execute", "executemany"):
+                patch.setattr(psycopg.Cursor, name, listening(getattr(psycopg.Cursor, name)))
+            yield
+    finally:
+        sa.event.remove(engine, "checkout", remember)
