@@ -952,3 +952,17 @@ def test_what_may_have_been_done_is_not_refused() -> None:
     reading = World(fail={"end": Unavailable("fell silent", uncertain=True)})
     ran(reading)
     assert [problem.code for problem in reading.refused[1]] == ["XDSRegistryBusy"]
+
+
+def test_what_others_did_is_not_refused_for_the_end_of_a_unit_of_work_that_only_read() -> None:
+    """Given a registry that has registered, when the database goes before the answer, it is no refusal."""
+    world = World(fail={"end": Unavailable("the database is gone")})
+    ran(world, transaction(world, changes=True))
+    assert "refuse" not in world.steps
+    assert world.steps.index("audit") > world.steps.index("handle")
+    silent = World(fail={"end": Unavailable("the database is gone"), "audit": Unavailable("still")})
+    with pytest.raises(SoapFault, match="not known whether this was done"):
+        ran(silent, transaction(silent, changes=True))
+    before = World(fail={"handle": Unavailable("the registry cannot be reached")})
+    ran(before, transaction(before, changes=True))
+    assert "refuse" in before.steps

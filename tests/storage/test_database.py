@@ -386,6 +386,27 @@ def test_a_database_that_falls_silent_while_it_commits_may_have_done_so(engine: 
     assert caught.value.uncertain is not again
 
 
+@pytest.mark.parametrize(
+    ("said", "uncertain"),
+    [(psycopg.errors.CrashShutdown, True), (psycopg.errors.AdminShutdown, True),
+     (psycopg.errors.ConnectionFailure, True), (psycopg.errors.SerializationFailure, False),
+     (psycopg.errors.DiskFull, False)],
+)  # fmt: skip
+def test_what_a_database_says_while_it_commits_tells_whether_it_may_have_done_so(
+    sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch, said: type[psycopg.Error], uncertain: bool
+) -> None:
+    """A server that goes down may have committed before it said so; what it undid itself was not done."""
+
+    def fail(self: sa.RootTransaction) -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, said("it says so"))
+
+    engine = sqlite_engine.execution_options(xdsi_group=None)
+    monkeypatch.setattr(sa.engine.RootTransaction, "commit", fail)
+    with pytest.raises(Unavailable) as caught, writing(engine):
+        pass
+    assert caught.value.uncertain is uncertain
+
+
 def _cut(connection: sa.Connection) -> None:
     """End the connection's server process from another one."""
     number = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()

@@ -6,7 +6,8 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -289,7 +290,7 @@ def _work(
     payload: Payload | None = None
     decisions: tuple[Decision, ...] = ()
     beside = Beside()
-    with actor.unit_of_work(transaction.writes) as session:
+    with _unit_of_work(actor, transaction) as session:
         unit = session if transaction.writes else None
         first = repetition.recall(actor, sending, unit, trace)
         if first is not None:
@@ -336,6 +337,20 @@ def _work(
             # What was done cannot be undone for want of its record, and no refusal may say that it was not done.
             raise Unavailable(str(error), uncertain=transaction.changes and _accepted(response)) from error
     return response, payload
+
+
+@contextmanager
+def _unit_of_work(actor: Actor, transaction: Transaction[Any, Any]) -> Iterator[Any]:
+    """The unit of work of a transaction; where others do what it asks for, its end says nothing of what they did."""
+    done = False
+    try:
+        with actor.unit_of_work(transaction.writes) as session:
+            yield session
+            done = True
+    except Unavailable as error:
+        if transaction.writes or not (done and transaction.changes):
+            raise
+        log.warning("what was read for %s is left behind: %s", transaction.number, error)
 
 
 def _accepted(response: Any) -> bool:

@@ -34,6 +34,8 @@ _SQLITE_AWAY = frozenset({5, 6, 7, 8, 10, 11, 13, 14, 15, 26})
 # object not in state (lock timeout), operator intervention, system error; 25006 is a standby that cannot write.
 _SQLSTATE_UNDONE = frozenset({"40001", "40P01"})
 """Serialisation failure, deadlock: PostgreSQL has rolled back, for certain."""
+_SQLSTATE_SILENT = ("08", "57P")
+"""The connection, or the server, went down: what it was doing at that moment may have been done."""
 _SQLSTATE_AWAY = ("08", "40", "53", "55", "57", "58", "25006")
 
 
@@ -155,7 +157,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
         try:
             transaction.commit()
         except BaseException as error:
-            lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+            lost = isinstance(error, exc.DBAPIError) and (error.connection_invalidated or _fell_silent(error.orig))
             # It must not go back to the pool: its work may still be open, for whoever is next to commit.
             connection.invalidate()
             if lost and isinstance(error, exc.DBAPIError):
@@ -182,6 +184,10 @@ def _mapped() -> Iterator[None]:
 def _away(cause: BaseException | None) -> Unavailable:
     undone = isinstance(cause, psycopg.Error) and cause.sqlstate in _SQLSTATE_UNDONE
     return (Contended if undone else Unavailable)(f"database: {cause}")
+
+
+def _fell_silent(cause: BaseException | None) -> bool:
+    return isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith(_SQLSTATE_SILENT)
 
 
 def is_unavailable(cause: BaseException | None) -> bool:
