@@ -7,6 +7,7 @@ reads; audit records are kept as they came. What is recorded may be personal dat
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 Headers = Iterable[tuple[str, str]]
-_LEFT_OUT = frozenset({"transfer-encoding", "connection", "authorization"})
+_LEFT_OUT = frozenset({"transfer-encoding", "connection"})
+_NAMES = "authorization|cookie|token|secret|passw|pwd|api-?_?key|credential"
+_CREDENTIAL = re.compile(_NAMES, re.IGNORECASE)
+_PARAMETER = re.compile(rf"([?&](?:[\w.-]*(?:{_NAMES}|assertion)[\w.-]*|key|sig)=)[^&\s#]+", re.IGNORECASE)
+
+
+def _without_secrets(text: str) -> str:
+    return _PARAMETER.sub(r"\1(left-out)", text)
 
 
 class ExchangeRecorder:
@@ -24,7 +32,7 @@ class ExchangeRecorder:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = threading.Lock()
-        self._number = sum(1 for _ in self._index.open("rb")) if self._index.exists() else 0
+        self._number = len(self._index.read_bytes().splitlines()) if self._index.exists() else 0
 
     @property
     def _index(self) -> Path:
@@ -34,7 +42,8 @@ class ExchangeRecorder:
         self, request_line: str, request_headers: Headers, request: bytes, status_line: str, headers: Headers,
         answer: bytes, *, began: datetime, faults: Iterable[str] = (),
     ) -> int:  # fmt: skip
-        """Keep one exchange; its number."""
+        """Keep one exchange; its number. What lets somebody in by a header or a query parameter is left out."""
+        request_line = _without_secrets(request_line)
         with self._lock:
             self._number += 1
             number = self._number
@@ -55,7 +64,8 @@ class ExchangeRecorder:
         return number
 
     def _write(self, name: str, first: str, headers: Headers, body: bytes) -> str:
-        kept = [f"{key}: {value}" for key, value in headers if key.lower() not in _LEFT_OUT]
+        shown = [(key, value) for key, value in headers if key.lower() not in _LEFT_OUT and not _CREDENTIAL.search(key)]
+        kept = [f"{key}: {_without_secrets(value)}" for key, value in shown]
         head = "\r\n".join([first, *kept, "", ""]).encode("latin-1", "replace")
         (self.folder / name).write_bytes(head + body)
         return name
