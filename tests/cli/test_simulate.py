@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from tests.servers import environment, wait_until
 from xdsi.app import simulation
 from xdsi.app.simulated_messages import message, submission
 from xdsi.cli import main
-from xdsi.domain.errors import MalformedMessage
+from xdsi.domain.errors import MalformedMessage, SecurityFault
 from xdsi.domain.findings import Level
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.imaging import ImagingRequest, SeriesRequest, StudyRequest
@@ -39,6 +40,7 @@ from xdsi.validation import validate
 from xdsi.validation.packaging import unpack
 from xdsi.wire import simulated_faults, soap, xml
 from xdsi.wire.ebxml.imaging import encode_request
+from xdsi.wire.jwt_token import JwtTrust, read_token
 from xdsi.wire.message import Packaging
 
 IMAGES = Path(__file__).resolve().parent.parent / "conformance" / "dicom"
@@ -331,6 +333,47 @@ ASSERTIONS = {
     "no-role": ["SAML.attributes"],
     "not-yet": [], "wrong-audience": [], "wrong-issuer": [], "wrong-key": [], "slow": [],
 }  # fmt: skip
+
+
+TOKENS = {
+    "": "", "slow": "",
+    "expired": "MessageExpired", "not-yet": "InvalidSecurityToken", "long": "InvalidSecurityToken",
+    "unsigned": "UnsupportedAlgorithm", "altered": "FailedCheck", "no-role": "InvalidSecurityToken",
+    "wrong-audience": "FailedAuthentication", "wrong-issuer": "FailedAuthentication",
+    "wrong-key": "FailedAuthentication",
+}  # fmt: skip
+"""fault -> the code with which an access token that has it is refused"""
+
+
+def test_a_provider_of_access_tokens_issues_with_each_fault(tmp_path: Path) -> None:
+    assert set(TOKENS) - {""} == set(simulated_faults.TOKENS)
+    pki.create_demonstration(tmp_path)
+    stranger = (tmp_path / "stranger.key").read_bytes() + b"\0" + (tmp_path / "stranger.pem").read_bytes()
+    switches = Switches(simulated_faults.ASSERTIONS)
+    provider = simulation.AssertionProvider(
+        switches, issuer="urn:idp", key=(tmp_path / "idp.key").read_bytes(),
+        certificate=(tmp_path / "idp.pem").read_bytes(), stranger=stranger,
+    )  # fmt: skip
+    said: dict[str, str] = {}
+
+    def get(path: str) -> bytes:
+        query = "user=jekyll&audience=urn:oid:2.999.9"
+        environ = {"PATH_INFO": path, "QUERY_STRING": query}
+        return b"".join(provider(environ, lambda status, headers: said.update({path: dict(headers)["Content-Type"]})))
+
+    trust = JwtTrust.of({"urn:idp": get("/keys")}, ["urn:oid:2.999.9"])
+    for fault, code in TOKENS.items():
+        switches.set([fault] if fault else [])
+        raw = get("/token")
+        if code:
+            with pytest.raises(SecurityFault) as refused:
+                read_token(raw, trust, now=datetime.now(UTC))
+            assert (fault, refused.value.wsse_code) == (fault, code)
+        else:
+            subject = read_token(raw, trust, now=datetime.now(UTC)).subject
+            assert (subject.user_id, subject.organization_id) == ("jekyll", "urn:oid:2.999.5")
+            assert [one.code for one in (*subject.roles, *subject.purposes)] == ["112247003", "TREAT"]
+    assert said == {"/keys": "application/jwk-set+json", "/token": "application/jwt"}
 
 
 def test_a_provider_of_assertions_issues_with_each_fault(tmp_path: Path) -> None:

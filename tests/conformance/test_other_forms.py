@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -15,7 +16,7 @@ from cryptography import x509
 
 from tests.certificates import identity
 from tests.conformance.peers import envelope
-from xdsi.conformance import Endpoint, Finding, answers, cases, decisions, load_case, mllp, run, tokens
+from xdsi.conformance import Endpoint, Finding, answers, cases, decisions, load_case, mllp, plans, run, tokens
 from xdsi.conformance.model import Decided, Token
 from xdsi.conformance.options import endpoint_of, parser
 from xdsi.conformance.templates import TemplateError, Values
@@ -117,6 +118,50 @@ def test_patients_are_announced_by_hl7_v2(tmp_path: Path) -> None:
         given = parser().parse_args(["--endpoint", "http://127.0.0.1:1", "--announce-by", "ITI-8", "--mllp", url])
         run(case, endpoint_of(given))
     assert "|ADT^A04^ADT_A01|" in taken[0]
+
+
+PLAN = """<TestPlan><Test>7001</Test>
+<TestStep id="first"><ExpectedStatus>Success</ExpectedStatus>
+<PatientIdentityFeedTransaction><XDSb/><NoMetadata/></PatientIdentityFeedTransaction></TestStep>
+<TestStep id="same"><ExpectedStatus>Success</ExpectedStatus>
+<PatientIdentityFeedTransaction><XDSb/><NoMetadata/></PatientIdentityFeedTransaction></TestStep>
+<TestStep id="new"><ExpectedStatus>Success</ExpectedStatus>
+<PatientIdentityFeedTransaction><XDSb/><CreateNewPatientId/></PatientIdentityFeedTransaction></TestStep>
+</TestPlan>"""
+
+
+def fed_by_plan(folder: Path, code: str, **given: Any) -> tuple[list[str], list[str], list[str]]:
+    """Deviations, what was not mapped, and the patients that were announced."""
+    (folder / "7001").mkdir()
+    (folder / "7001" / "testplan.xml").write_text(PLAN)
+    with feed(lambda sent: acknowledged(sent, code)) as (url, taken):
+        played = plans.Plans(folder, Endpoint("http://127.0.0.1:1", mllp=url, feed_by="ITI-8", timeout=10, **given))
+        report = played.run("7001")
+        played.close()
+    return report.deviations, report.unmapped, [message.split("PID|||")[1].partition("|")[0] for message in taken]
+
+
+def test_a_plan_announces_its_patient_or_a_new_one(tmp_path: Path) -> None:
+    deviations, unmapped, patients = fed_by_plan(tmp_path, "AA")
+    assert (deviations, unmapped) == ([], [])
+    assert patients[0] == patients[1] != patients[2]
+
+
+def test_a_plan_whose_patient_is_not_taken_deviates(tmp_path: Path) -> None:
+    deviations, _, _ = fed_by_plan(tmp_path, "AE")
+    assert deviations == [f"{step}: acknowledgement AE, expected AA" for step in ("first", "same", "new")]
+
+
+def test_a_plan_announces_nobody_where_patients_are_known(tmp_path: Path) -> None:
+    deviations, unmapped, patients = fed_by_plan(tmp_path, "AA", patients=["P1^^^&2.999.1&ISO"])
+    assert (deviations, patients, len(unmapped)) == ([], [], 3)
+
+
+def test_a_plan_that_removes_documents_is_mapped(tmp_path: Path) -> None:
+    step = "<TestStep id='s'><RdTransaction><XDSb/><MetadataFile>a.xml</MetadataFile></RdTransaction></TestStep>"
+    (tmp_path / "testplan.xml").write_text(f"<TestPlan>{step}</TestPlan>")
+    case = plans.case_of(tmp_path)
+    assert (case.transactions, case.needs, case.unmapped) == (("ITI-86",), {"removal"}, ())
 
 
 @pytest.mark.parametrize("options", [["--announce-by", "ITI-8"], ["--mllp", "127.0.0.1:2575"]])

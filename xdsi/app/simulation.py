@@ -22,6 +22,7 @@ from xdsi.transport.simulator import FaultLayer, LocalServer, Switches
 from xdsi.transport.syslog_sink import SyslogSink
 from xdsi.transport.wsgi import WsgiApp
 from xdsi.wire import simulated_faults as faults
+from xdsi.wire.jwt_issue import issue_token, key_set
 from xdsi.wire.saml_issue import issue_assertion
 from xdsi.wire.simulated_faults import Fault, HttpMessage
 
@@ -90,7 +91,7 @@ class SimulatedServer:
 
 
 class AssertionProvider:
-    """`GET /assertion?user=...&role=CODE^^OID&purpose=CODE^^OID&patient=...&audience=...` gives an assertion."""
+    """`GET /assertion?user=...&role=CODE^^OID&purpose=CODE^^OID&audience=...` gives an assertion, `/token` a JWT."""
 
     def __init__(self, switches: Switches, *, issuer: str, key: bytes, certificate: bytes, stranger: bytes) -> None:
         self._switches, self._issuer = switches, issuer
@@ -101,16 +102,23 @@ class AssertionProvider:
         """Answer one request."""
         if environ.get("PATH_INFO") == "/certificate":
             return _say(start_response, "200 OK", "application/x-pem-file", self._certificate)
-        if environ.get("PATH_INFO") != "/assertion":
-            return _say(start_response, "404 Not Found", "text/plain", b"there are /assertion and /certificate\n")
+        if environ.get("PATH_INFO") == "/keys":
+            return _say(start_response, "200 OK", "application/jwk-set+json", key_set(self._certificate))
+        if environ.get("PATH_INFO") not in ("/assertion", "/token"):
+            return _say(
+                start_response, "404 Not Found", "text/plain", b"there are /assertion, /token, /certificate, /keys\n"
+            )
+        as_token = environ["PATH_INFO"] == "/token"
         asked = {name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         try:
-            assertion = self._issue(asked)
+            issued = self._issue(asked, as_token=as_token)
         except ValueError as error:
             return _say(start_response, "400 Bad Request", "text/plain", f"{error}\n".encode())
-        return _say(start_response, "200 OK", "application/samlassertion+xml", assertion)
+        return _say(
+            start_response, "200 OK", "application/jwt" if as_token else "application/samlassertion+xml", issued
+        )
 
-    def _issue(self, asked: Mapping[str, str]) -> bytes:
+    def _issue(self, asked: Mapping[str, str], *, as_token: bool) -> bytes:
         on = self._switches.on
         user = asked.get("user", "simulated")
         subject = Subject(
@@ -125,19 +133,21 @@ class AssertionProvider:
         )
         moment = next((shift for name, shift in faults.MOMENTS.items() if name in on), timedelta())
         wrong = "wrong-key" in on
-        raw = issue_assertion(
-            subject,
-            audiences=[
-                "urn:simulated:elsewhere" if "wrong-audience" in on else asked.get("audience", "urn:oid:2.999.1")
-            ],
-            key_pem=self._stranger_key if wrong else self._key,
-            cert_pem=self._stranger_certificate if wrong else self._certificate,
-            now=datetime.now(UTC) + moment,
-            lifetime=timedelta(days=1) if "long" in on else timedelta(minutes=5),
-        )
+        audience = "urn:simulated:elsewhere" if "wrong-audience" in on else asked.get("audience", "urn:oid:2.999.1")
+        key, certificate = self._key, self._certificate
+        if wrong:
+            key, certificate = self._stranger_key, self._stranger_certificate
+        now = datetime.now(UTC) + moment
+        lifetime = timedelta(days=1) if "long" in on else timedelta(minutes=5)
+        if as_token:
+            raw = issue_token(subject, audience=audience, key_pem=key, cert_pem=certificate, now=now, lifetime=lifetime)
+        else:
+            raw = issue_assertion(
+                subject, audiences=[audience], key_pem=key, cert_pem=certificate, now=now, lifetime=lifetime
+            )
         message = HttpMessage(200, (), raw)
         for name in ("altered", "unsigned"):
-            apply = faults.ASSERTIONS[name].apply
+            apply = (faults.TOKENS if as_token else faults.ASSERTIONS)[name].apply
             message = apply(message) if name in on and apply is not None else message
         return message.body
 

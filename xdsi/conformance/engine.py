@@ -119,13 +119,7 @@ class _Playing:
         shown, named, limits = self.endpoint.shown_by(step), self.endpoint.authorities, self.endpoint.limits
         if step.packaging != MLLP:
             return sending.send(self.session, request, limits, shown)
-        try:
-            tls = None
-            if request.url.startswith("mllps:"):
-                tls = mllp.context(shown, named if isinstance(named, str) else "")
-            return Received(body=mllp.send(request, tls, pieces=step.mllp.pieces, timeout=limits.silence))
-        except (BadAnswer, OSError) as error:
-            return Received(trouble=f"{type(error).__name__}: {error}")
+        return mllp.sent(request, shown, limits, authorities=named, pieces=step.mllp.pieces)
 
     @staticmethod
     def _read(step: Step, came: Received) -> Answer | rest.RestAnswer | Acknowledgement:

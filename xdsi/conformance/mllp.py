@@ -16,6 +16,7 @@ from .cases import request_of
 from .checks import Complaint
 from .messages import HttpRequest
 from .model import Case, Expectation, Step
+from .sending import Limits, Received
 from .templates import TemplateError, Values
 
 _BEGIN, _END = b"\x0b", b"\x1c\r"
@@ -117,6 +118,19 @@ def send(request: HttpRequest, tls: ssl.SSLContext | None, *, pieces: int, timeo
     if not (received.startswith(_BEGIN) and received.endswith(_END)):
         raise BadAnswer(f"no MLLP block (0B ... 1C 0D): {received[:200]!r}")
     return received[1:-2]
+
+
+def sent(
+    request: HttpRequest, shown: tuple[str, str] | None, limits: Limits, *, authorities: str | bool, pieces: int = 0
+) -> Received:
+    """The same as the endpoint has it: with TLS where its address says so, and what hinders as `trouble`."""
+    try:
+        tls = None
+        if request.url.startswith("mllps:"):
+            tls = context(shown, authorities if isinstance(authorities, str) else "")
+        return Received(body=send(request, tls, pieces=pieces, timeout=limits.silence))
+    except (BadAnswer, OSError) as error:
+        return Received(trouble=f"{type(error).__name__}: {error}")
 
 
 def read(raw: bytes) -> Acknowledgement:

@@ -5,6 +5,8 @@ For trying out how a system bears them; no server of a domain does any of this.
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -192,6 +194,28 @@ ASSERTIONS: Final[Mapping[str, Fault]] = {
         Fault("no-role", "says no role"),
     )
 }
+
+
+def _altered_token(message: HttpMessage) -> HttpMessage:
+    """Another subject, and the signature that was there."""
+    head, body, signature = message.body.split(b".")
+    claims = {**json.loads(base64.urlsafe_b64decode(body + b"==")), "sub": "x"}
+    altered = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=")
+    return replace(message, body=b".".join((head, altered, signature)))
+
+
+def _unsigned_token(message: HttpMessage) -> HttpMessage:
+    """The algorithm none, and no signature."""
+    head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=")
+    return replace(message, body=b".".join((head, message.body.split(b".")[1], b"")))
+
+
+TOKENS: Final[Mapping[str, Fault]] = {
+    **ASSERTIONS,
+    "altered": replace(ASSERTIONS["altered"], apply=_altered_token),
+    "unsigned": replace(ASSERTIONS["unsigned"], apply=_unsigned_token),
+}
+"""the same faults, of access tokens"""
 AUDIT: Final[Mapping[str, Fault]] = {
     one.name: one
     for one in (

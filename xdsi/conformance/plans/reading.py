@@ -24,7 +24,11 @@ TRANSACTIONS = {
     "ProvideAndRegisterTransaction": "ITI-41",
     "RetrieveTransaction": "ITI-43",
     "ImagingDocSetRetrieveTransaction": "RAD-69",
+    "RdTransaction": "ITI-86",
 }
+FEED = "PatientIdentityFeedTransaction"
+"""a patient is announced, by ITI-44 or ITI-8 as the endpoint has it"""
+_ANNOUNCING = "ITI-44-add"
 _OF_A_STEP = frozenset({
     "AltPatientId", "ExpectedErrorCode", "ExpectedErrorMessage", "ExpectedStatus", "Goal", "NewPatientId", "Rule",
     "Standard",
@@ -88,12 +92,16 @@ def case_of(test: Path) -> Case:
         title=_title(test) or next(iter(rules), "") or "a test plan",
         clause=f"test plan {test.name}",
         scope="profile",
-        needs=frozenset({"strict-patients"} if "XDSUnknownPatientId" in codes else ()),
+        needs=frozenset(
+            ({"strict-patients"} if "XDSUnknownPatientId" in codes else set())
+            | ({"removal"} if any(one.kind.name == "ITI-86" for one in steps) else set())
+        ),
         feed=True,
         folder=test,
         documents={},
         values={},
-        steps=tuple(steps),
+        # Where nobody takes announcements, a plan is played without: it needs that actor if it does nothing else.
+        steps=tuple(step for step in steps if step.kind.name != _ANNOUNCING) or tuple(steps),
         plan=True,
         unmapped=tuple(unmapped),
     )
@@ -112,6 +120,8 @@ def unmapped_of(step: etree._Element) -> Iterator[str]:
         elif tag == "XmlDetailTransaction":
             names = (one.get("process", "") for one in action.iter("Assert"))
             yield from (name or "Assert" for name in names if name not in expectations.DETAILS)
+        elif tag == FEED:
+            yield from _unknown(action, frozenset({"CreateNewPatientId", "NoMetadata", "Report", "XDSb"}))
         elif tag not in _OF_A_STEP:
             yield tag
 
@@ -128,7 +138,7 @@ def _unknown(action: etree._Element, known: frozenset[str]) -> Iterator[str]:
 
 
 def _steps(section: str, step: etree._Element) -> Iterator[Step]:
-    names: Mapping[str, str] = {**TRANSACTIONS, "HttpTransaction": "ITI-41"}
+    names: Mapping[str, str] = {**TRANSACTIONS, "HttpTransaction": "ITI-41", FEED: _ANNOUNCING}
     for action in step.iterchildren("*"):
         name = names.get(str(action.tag))
         if name is None or (action.tag == "HttpTransaction" and action.get("type") != "pr.b"):

@@ -12,18 +12,19 @@ from pathlib import Path
 
 from lxml import etree
 
-from .. import answers, messages, sending
+from .. import answers, messages, mllp, sending
 from ..answers import Answer, BadAnswer
 from ..cases import kinds, known_values
-from ..endpoint import Endpoint
+from ..endpoint import ANNOUNCING, Endpoint
 from ..folders import inside
 from ..messages import HttpRequest
-from ..model import Case, Expectation, Kind, Step
+from ..model import MLLP, Case, Expectation, Kind, Step
 from ..results import Exchange
+from ..sending import Received
 from ..templates import NAMESPACES, Values
 from . import expectations, metadata, reading
 from .post import message, provide
-from .reading import TRANSACTIONS, place, unmapped_of
+from .reading import FEED, TRANSACTIONS, place, unmapped_of
 
 _SUBMISSIONS = frozenset({"ITI-41", "ITI-42", "ITI-57", "ITI-61", "ITI-92"})
 Observer = Callable[[Exchange], None]
@@ -76,6 +77,8 @@ class Plans:
         self.about = case.name if case is not None else ""
         """the test that is played for its own sake"""
         self._count = itertools.count(1)
+        self._names: dict[str, str] = {}
+        """identifiers of patients, and what they are called in templates"""
 
     def close(self) -> None:
         """End the connections."""
@@ -109,14 +112,38 @@ class Plans:
         """Another patient; announced by ITI-44 where the endpoint asks for that."""
         name = f"plan{next(self._count)}"
         identifier = self._values.expand(f"${{patient:{name}}}", xml=False)
+        self._names[identifier] = name
         if self.endpoint.feed and announced:
-            kind = kinds()["ITI-44-add"]
-            step = self._step(f"announce patient {identifier}", kind)
-            self._values.given.update(patient_name=name, security=self._security(step))
-            case = self._case or reading.case_of(self.folder)
-            step = replace(step, request="patient-add.xml")
-            self._exchange(step, messages.build(case, step, self.endpoint.url(kind.actor), self._values))
+            self.announce(f"announce patient {identifier}", identifier)
         return identifier
+
+    def announce(self, told: str, identifier: str) -> str:
+        """Announce one of the patients that were made up here; why that was not accepted, empty where it was."""
+        transaction, request = ANNOUNCING[self.endpoint.feed_by]
+        kind = kinds()[transaction]
+        step = replace(self._step(told, kind), request=request)
+        case = self._case or reading.case_of(self.folder)
+        self._values.given.update(patient_name=self._names[identifier], security=self._security(step))
+        url = self.endpoint.url(kind.actor)
+        try:
+            if kind.packaging == MLLP:
+                return self._announce_by_hl7_v2(step, mllp.build(case, step, url, self._values))
+            answer = self._exchange(step, messages.build(case, step, url, self._values))
+        except BadAnswer as error:
+            return str(error)
+        code = answer.text("//hl7:acknowledgement/hl7:typeCode/@code")
+        return "" if code in ("AA", "CA") else f"acknowledgement {code or 'none'}, expected CA"
+
+    def _announce_by_hl7_v2(self, step: Step, request: HttpRequest) -> str:
+        began = time.perf_counter()
+        came = mllp.sent(
+            request, self.endpoint.shown_by(step), self.endpoint.limits, authorities=self.endpoint.authorities
+        )
+        self._tell(step, request, came, None, began)
+        if came.trouble:
+            return came.trouble
+        code = mllp.read(came.body).field("MSA-1")
+        return "" if code == "AA" else f"acknowledgement {code or 'none'}, expected AA"
 
     def send(self, name: str, transaction: str, body: etree._Element, parts: Mapping[str, bytes]) -> Answer:
         """Send a message of a plan; BadAnswer where none comes back, or one that cannot be taken apart."""
@@ -148,9 +175,12 @@ class Plans:
             answer = answers.read(came.http, came.headers, came.body)
             return answer
         finally:
-            if self._observe is not None and self._case is not None:
-                spent = time.perf_counter() - began
-                self._observe(Exchange(self._case, step, request, came.http, came.headers, came.body, answer, spent))
+            self._tell(step, request, came, answer, began)
+
+    def _tell(self, step: Step, request: HttpRequest, came: Received, answer: Answer | None, began: float) -> None:
+        if self._observe is not None and self._case is not None:
+            spent = time.perf_counter() - began
+            self._observe(Exchange(self._case, step, request, came.http, came.headers, came.body, answer, spent))
 
 
 class _Section:
@@ -175,6 +205,8 @@ class _Section:
         for action in step.iterchildren("*"):
             if action.tag in {"NewPatientId", "AltPatientId"}:
                 self.state.patient = self.plans.patient(announced=action.tag == "NewPatientId")
+            elif action.tag == FEED:
+                self._feed(step, action)
             elif action.tag in TRANSACTIONS:
                 self._transaction(step, action, logged)
             elif action.tag == "NullTransaction":
@@ -222,6 +254,22 @@ class _Section:
             self._deviate(step, *expectations.contents(expected, answer, lambda use: dict(self._symbols(use))))
         self._deviate(step, *self._documents(action, answer, symbols))
         self._deviate(step, *expectations.assertions(action, self.log, symbols))
+
+    def _feed(self, step: etree._Element, action: etree._Element) -> None:
+        """The patient of the steps that follow is announced, or a new one; not where nobody takes announcements."""
+        actor = kinds()[ANNOUNCING[self.plans.endpoint.feed_by][0]].actor
+        absent = self.plans.endpoint.absent.get(actor, "")
+        if absent or self.plans.endpoint.patients is not None:
+            why = absent or "the patients are those that the endpoint knows"
+            self.state.report.unmapped.append(f"{place(self.name, step.get('id', ''))}: {FEED}: {why}")
+            return
+        if action.find("CreateNewPatientId") is not None or not self.state.patient:
+            self.state.patient = self.plans.patient(announced=False)
+        done = self.state.done[self.name, step.get("id", "")] = Done(patient=self.state.patient)
+        done.reports["$patientid$"] = self.state.patient
+        trouble = self.plans.announce(self._told(step), self.state.patient)
+        if trouble:
+            self._deviate(step, trouble)
 
     def _captured(self, step: etree._Element, action: etree._Element) -> None:
         """A message as somebody's client once sent it, bytes and headers."""
