@@ -17,7 +17,14 @@ from tests.bench.processes import ROOT
 
 PARTS: dict[str, tuple[Callable[..., Comparison | latency.Latency], ...]] = {
     "manifests": (manifests.kos_and_pydicom, manifests.kos_and_highdicom, manifests.mado_and_pydicom),
-    "images": (pacs.rad69_plain, pacs.rad69_tls, pacs.rad69_dicomweb, pacs.rad107_plain, pacs.from_folder),
+    "images": (
+        pacs.rad69_plain,
+        pacs.rad69_tls,
+        pacs.rad69_dicomweb,
+        pacs.rad107_plain,
+        pacs.from_folder,
+        pacs.from_folder_tls,
+    ),
     "latency": (latency.stable_to_findable,),
 }
 

@@ -40,6 +40,11 @@ def rad107_plain(folder: Path, *, rounds: int) -> Comparison:
     return _from_orthanc(folder, hub.open_hub, rounds=rounds, aim=None, rest=True)
 
 
+def from_folder_tls(folder: Path, *, rounds: int) -> Comparison:
+    """The same files out of a folder, with TLS, assertion and consent, against nginx over TLS with the same cipher."""
+    return images.from_folder(folder, hub.full_hub, count=COUNT, total=TOTAL, rounds=rounds, aim=FOLDER_AIM)
+
+
 def from_folder(folder: Path, *, rounds: int) -> Comparison:
     """RAD-69 of the same files from a folder, against nginx that serves the answer as one file."""
     return images.from_folder(folder, hub.open_hub, count=COUNT, total=TOTAL, rounds=rounds, aim=FOLDER_AIM)
