@@ -966,3 +966,15 @@ def test_what_others_did_is_not_refused_for_the_end_of_a_unit_of_work_that_only_
     before = World(fail={"handle": Unavailable("the registry cannot be reached")})
     ran(before, transaction(before, changes=True))
     assert "refuse" in before.steps
+
+
+def test_what_a_silent_registry_may_have_done_is_not_refused_for_want_of_a_record() -> None:
+    """Given a registry that fell silent, when the answer cannot be audited, it does not become a plain refusal."""
+    unknown = World(fail={"audit": Unavailable("no room")})
+    unknown.outcome = Outcome.of((Problem("XDSRegistryNotAvailable", "the registry cannot be reached"),))
+    with pytest.raises(SoapFault, match="not known whether this was done"):
+        ran(unknown, transaction(unknown, changes=True))
+    certain = World(fail={"audit": Unavailable("no room")})
+    certain.outcome = Outcome.of((Problem("XDSRepositoryMetadataError", "wrong hash"),))
+    ran(certain, transaction(certain, changes=True))
+    assert "refuse" in certain.steps

@@ -335,7 +335,7 @@ def _work(
             record()
         except Unavailable as error:
             # What was done cannot be undone for want of its record, and no refusal may say that it was not done.
-            raise Unavailable(str(error), uncertain=transaction.changes and _accepted(response)) from error
+            raise Unavailable(str(error), uncertain=transaction.changes and _perhaps_done(response)) from error
     return response, payload
 
 
@@ -353,9 +353,12 @@ def _unit_of_work(actor: Actor, transaction: Transaction[Any, Any]) -> Iterator[
         log.warning("what was read for %s is left behind: %s", transaction.number, error)
 
 
-def _accepted(response: Any) -> bool:
+def _perhaps_done(response: Any) -> bool:
+    """False for an answer that says for certain that nothing was done."""
     outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
-    return not isinstance(outcome, Outcome) or outcome.accepted
+    if not isinstance(outcome, Outcome) or outcome.accepted:
+        return True
+    return any(problem.code in repetition.TRANSIENT for problem in outcome.errors)
 
 
 def _decoded(transaction: Transaction[Any, Any], message: Message) -> Any:
