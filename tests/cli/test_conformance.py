@@ -64,6 +64,7 @@ def test_what_the_system_has_is_found_out(open_server: Server, capsys: pytest.Ca
     assert status == 0
     assert "with trace: answers carry Xdsi-Trace" in out
     assert "1 pass, 1 skip" in out
+    assert "no authorization here" not in out, "no case asks for it"
 
 
 def test_reports_are_written(open_server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +101,8 @@ def test_a_program_gets_one_object(open_server: Server, capsys: pytest.CaptureFi
         (["--endpoint", "htps://grace:pw@h"], "'htps://(not shown)@h': expected http://HOST:PORT"),
         (["--path", "registry=https://grace:pw@h/x"], "https://(not shown)@h/x: no user and password"),
         (["--endpoint", "http://h?token=pw"], "http://h?token=(not shown) has a path"),
+        (["--path", "registry=foo"], "--path registry=foo: expected a path that begins with /"),
+        (["--html", "/"], "/: no file can be written there"),
         (["--deadline", "0"], "--deadline 0: expected more than 0"),
         (["--max-answer", "-1"], "--max-answer -1: expected more than 0"),
     ],
@@ -108,6 +111,37 @@ def test_what_is_asked_for_wrongly_is_told(options: list[str], why: str, capsys:
     status, _, err = typed(capsys, "run", "--endpoint", "http://127.0.0.1:1", *options)
     assert (status, why in err) == (1, True), err
     assert "pw" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("no XML", "there is no assertion in it"), ("", "there is no assertion in it"), ("<Assertion>", "is not XML")],
+)
+def test_a_file_without_an_assertion_is_told(
+    text: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "assertion.xml").write_text(text)
+    options = ["--endpoint", "http://127.0.0.1:1", "--assertion", str(tmp_path / "assertion.xml")]
+    status, _, err = typed(capsys, "run", *options)
+    assert (status, why in err, err.count("\n")) == (1, True, 1), err
+
+
+def test_a_key_that_makes_no_assertions_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = {"ours": identity("ours", "2048"), "other": identity("other"), "curve": identity("curve")}
+    for name, pair in pairs.items():
+        (tmp_path / f"{name}.key").write_bytes(pair.key_pem)
+        (tmp_path / f"{name}.pem").write_bytes(pair.cert_pem)
+    (tmp_path / "none").write_text("nothing")
+    for key, certificate, why in (
+        ("none", "ours.pem", "none: "),
+        ("ours.key", "none", "none: "),
+        ("ours.key", "other.pem", "other.pem is not the certificate of"),
+        ("curve.key", "curve.pem", "curve.key: expected an RSA key"),
+    ):
+        options = ["--issuer-key", str(tmp_path / key), "--issuer-cert", str(tmp_path / certificate)]
+        status, _, err = typed(capsys, "run", "--endpoint", "http://127.0.0.1:1", *options)
+        assert (status, "--issuer-key, --issuer-cert: " in err, why in err) == (1, True, True), err
+        assert err.count("\n") == 1, err
 
 
 @contextmanager

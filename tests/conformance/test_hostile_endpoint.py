@@ -18,7 +18,7 @@ from tests.conformance import hostile
 from tests.conformance.hostile import answering, endlessly, saying
 from tests.conformance.peers import envelope, response
 from xdsi.cli import main
-from xdsi.conformance import Endpoint, Finding, Verdict, chosen, junit, load, page, play, play_all
+from xdsi.conformance import Endpoint, Finding, Verdict, chosen, junit, load, look, page, play, play_all
 from xdsi.transport import pki
 
 SOAP, MTOM, GET = chosen(load(), ["0101", "0502", "1101"])
@@ -206,6 +206,13 @@ def test_a_handshake_that_never_ends_is_given_up() -> None:
         result = play(SOAP, endpoint(server.url.replace("http:", "https:"), timeout=0.4))
     assert isinstance(result.findings[0], Finding)
     assert re.search("timed out|SSL", result.findings[0].found)
+
+
+def test_nobody_is_waited_for_more_than_once() -> None:
+    with answering(BAD["nothing"][0]) as server:
+        seen = look(endpoint(server.url), (), probe=True)
+        assert len(server.heard) == 1
+    assert seen.error
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,17 @@ def test_a_change_without_its_place_is_a_mistake_of_the_case() -> None:
             mllp.build(case, step, "mllp://x:1", Values({}, {}))
 
 
+@pytest.mark.parametrize("how", ["append", "before"])
+def test_a_field_is_set_or_removed(how: str) -> None:
+    case = next(case for case in cases.load() if case.number == "0621")
+    step = cases.Step(
+        "x", cases.kinds()["ITI-8"], "identity-mllp", "mllp", "patient-a04.hl7", "", cases.Expectation(),
+        change=({"at": "PID-3", how: "x"},),
+    )  # fmt: skip
+    with pytest.raises(TemplateError, match="PID-3 is a field"):
+        mllp.build(case, step, "mllp://x:1", Values({}, {}))
+
+
 # -- decisions
 
 
@@ -219,6 +230,7 @@ def test_decisions_in_order() -> None:
         ("a signature over", "_q1", (b'URI="#', b'URI="#x'), WANTED),
         ("samlp:StatusCode", "_q1", (b"2.0:status:Success", b"2.0:status:Responder"), WANTED),
         ("no ds:Signature", "_q1", (b"Signature", b"Stamp"), WANTED),
+        ("no transforms but", "_q1", (b"2000/09/xmldsig#enveloped-signature", b"TR/1999/REC-xslt-19991116"), WANTED),
     ],
 )
 def test_what_is_wrong_about_decisions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,16 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
     for path in (given.junit, given.html):
         if path is not None and not path.parent.is_dir():
             return Result(ok=False, message=f"{path}: there is no such folder")
+        if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
+            return Result(ok=False, message=f"{path}: no file can be written there")
     terminal.say(f"{counted(len(cases), 'case')} for {conformance.secrets.without_credentials(given.endpoint)}")
     asked = {place for actor in given.actor for place in conformance.ACTORS[actor]} & set(endpoint.paths)
     seen = conformance.look(endpoint, asked, probe=not given.feature)
     if seen.error:
         return Result(ok=False, message=seen.error)
+    needed = frozenset[str]().union(*(case.actors for case in cases))
     for sight in seen.sights:
-        if not sight.answers:
+        if not sight.answers and sight.actor in needed:
             terminal.say(f"no {sight.actor} here: {sight.what}")
     asked_for = frozenset[str]().union(*(case.needs for case in cases)) | {"trace"}
     for feature, why in seen.found.items():

@@ -22,6 +22,11 @@ _ASSERTION = f"{_RESPONSE}/saml:Assertion"
 _RESULTS = f"{_ASSERTION}/saml:Statement/xacml:Response/xacml:Result"
 _SAML = "SAML 2.0 Core 3.2.2"
 _SIGNED = "ITI SeR 3.79.4.2; SAML 2.0 Core 5.4"
+_EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
+_TRANSFORMS = frozenset(
+    {"http://www.w3.org/2000/09/xmldsig#enveloped-signature", _EXCLUSIVE, f"{_EXCLUSIVE}WithComments"}
+)
+"""of a signature (SAML 2.0 Core 5.4.4); any other could leave out what was decided, or never end"""
 
 
 def complaints(answer: Answer, expected: tuple[Decided, ...], request: bytes, values: Values) -> Iterator[Complaint]:
@@ -57,6 +62,10 @@ def _signature(assertion: etree._Element) -> Iterator[Complaint]:
     covered = [one.get("URI") for one in signature.findall("ds:SignedInfo/ds:Reference", NAMESPACES)]
     if covered != [f"#{alone.get('ID')}"]:
         yield Complaint(f"a signature over #{alone.get('ID')}", f"{covered}", _SIGNED)
+        return
+    found = {one.get("Algorithm", "") for one in signature.iterfind("ds:SignedInfo//ds:Transform", NAMESPACES)}
+    if not found <= _TRANSFORMS:
+        yield Complaint("no transforms but enveloped signature and exclusive form", f"{sorted(found)}", _SIGNED)
         return
     text = "".join((signature.findtext("ds:KeyInfo/ds:X509Data/ds:X509Certificate", "", NAMESPACES)).split())
     try:

@@ -79,6 +79,8 @@ def _changed(segments: list[list[str]], edit: Mapping[str, object], values: Valu
         if one[0] != name:
             changed.append(one)
         elif number:
+            if not {"set", "remove"} & set(edit):
+                raise TemplateError(f"change: {edit['at']} is a field: set it, or remove what stands in it")
             text = values.expand(str(edit.get("set", "")), xml=False)
             padded = [*one, *[""] * (number + 1 - len(one))]
             changed.append([*padded[:number], text, *padded[number + 1 :]])

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lxml import etree
+
 from . import secrets
 from .endpoint import ANNOUNCING, PRESETS, USUAL, Endpoint, at, features_of
 from .model import Case
@@ -16,6 +18,7 @@ from .suites import ACTORS, about, cases_of, chosen, suites
 from .tables import nearest
 from .tokens import Issuer
 from .vocabulary import FEATURES, PATHS
+from .xml import parse
 
 ISSUER = "urn:xdsi:demonstration:idp"
 """the name that assertions bear if nothing else is said: whom a first start of xdsi trusts"""
@@ -135,6 +138,11 @@ def endpoint_of(given: argparse.Namespace) -> Endpoint:
     unknown = sorted(set(named) - set(PATHS))
     if unknown:
         raise ValueError(f"--path {unknown[0]}: expected one of {', '.join(PATHS)}{nearest(unknown[0], PATHS)}")
+    astray = [f"{actor}={place}" for actor, place in named.items() if not re.match(r"/|https?://[^/]", place)]
+    if astray:
+        raise ValueError(
+            f"--path {secrets.without_credentials(astray[0])}: expected a path that begins with /, or a whole URL"
+        )
     values = _pairs(given.value, "--value NAME=TEXT")
     return Endpoint(
         base_url=base,
@@ -169,9 +177,15 @@ def _security(path: Path) -> str:
         text = _DECLARATION.sub("", path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"--assertion {path}: {error}") from None
-    if re.match(r"<(?:[\w.-]+:)?Security\b", text):
-        return text
-    return f'<wsse:Security xmlns:wsse="{_SECURITY}">{text}</wsse:Security>'
+    if not re.match(r"<(?:[\w.-]+:)?Security\b", text):
+        text = f'<wsse:Security xmlns:wsse="{_SECURITY}">{text}</wsse:Security>'
+    try:
+        empty = not len(parse(text))
+    except etree.XMLSyntaxError as error:
+        raise ValueError(f"--assertion {path} is not XML: {error}") from None
+    if empty:
+        raise ValueError(f"--assertion {path}: there is no assertion in it")
+    return text
 
 
 def _patients(given: argparse.Namespace) -> list[str] | None:
@@ -200,7 +214,7 @@ def _issuer(given: argparse.Namespace) -> Issuer | None:
         raise ValueError("--issuer-key needs --issuer-cert")
     try:
         return Issuer.of(given.issuer, key, certificate)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"--issuer-key, --issuer-cert: {error}") from None
 
 

@@ -92,7 +92,8 @@ def _case(result: Result, shown: Shown) -> Iterator[str]:
 
 
 def _exchange(exchange: Recorded, findings: list[Finding], shown: Shown) -> Iterator[str]:
-    count = f', <span class="failed">{len(findings)} findings</span>' if findings else ""
+    told = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    count = f', <span class="failed">{told}</span>' if findings else ""
     status = f"HTTP {exchange.http}" if exchange.http else "answered" if exchange.response else "no answer"
     url = secrets.without_credentials(exchange.url)
     yield (

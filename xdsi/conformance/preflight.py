@@ -75,7 +75,7 @@ def look(endpoint: Endpoint, asked: Iterable[str], *, probe: bool) -> Preflight:
     error = _error(sights, present, frozenset(asked) & set(_HARMLESS), endpoint)
     found: dict[str, str] = {}
     features = set(endpoint.features)
-    if probe:
+    if probe and not error:
         features, found = _found_out(endpoint, sights, present, features)
     return Preflight(
         endpoint=replace(endpoint, absent=absent, features=frozenset(features)),

@@ -18,6 +18,7 @@ from pathlib import Path
 import jwt
 import xmlsec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
@@ -41,8 +42,21 @@ class Issuer:
 
     @classmethod
     def of(cls, name: str, key: Path, certificate: Path) -> Issuer:
-        """From PEM files."""
-        return cls(name, key.read_bytes(), certificate.read_bytes())
+        """From PEM files; ValueError where they hold no RSA key without a password, or no certificate of it."""
+        issuer = cls(name, key.read_bytes(), certificate.read_bytes())
+        try:
+            private = serialization.load_pem_private_key(issuer.key, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError(f"{key}: {error}") from None
+        if not isinstance(private, rsa.RSAPrivateKey):
+            raise ValueError(f"{key}: expected an RSA key")
+        try:
+            public = x509.load_pem_x509_certificate(issuer.certificate).public_key()
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise ValueError(f"{certificate}: {error}") from None
+        if public != private.public_key():
+            raise ValueError(f"{certificate} is not the certificate of {key}")
+        return issuer
 
 
 def header(token: Token, issuer: Issuer, template: str, values: Values) -> str:
