@@ -56,10 +56,7 @@ EXPLAINED: tuple[Row, ...] = (
     Row("ipf/continua-hrn/*", "DE.hash.document DE.size.document", "hash and size are placeholders"),
     Row("ipf/hl7v2/hl7v2message.hl7", "HL7.form", "the patient's identifier has no assigning authority"),
     Row("ipf/hl7v3/pixfeed/PIX_FEED_MERGE*.hl7", "HL7.PID-5", "no name, which HL7 2.3.1 requires"),
-    Row("ipf/xacml20/chadr/chadr-request-1.xml", "EBRIM.element", "of version 2 of the SAML profile of XACML; ITI-79"
-        " is served in the one of XACML 2.0"),
-    Row("ipf/xacml20/iti79/*", "EBRIM.element", "of version 2 of the SAML profile of XACML; ITI-79 is served in the"
-        " one of XACML 2.0"),
+    Row("ipf/xacml20/chadr/chadr-request-1.xml", "BODY.form", "asks for an action of Swiss policy administration"),
     Row("ipf/xacml20/xua-assertion.xml", "SAML.signature.form ?SAML.expired", "signed with SHA-1, and of 2020"),
     Row("ipf/xacml20/*", "file.kind", "Swiss policy administration, which is not served"),
     Row("ipf/xds/SubmitObjectsRequest_ebrs30_update.xml", "", ""),

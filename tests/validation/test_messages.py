@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from tests import builders
 from tests import message_samples as samples
 from tests.validation.faults import Change, check, having, swap, twice, without
+from xdsi.domain.consent import Action, DecisionRequest, Resource
 from xdsi.domain.findings import Level
 from xdsi.spec import namespaces as ns
 from xdsi.spec import uuids
 from xdsi.spec.messages import FORMS
+from xdsi.spec.xacml import PROTOCOL_V2
 from xdsi.transactions import (
     iti18_registry_stored_query,
     iti41_provide_and_register_document_set,
@@ -28,7 +31,7 @@ from xdsi.transactions import (
 )
 from xdsi.transport.soap_server import SoapFault
 from xdsi.validation import by_key, validate
-from xdsi.wire import soap
+from xdsi.wire import authorization, soap
 from xdsi.wire.ebxml import submission
 
 FILES = samples.files()
@@ -268,6 +271,22 @@ def test_metadata_of_an_update_are_judged_as_such() -> None:
     updated = replace(new, associations=(replace(first, previous_version="1"), *new.associations[1:]))
     assert validate(samples.envelope("ITI-57", submission.write(updated).encode())).findings == ()
     check(samples.envelope("ITI-42", submission.write(new).encode()), "DE.logicalID.first", "@lid")
+
+
+@pytest.mark.parametrize("protocol", [ns.XACML_SAML_PROTOCOL, PROTOCOL_V2])
+def test_decision_queries_of_both_versions_are_known(protocol: str) -> None:
+    asked = DecisionRequest(
+        subject_attributes={}, action=Action.RETRIEVE, resources=(Resource(unique_id="1.1"),), patient=None,
+        query_id="_q1", protocol=protocol,
+    )  # fmt: skip
+    right = authorization.encode_query(asked, now=datetime(2026, 1, 1, tzinfo=UTC))
+    wrong = right.replace(b"<Action>", b"<Subject/><Action>")
+    assert wrong != right
+    for raw, rules in ((right, set()), (wrong, {"SCHEMA", "BODY.form"})):
+        for file in (raw, samples.envelope("ITI-79", raw)):
+            found = {one.rule for one in validate(file).findings}
+            assert bool(found) == bool(rules), found
+            assert found <= rules
 
 
 def test_the_messages_of_the_table_are_those_of_the_transactions() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from xdsi.spec import namespaces as ns
+from xdsi.spec.xacml import PROTOCOL_V2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ _REMOVE_DOCUMENTS = (f"{{{ns.RMD}}}RemoveDocumentsRequest", _REGISTRY_RESPONSE)
 _RETRIEVE = (f"{{{ns.XDS}}}RetrieveDocumentSetRequest", f"{{{ns.XDS}}}RetrieveDocumentSetResponse")
 _IMAGES = (f"{{{ns.RAD}}}RetrieveImagingDocumentSetRequest", f"{{{ns.XDS}}}RetrieveDocumentSetResponse")
 _DECISION = (f"{{{ns.XACML_SAML_PROTOCOL}}}XACMLAuthzDecisionQuery", f"{{{ns.SAMLP}}}Response")
+_DECISION_V2 = (f"{{{PROTOCOL_V2}}}XACMLAuthzDecisionQuery", f"{{{ns.SAMLP}}}Response")
 
 _I = "urn:ihe:iti:"
 _ROWS: Final = (
@@ -59,6 +61,8 @@ _ROWS: Final = (
      "urn:ihe:rad:2011:CrossGatewayRetrieveImagingDocumentSet", "", _IMAGES, True),
     ("ITI-79", "Authorization Decisions Query", f"{_I}2014:ser:XACMLAuthorizationDecisionQueryRequest",
      f"{_I}2014:ser:XACMLAuthorizationDecisionQueryResponse", _DECISION, False),
+    ("ITI-79", "Authorization Decisions Query", f"{_I}2014:ser:XACMLAuthorizationDecisionQueryRequest",
+     f"{_I}2014:ser:XACMLAuthorizationDecisionQueryResponse", _DECISION_V2, False),
 )  # fmt: skip
 
 # Interaction -> what answers it.

@@ -21,6 +21,7 @@ from xdsi.spec import namespaces as ns
 from xdsi.spec.error_codes import CODES
 from xdsi.spec.optionality import Column
 from xdsi.spec.stored_queries import ITI18, ITI51
+from xdsi.spec.xacml import PROTOCOL_V2
 from xdsi.transactions.iti41_provide_and_register_document_set import problems_of
 from xdsi.validation import metadata
 from xdsi.validation.profile import Profile
@@ -34,6 +35,8 @@ from xdsi.wire.xml import E
 
 _OBJECT_LIST = E(ns.RIM, "RegistryObjectList")
 _SLOT = E(ns.RIM, "Slot")
+_DECISION_V2 = E(PROTOCOL_V2, "XACMLAuthzDecisionQuery")
+"""of no schema here: what reads it is the judge"""
 _REGISTRY_RESPONSE = E(ns.RS, "RegistryResponse")
 _ERROR = f"{E(ns.RS, 'RegistryErrorList')}/{E(ns.RS, 'RegistryError')}"
 
@@ -58,7 +61,7 @@ def check(file: XmlFile, element: etree._Element, around: Around) -> Iterator[Fi
     """Everything to be said of a body or a fragment whose name is one of `CHECKS`."""
     clause, one = CHECKS[element.tag]
     told = []
-    for found in file.by_schema(element, clause):
+    for found in () if element.tag == _DECISION_V2 else file.by_schema(element, clause):
         told.append(found.place)
         yield found
     try:
@@ -367,5 +370,6 @@ CHECKS: Final[Mapping[str, tuple[str, Check]]] = {
     removal.REQUEST: ("ebRS 3.0 (lcm.xsd); Remove Metadata 3.62.4.1.2", _remove),
     E(ns.RMD, "RemoveDocumentsRequest"): ("Remove Documents 3.86.4.1.2", _retrieve),
     E(ns.XACML_SAML_PROTOCOL, "XACMLAuthzDecisionQuery"): ("SeR 3.79.4.1.2; SAML profile of XACML 2.0", _decision),
+    _DECISION_V2: ("SeR 3.79.4.1.2; SAML profile of XACML 2.0, version 2", _decision),
 }
 """element -> the clause of its form, and its check"""
