@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from xdsi.conformance import FOLDER, PRESETS, Case, Endpoint, Issuer
+from xdsi.conformance import FOLDER, PRESETS, Case, Endpoint, Entities, Issuer
+from xdsi.conformance.cases import known_values
 
 OPEN, STRICT, SECURED = "open", "strict", "secured"
 _DICOM = ("--dicom", str(FOLDER / "dicom"))
@@ -32,7 +33,8 @@ ISSUER = "urn:xdsi:demonstration:idp"
 
 
 SECURED_FEATURES = frozenset({
-    "explains", "identity", "nodes", "permits", "reference-id", "secured", "tokens", "trace", "wado-served",
+    "explains", "identity", "nodes", "permits", "published", "reference-id", "secured", "tokens", "trace",
+    "wado-served",
 })  # fmt: skip
 
 
@@ -71,10 +73,11 @@ class Server:
 
     def __init__(self, folder: Path, profile: str, start: Spawn = spawn) -> None:
         self._log = (folder / "server.log").open("w")
-        port, mllp = _free_ports(2)
+        port, mllp, move, store = _free_ports(4)
         options = ("--port", str(port), "--mllp-port", str(mllp), "--data", str(folder / "data"), *_OPTIONS[profile])
         settings = folder / "settings.toml"
-        settings.write_text(_secured(folder / "data") if profile == SECURED else "", "utf-8")
+        secured = _secured(folder / "data", port) if profile == SECURED else ""
+        settings.write_text(secured + _moving(folder / "data", profile, move, store), "utf-8")
         self._process = start(["--config", str(settings), "serve", *options], self._log)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -90,6 +93,7 @@ class Server:
             features=frozenset(features),
             feed=profile == STRICT,
             mllp=f"{'mllps' if profile == SECURED else 'mllp'}://127.0.0.1:{mllp}",
+            dimse=Entities(f"{'dicoms' if profile == SECURED else 'dicom'}://127.0.0.1:{move}", port=store),
         )
         if profile == SECURED:
             keys = folder / "data" / "pki"
@@ -105,6 +109,13 @@ class Server:
 
         # Beside HTTP it listens a little later.
         _wait_for(mllp)
+        _wait_for(move)
+        if profile == SECURED:
+            try:
+                _publish(settings, folder / "data" / "published")
+            except AssertionError:
+                self.stop()
+                raise
 
     def stop(self) -> None:
         """End the process and wait for it."""
@@ -115,7 +126,7 @@ class Server:
         self._log.close()
 
 
-def _secured(data: Path) -> str:
+def _secured(data: Path, port: int) -> str:
     """As a first start has it, with studies, access tokens beside assertions, and a domain that permits reading."""
     folder = data / "pki"
     if not (folder / "hub.pem").exists():
@@ -124,10 +135,19 @@ def _secured(data: Path) -> str:
         command = [sys.executable, "-m", "xdsi", "pki", "init", str(folder)]
         subprocess.run(command, check=True, capture_output=True)
     (data / "keys.json").write_text(_key_set((folder / "idp.pem").read_bytes()), "utf-8")
-    node = x509.load_pem_x509_certificate((folder / "hospital-a.pem").read_bytes())
     return f"""
 [server]
 actors = ["registry", "repository", "imaging-source", "identity", "authorization"]
+port = {port}
+data_dir = "{data}"
+
+[imaging_source]
+pacs = "folder:{FOLDER / "dicom"}"
+patient_id_authority = "2.999.7.1"
+repository_url = "https://127.0.0.1:{port}/services/repository"
+
+[domain]
+patient_id_authority = "2.999.7.1"
 
 [tls]
 certificate = "{folder / "hub.pem"}"
@@ -148,10 +168,50 @@ jwks = "{data / "keys.json"}"
 
 [[node]]
 name = "hospital-a"
-sha256 = "{node.fingerprint(hashes.SHA256()).hex()}"
+sha256 = "{_fingerprint(folder / "hospital-a.pem")}"
 organization_id = "urn:oid:2.999.1.10"
 permits = ["ITI-8", "ITI-41", "ITI-42", "ITI-44", "ITI-61", "ITI-79"]
+
+[[node]]
+name = "hub"
+sha256 = "{_fingerprint(folder / "hub.pem")}"
+permits = ["ITI-41", "ITI-42"]
 """
+
+
+def _fingerprint(certificate: Path) -> str:
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256()).hex()
+
+
+def _moving(data: Path, profile: str, move: int, store: int) -> str:
+    """The imaging source by DIMSE, and the runner's entity, bound to a node's certificate where there are such."""
+    shown = f'certificate_sha256 = "{_fingerprint(data / "pki" / "hospital-a.pem")}"' if profile == SECURED else ""
+    return f"""
+[dicom]
+port = {move}
+
+[[dicom.peer]]
+ae_title = "{Entities.calling}"
+address = "127.0.0.1:{store}"
+{shown}
+organization_id = "urn:oid:2.999.1.10"
+role = "112247003^^2.16.840.1.113883.6.96"
+purpose = "TREAT^^2.16.840.1.113883.5.8"
+"""
+
+
+def _publish(settings: Path, done_before: Path) -> None:
+    """The manifest of the one study that is to be seen, if the data folder is not the copy of one that has it."""
+    if done_before.exists():
+        return
+    before = ["--json", "--config", str(settings)]
+    patient, study = "L-4712^^^&2.999.7.1&ISO", known_values()["published_study"]
+    both = [[*before, "patient", "add", patient], [*before, "publish", study]]
+    # One process, because it takes its time to load; and not this one, for the sake of defects.
+    code = f"import sys; from xdsi.cli import main; sys.exit(any([main(one) for one in {both!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done_before.touch()
 
 
 def _key_set(certificate: bytes) -> str:

@@ -5,13 +5,15 @@
     report = conformance.play_all(conformance.load(), endpoint)
 
 A case is data, written as docs/conformance.md says. Nothing in here knows the server under test: it stands on the
-standard library, requests and lxml, and to sign assertions on xmlsec and cryptography.
+standard library, requests and lxml, to sign assertions on xmlsec and cryptography,
+and for DIMSE on pynetdicom.
 """
 
 from __future__ import annotations
 
 from . import junit, page, plans, secrets
 from .cases import FOLDER, load, load_case, purpose
+from .dimse import Entities
 from .endpoint import PRESETS, USUAL, Endpoint, at, features_of
 from .engine import run
 from .model import Case, Step
@@ -32,6 +34,7 @@ __all__ = [
     "USUAL",
     "Case",
     "Endpoint",
+    "Entities",
     "Exchange",
     "Finding",
     "Issuer",

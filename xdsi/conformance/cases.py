@@ -17,12 +17,15 @@ from pathlib import Path
 from . import templates
 from .folders import inside
 from .model import (
+    DIMSE,
     MLLP,
     REST,
     Assertion,
     Case,
     Decided,
     Delivered,
+    Dimse,
+    DimseOutcome,
     Document,
     Expectation,
     Http,
@@ -41,10 +44,13 @@ from .vocabulary import (
     FAULTS,
     FEATURES,
     FORMS,
+    KEYS,
+    LEVELS,
     PACKAGINGS,
     PATHS,
     SCOPES,
     STATUSES,
+    VERBS,
     WRAPPINGS,
 )
 
@@ -211,9 +217,10 @@ def _check_request(table: Table, key: str, folder: Path, name: str) -> None:
 def _step(folder: Path, table: Table, number: int) -> Step:
     kind = kinds()[table.one_of("transaction", "", kinds(), required=True)]
     attach = [Part(name) for name in table.take("attach", ())]
-    alone = kind.packaging in (REST, MLLP)
+    alone = kind.packaging in (REST, MLLP, DIMSE)
     packaging = table.one_of("packaging", kind.packaging, {kind.packaging} if alone else PACKAGINGS)
     mtom, http, token = table.table("mtom"), table.table("http"), table.table("assertion")
+    dimse = table.table("dimse")
     step = Step(
         name=table.text("name", f"step {number}"),
         kind=kind,
@@ -231,6 +238,7 @@ def _step(folder: Path, table: Table, number: int) -> Step:
         mtom=mtom.all_of(Mtom),
         http=http.all_of(Http),
         mllp=table.table("mllp").all_of(Mllp),
+        dimse=dimse.all_of(Dimse),
         token=token.all_of(Token),
         node=table.take("node"),
         expect=_expectation(table.table("expect"), kind, packaging),
@@ -239,12 +247,13 @@ def _step(folder: Path, table: Table, number: int) -> Step:
     mtom.check("root", step.mtom.root, ("first", "last"))
     token.check("key", step.token.key, ("", "stranger"))
     token.check("form", step.token.form, FORMS if packaging == REST else ("saml",))
+    _check_dimse(dimse, step)
     token.check("wrap", step.token.wrap, ("", *WRAPPINGS))
     try:
         codecs.lookup(step.http.encoding)
     except LookupError:
         http.refuse(f"encoding is {step.http.encoding!r}: expected a character encoding, such as utf-8 or utf-16")
-    if not (step.request or step.http.body or (packaging == REST and step.http.path)):
+    if not (step.request or step.http.body or packaging == DIMSE or (packaging == REST and step.http.path)):
         table.refuse("request or http.body")
     named = {"request": step.request, "envelope": step.envelope, "http.body": step.http.body}
     for key, name in named.items():
@@ -254,6 +263,22 @@ def _step(folder: Path, table: Table, number: int) -> Step:
         if "at" not in edit or len(set(edit) & CHANGES) != 1 or len(edit) != 2:
             table.refuse(f"a change is `at` with one of {sorted(CHANGES)}: {edit}")
     return step
+
+
+def _check_dimse(table: Table, step: Step) -> None:
+    given = step.dimse
+    if step.packaging != DIMSE:
+        if given != Dimse():
+            table.refuse("only a step that speaks DIMSE has this")
+        return
+    table.check("verb", given.verb, VERBS)
+    table.check("level", given.level, LEVELS)
+    for name, text in Table(given.keys, f"{table.place}.keys").items():
+        table.check("keys", name, KEYS)
+        if not isinstance(text, str):
+            table.refuse(f"keys.{name} is {text!r}: expected a text")
+    if not all(re.fullmatch("[0-9A-F]{4}", str(one)) for one in given.stores):
+        table.refuse(f"stores is {given.stores!r}: expected statuses of four hexadecimal digits, such as A700")
 
 
 def _expectation(table: Table, kind: Kind, packaging: str) -> Expectation:
@@ -271,6 +296,7 @@ def _expectation(table: Table, kind: Kind, packaging: str) -> Expectation:
         acknowledgement=table.one_of("acknowledgement", "", ACKNOWLEDGEMENTS),
         packaging=table.one_of("packaging", packaging if kind.symmetric else "", PACKAGINGS),
         fields=table.take("fields", {}),
+        dimse=table.table("dimse").all_of(DimseOutcome),
         media_type=table.text("media_type"),
         part_type=table.text("part_type"),
         text=tuple(table.take("text", ())),
@@ -293,7 +319,11 @@ def _expectation(table: Table, kind: Kind, packaging: str) -> Expectation:
         for code, count in Table(counts or {}, f"{table.place}.{key}").items():
             if type(count) is not int and not re.fullmatch(r"[0-9]+\+", str(count)):
                 table.refuse(f'{key}.{code} is {count!r}: expected a number, or "1+" for at least one')
-    if kind.packaging == REST:
+    if kind.packaging == DIMSE:
+        if bool(expectation.dimse.rejected) == bool(expectation.dimse.status):
+            table.refuse("dimse.status or dimse.rejected")
+        table.check("dimse.rejected", expectation.dimse.rejected, ("", "called", "calling"))
+    elif kind.packaging == REST:
         if not expectation.http:
             table.refuse("http, because this is no SOAP message")
     elif not (

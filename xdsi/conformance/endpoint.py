@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from . import secrets, tokens
 from .cases import shared
+from .dimse import Entities
 from .model import Case, Step
 from .sending import MEBIBYTE, Limits, Session
 from .templates import Values
@@ -17,6 +18,8 @@ from .vocabulary import FEATURES, PATHS
 
 MLLP_FEED = "identity-mllp"
 """the feed by HL7 v2, which has no path"""
+MOVER = "image-mover"
+"""the imaging source as DIMSE has it, which has no path, either"""
 ANNOUNCING: Mapping[str, tuple[str, str]] = {
     "ITI-44": ("ITI-44-add", "patient-add.xml"),
     "ITI-8": ("ITI-8", "patient-a04.hl7"),
@@ -25,7 +28,7 @@ ANNOUNCING: Mapping[str, tuple[str, str]] = {
 USUAL = frozenset({"identity", "images", "reference-id"})
 """what a server has where nothing else is said"""
 PRESETS: Mapping[str, frozenset[str]] = {
-    "xdsi": frozenset(FEATURES) - {"nodes", "permits", "secured", "strict-patients", "tokens"}
+    "xdsi": frozenset(FEATURES) - {"nodes", "permits", "published", "secured", "strict-patients", "tokens"}
 }
 """all that a product has, by its name; xdsi as its open profile is"""
 
@@ -68,6 +71,8 @@ class Endpoint:
     """bytes of an answer, unpacked; a larger one is not read to its end"""
     mllp: str = ""
     """mllp://HOST:PORT or, with TLS, mllps://HOST:PORT of the feed by HL7 v2"""
+    dimse: Entities | None = None
+    """the imaging source as DIMSE has it, and the runner's own entity"""
     absent: Mapping[str, str] = field(default_factory=dict)
     """actors that do not answer, each with what was seen instead"""
 
@@ -83,8 +88,17 @@ class Endpoint:
         """Where an actor answers."""
         if actor == MLLP_FEED:
             return self.mllp
+        if actor == MOVER:
+            return self.entities.url
         path = {**PATHS, **self.paths}[actor]
         return path if "://" in path else self.base_url.rstrip("/") + path
+
+    @property
+    def entities(self) -> Entities:
+        """Who speaks to whom by DIMSE; ValueError where that is not known."""
+        if self.dimse is None:
+            raise ValueError("no address is known of the imaging source by DIMSE (--dimse)")
+        return self.dimse
 
     @property
     def limits(self) -> Limits:
@@ -108,6 +122,8 @@ class Endpoint:
         absent = dict(self.absent)
         if not self.mllp:
             absent[MLLP_FEED] = "no address is known of it (--mllp)"
+        if self.dimse is None:
+            absent[MOVER] = "no address is known of it (--dimse)"
         actors = [f"needs the actor {name}: {absent[name]}" for name in sorted(case.actors) if name in absent]
         announcing = MLLP_FEED if self.feed_by == "ITI-8" else "identity"
         if self.feed and case.feed and announcing in absent:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from . import answers, checks, decisions, messages, mllp, plans, rest, sending
+from . import answers, checks, decisions, dimse, messages, mllp, plans, rest, sending
 from .answers import Answer, BadAnswer
 from .cases import kinds, known_values
+from .dimse import DimseAnswer
 from .endpoint import ANNOUNCING, Endpoint
 from .messages import HttpRequest
 from .mllp import Acknowledgement
-from .model import MLLP, REST, Case, Expectation, Step
+from .model import DIMSE, MLLP, REST, Case, Expectation, Step
 from .results import Exchange, Finding
 from .sending import Received
 from .templates import TemplateError, Values
 
+AnyAnswer = Answer | rest.RestAnswer | Acknowledgement | DimseAnswer
 Observer = Callable[[Exchange], None]
 
 
@@ -63,6 +65,8 @@ class _Playing:
     def request(self, step: Step) -> HttpRequest:
         """The message of a step, with the assertion that belongs to it."""
         url = self.endpoint.url(step.actor)
+        if step.packaging == DIMSE:
+            return dimse.build(dimse.asked(step, self.endpoint.entities, self.values))
         if step.packaging == MLLP:
             return mllp.build(self.case, step, url, self.values)
         if step.packaging == REST:
@@ -77,7 +81,7 @@ class _Playing:
     def play(self, step: Step, request: HttpRequest) -> Iterator[Finding]:
         """Send it and judge what comes."""
         began = time.perf_counter()
-        answer: Answer | rest.RestAnswer | Acknowledgement | None = None
+        answer: AnyAnswer | None = None
         came = self._sent(step, request)
         why = came.trouble
         try:
@@ -95,12 +99,13 @@ class _Playing:
         for one in self._complaints(step, request, answer):
             yield Finding(step.name, one.expected, one.found, one.clause or self.case.clause)
 
-    def _complaints(
-        self, step: Step, request: HttpRequest, answer: Answer | rest.RestAnswer | Acknowledgement
-    ) -> Iterator[checks.Complaint]:
+    def _complaints(self, step: Step, request: HttpRequest, answer: AnyAnswer) -> Iterator[checks.Complaint]:
         features = self.endpoint.features
         if isinstance(answer, rest.RestAnswer):
             yield from rest.complaints(answer, step.expect, self.values, traced="trace" in features)
+            return
+        if isinstance(answer, DimseAnswer):
+            yield from dimse.complaints(answer, step.expect, self.values)
             return
         if isinstance(answer, Acknowledgement):
             yield from mllp.complaints(answer, request, step.expect, self.values)
@@ -117,12 +122,17 @@ class _Playing:
 
     def _sent(self, step: Step, request: HttpRequest) -> Received:
         shown, named, limits = self.endpoint.shown_by(step), self.endpoint.authorities, self.endpoint.limits
+        if step.packaging == DIMSE:
+            asked = dimse.asked(step, self.endpoint.entities, self.values)
+            return dimse.sent(asked, shown, limits, authorities=named)
         if step.packaging != MLLP:
             return sending.send(self.session, request, limits, shown)
         return mllp.sent(request, shown, limits, authorities=named, pieces=step.mllp.pieces)
 
     @staticmethod
-    def _read(step: Step, came: Received) -> Answer | rest.RestAnswer | Acknowledgement:
+    def _read(step: Step, came: Received) -> AnyAnswer:
+        if isinstance(came, dimse.Came) and came.answer is not None:
+            return came.answer
         if step.packaging == MLLP:
             return mllp.read(came.body)
         return (rest.read if step.packaging == REST else answers.read)(came.http, came.headers, came.body)

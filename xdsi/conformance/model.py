@@ -11,6 +11,8 @@ REST = "rest"
 """packaging of what is a GET and no SOAP message"""
 MLLP = "mllp"
 """packaging of an HL7 v2 message"""
+DIMSE = "dimse"
+"""packaging of C-ECHO and C-MOVE"""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,24 @@ class Mllp:
 
 
 @dataclass(frozen=True)
+class Dimse:
+    """What is asked of an imaging source by DIMSE."""
+
+    verb: str = "move"
+    """or `echo`"""
+    called: str = ""
+    """AE titles, where they are not those of the endpoint"""
+    calling: str = ""
+    destination: str = ""
+    """AE title that images are to be sent to, else the own"""
+    level: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """of the identifier, by keyword"""
+    stores: Sequence[str] = ()
+    """statuses that the own storage SCP answers with, in turn; the last for all that follow"""
+
+
+@dataclass(frozen=True)
 class Token:
     """The identity assertion that goes along; as it stands here it is in order."""
 
@@ -139,6 +159,19 @@ class Decided:
 
 
 @dataclass(frozen=True)
+class DimseOutcome:
+    """What is to become of a C-ECHO or C-MOVE."""
+
+    rejected: str = ""
+    """`calling` or `called`: there is no association, this AE title not being recognized"""
+    status: str = ""
+    """pattern for the four hexadecimal digits of the last response"""
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What the answer must be; what is not said is not looked at, but for the form of every answer."""
 
@@ -157,6 +190,7 @@ class Expectation:
     acknowledgement: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
     """field of an HL7 v2 acknowledgement -> a pattern that it holds"""
+    dimse: DimseOutcome = field(default_factory=DimseOutcome)
     packaging: str = ""
     media_type: str = ""
     """of the answer to a GET"""
@@ -195,6 +229,7 @@ class Step:
     mtom: Mtom = field(default_factory=Mtom)
     http: Http = field(default_factory=Http)
     mllp: Mllp = field(default_factory=Mllp)
+    dimse: Dimse = field(default_factory=Dimse)
     wait: float = 0.0
     """seconds to wait before it, where times are to differ"""
     token: Token = field(default_factory=Token)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from . import secrets
+from .dimse import Entities
 from .endpoint import ANNOUNCING, PRESETS, USUAL, Endpoint, at, features_of
 from .model import Case
 from .sending import MEBIBYTE
@@ -79,6 +80,17 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--mllp", metavar="URL", help="where the feed by HL7 v2 answers: mllp://HOST:PORT, with TLS mllps://HOST:PORT"
+    )
+    command.add_argument(
+        "--dimse", metavar="URL",
+        help="where the imaging source takes C-MOVE (RAD-16): dicom://HOST:PORT, with TLS dicoms://HOST:PORT",
+    )  # fmt: skip
+    command.add_argument("--dimse-called", metavar="AET", help=f"its AE title; default: {Entities.called}")
+    command.add_argument(
+        "--dimse-calling", metavar="AET", help=f"own AE title, to which images are sent; default: {Entities.calling}"
+    )
+    command.add_argument(
+        "--dimse-listen", metavar="[HOST:]PORT", help=f"where images are taken by C-STORE; HOST else {Entities.host}"
     )
     command.add_argument(
         "--patient-id", action="append", default=[], metavar="CX",
@@ -152,6 +164,7 @@ def endpoint_of(given: argparse.Namespace) -> Endpoint:
         feed=given.announce or given.announce_by is not None,
         feed_by=given.announce_by or "ITI-44",
         mllp=_mllp(given),
+        dimse=_dimse(given),
         security=_security(given.assertion) if given.assertion else "",
         issuer=_issuer(given),
         certificate=_certificate(given),
@@ -232,6 +245,28 @@ def _mllp(given: argparse.Namespace) -> str:
     if given.announce_by == "ITI-8" and not text:
         raise ValueError("--announce-by ITI-8 needs --mllp")
     return text
+
+
+def _dimse(given: argparse.Namespace) -> Entities | None:
+    """Who speaks to whom by DIMSE; None where that is not said."""
+    names = ("called", "calling", "listen")
+    if not given.dimse:
+        idle = next((name for name in names if getattr(given, f"dimse_{name}")), "")
+        if idle:
+            raise ValueError(f"--dimse-{idle} needs --dimse")
+        return None
+    if not re.fullmatch(r"dicoms?://[^/:]+:[0-9]{1,5}", given.dimse):
+        raise ValueError(f"--dimse {given.dimse!r}: expected dicom://HOST:PORT or dicoms://HOST:PORT")
+    called, calling = given.dimse_called or Entities.called, given.dimse_calling or Entities.calling
+    for name, title in (("called", called), ("calling", calling)):
+        if not re.fullmatch(r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?", title):
+            raise ValueError(f"--dimse-{name} {title!r}: expected an AE title of at most 16 characters")
+    listen = re.fullmatch(r"(?:([^/:]+):)?([0-9]{1,5})", given.dimse_listen or "")
+    if listen is None or not 0 < int(listen[2]) < 65536:
+        raise ValueError("--dimse needs --dimse-listen [HOST:]PORT, where images are taken")
+    if given.dimse.startswith("dicoms:") and not _certificate(given):
+        raise ValueError("--dimse dicoms://... needs a certificate of one's own (--tls-cert, --pki)")
+    return Entities(given.dimse, called, calling, listen[1] or Entities.host, int(listen[2]))
 
 
 def _node(given: argparse.Namespace) -> tuple[str, str] | None:

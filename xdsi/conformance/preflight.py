@@ -37,6 +37,9 @@ _IMAGE: Mapping[str, str] = {
 }
 
 
+_PUBLISHED = "/studies/${published_study}"
+
+
 @dataclass(frozen=True)
 class Sight:
     """What was seen of one actor."""
@@ -147,6 +150,8 @@ def _found_out(
     served = all(status in (200, 401) for status in nobody)
     told = f"{' and '.join(_IMAGE)} answer HTTP {' and '.join(map(str, nobody))} to nobody"
     decide("wado-served", told, there=served)
+    known = "image_a1 is delivered, and --dimse is named" if delivers else image
+    decide("moves", known, there=delivers and endpoint.dimse is not None)
     traced = any(sight.trace for sight in sights)
     decide("trace", "answers carry Xdsi-Trace" if traced else "no answer carries Xdsi-Trace", there=traced)
     if endpoint.issuer is not None:
@@ -157,6 +162,8 @@ def _found_out(
         decide("nodes", "a node has a certificate of its own", there=bool(asks) and endpoint.node is not None)
         token = _got(endpoint, "RAD-107", Token(form="jwt"))
         taken = served and 401 in nobody and token not in (0, 401)
+        public = served and _got(endpoint, "RAD-107", Token(), _PUBLISHED) == 200
+        decide("published", "RAD-107 gives published_study out to who shows an assertion", there=public)
         decide("tokens", f"an access token is answered HTTP {token or 'not at all'} by RAD-107", there=taken)
     return features, found
 
@@ -215,10 +222,10 @@ def _shown(exchange: Exchange, why: str) -> str:
     return shown if "is not SOAP 1.2" in why else f"{shown}: {printable(why[:300].encode())}"
 
 
-def _got(endpoint: Endpoint, transaction: str, token: Token) -> int:
+def _got(endpoint: Endpoint, transaction: str, token: Token, path: str = "") -> int:
     """The HTTP status of a GET of an image of dicom/ by who shows this; 0 where there is no answer."""
     seen: list[Exchange] = []
-    case = _case(transaction, http=Http(path=_IMAGE[transaction]), token=token)
+    case = _case(transaction, http=Http(path=path or _IMAGE[transaction]), token=token)
     try:
         run(case, replace(endpoint, feed=False, patients=None), observe=seen.append)
     except OSError:

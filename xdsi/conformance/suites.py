@@ -18,7 +18,7 @@ from .templates import TemplateError
 ACTORS: Mapping[str, tuple[str, ...]] = {
     "registry": ("registry",),
     "repository": ("repository",),
-    "imaging-source": ("imaging-source", "wado-rs", "wado-uri"),
+    "imaging-source": ("imaging-source", "wado-rs", "wado-uri", "image-mover"),
     "identity": ("identity", "identity-mllp"),
     "authorization": ("authorization",),
     "x-service-provider": (),

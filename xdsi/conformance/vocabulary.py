@@ -19,10 +19,12 @@ FEATURES: Mapping[str, str] = {
     "identity": "ITI-44 is served",
     "images": "the files of dicom/ are loaded in the imaging source",
     "nodes": "certificates stand for nodes, and that of --tls-cert for none that may submit, feed or ask for decisions",
+    "moves": "the files of dicom/ are sent by C-MOVE to the runner's entity, which the imaging source knows (--dimse)",
     "open": "no assertion is asked for, and a security header is ignored",
     "reference-id": "the Reference ID option",
     "removal": "ITI-86 is served, and whoever sends the messages may remove documents",
     "permits": "documents without a consent may be read, and nothing but consents and the policy speaks against it",
+    "published": "the manifest of published_study of dicom/ is published, and may be read with its images",
     "repeats": "a message that is sent again, with the same MessageID and body, gets the answer of the first",
     "tokens": "access tokens (IUA) of the same issuer are taken where an assertion would be",
     "secured": "an identity assertion is asked for, and the runner can make such (--pki, or --issuer-key)",
@@ -46,5 +48,10 @@ WRAPPINGS = ("advice", "beside")
 """where the genuine assertion lies"""
 FORMS = ("jwt", "saml")
 """of what a GET shows"""
+VERBS = ("echo", "move")
+"""of DIMSE"""
+LEVELS = ("", "PATIENT", "STUDY", "SERIES", "IMAGE")
+KEYS = frozenset({"PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
+"""of the identifier of a C-MOVE (PS3.4 C.6)"""
 SCOPES = ("profile", "ruling")
 CHANGES = frozenset({"remove", "set", "append", "before"})
