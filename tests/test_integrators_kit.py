@@ -140,6 +140,8 @@ def test_a_command_says_what_the_page_says(
 ) -> None:
     row = ROWS[command]
     monkeypatch.chdir(folder)
+    # A narrow terminal breaks what is looked for into lines.
+    monkeypatch.setenv("COLUMNS", "200")
     if command.startswith("cat "):
         content = (folder / command.split()[1]).read_bytes()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))

@@ -154,7 +154,7 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     # Associations of strangers
     "5.8": (
         "tests/transport/test_move_scp.py::test_who_is_not_known_or_sends_elsewhere_is_refused",
-        "tests/transport/test_move_scp.py::test_a_stranger_fails_in_the_handshake_and_is_audited",
+        "tests/transport/test_move_scp.py::test_who_does_not_get_through_the_handshake_gets_no_association_and_is_audited",
     ),
     # Programs in the preamble
     "5.9": (

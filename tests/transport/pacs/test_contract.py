@@ -155,24 +155,30 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {uid for uid in before.keys() | after.keys() if before.get(uid) != after.get(uid)}
 
 
+def grown_to(archive: Archive, uid: str, *numbers: int) -> None:
+    """The archive has just these instances of the study; one may take a while to note what it has taken in."""
+
+    def listed() -> bool:
+        study = archive.pacs.reread(uid)
+        return study is not None and [one.instance_number for one in study.instances] == [*numbers]
+
+    wait_until(listed, 30)
+
+
 def test_what_comes_and_goes_is_noticed(archive: Archive, tmp_path: Path) -> None:
     pacs, uid = archive.pacs, f"2.25.77{sum(archive.kind.encode())}"
     before = settled(archive)
     assert pacs.study(uid) is None
     archive.store(stranger(tmp_path / f"{archive.kind}-one.dcm", uid, 1))
-    one = pacs.reread(uid)
-    assert one is not None
-    assert [instance.instance_number for instance in one.instances] == [1]
+    grown_to(archive, uid, 1)
     came = states(archive)
-    assert changed(before, came) == {uid}
+    assert changed(before, came) == {uid}, (before, came)
     recent = {state.study_instance_uid for state in pacs.states(date(2030, 1, 1))}
     assert uid in recent
     assert not recent & {CT_STUDY, MR_STUDY}, "those are of 2004"
 
     archive.store(stranger(tmp_path / f"{archive.kind}-two.dcm", uid, 2))
-    two = pacs.reread(uid)
-    assert two is not None
-    assert [instance.instance_number for instance in two.instances] == [1, 2]
+    grown_to(archive, uid, 1, 2)
     grown = states(archive)
     assert changed(came, grown) == {uid}
 

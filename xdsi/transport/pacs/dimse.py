@@ -26,6 +26,7 @@ from xdsi.spec import tags
 from xdsi.transport.pacs.associations import PROMPT, DimseAccess, DimseAddress, entity, taken_over
 from xdsi.transport.pacs.remote import Listed, RemotePacs
 from xdsi.transport.pacs.storage_scp import StorageScp
+from xdsi.transport.reactor_gate import GATED
 from xdsi.wire.dicom_header import read_header
 from xdsi.wire.dicom_reader import transfer_syntax_of
 from xdsi.wire.dicom_text import DataSet, is_uid
@@ -234,7 +235,7 @@ class DimsePacs(RemotePacs):
         access, address = self._access, self._address
         association = self._entity.associate(
             address.host, address.port, contexts=contexts, ae_title=address.ae_title, max_pdu=128 * 1024,
-            ext_neg=roles, evt_handlers=[*PROMPT, *(handlers or ())],
+            ext_neg=roles, evt_handlers=[GATED, *PROMPT, *(handlers or ())],
             tls_args=(access.tls, address.host) if access.tls else None,
         )  # fmt: skip
         if not association.is_established:
