@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from xdsi.conformance import (
     tokens,
 )
 from xdsi.conformance.model import Assertion, Delivered, Expectation, Token
+from xdsi.conformance.results import Exchange
 from xdsi.conformance.templates import Values
 
 CASES = load()
@@ -414,12 +415,23 @@ expect = {{ status = "Success", packaging = "simple" }}
 """
 
 
-def sent(peer: Peer, folder: Path, how: str, *, findings: int = 0, **given: Any) -> tuple[dict[str, str], bytes]:
+Watcher = Callable[[Exchange], None] | None
+
+
+def sent(
+    peer: Peer,
+    folder: Path,
+    how: str,
+    *,
+    findings: int = 0,
+    observe: Callable[[Exchange], None] | None = None,
+    **given: Any,
+) -> tuple[dict[str, str], bytes]:
     place = folder / "9999-sent"
     place.mkdir()
     (place / "expectation.toml").write_text(CASE.format(how=how))
     endpoint = Endpoint(f"http://127.0.0.1:{peer.server_port}", **given)
-    found = run(load_case(place), endpoint)
+    found = run(load_case(place), endpoint, observe=observe)
     assert len(found) == findings, found
     return peer.requests[-1]
 
@@ -454,7 +466,10 @@ def test_packed_requests_on_the_wire(peer: Peer, tmp_path: Path) -> None:
 
 
 def test_a_patient_is_announced_before_he_is_used(peer: Peer, tmp_path: Path) -> None:
-    sent(peer, tmp_path, "", findings=2, feed=True)
+    exchanges: list[Exchange] = []
+    sent(peer, tmp_path, "", findings=2, feed=True, observe=exchanges.append)
+    assert len(exchanges) == 2
+    assert exchanges[0].step.name.startswith("announce"), "a report shows it, too"
     first, second = (body for _, body in peer.requests)
     patient = re.search(rb'<id root="2.999.7.1" extension="(.*?)"', first)
     assert b"PRPA_IN201301UV02" in first
@@ -463,5 +478,5 @@ def test_a_patient_is_announced_before_he_is_used(peer: Peer, tmp_path: Path) ->
 
 
 def test_an_endpoint_that_does_not_answer_is_a_finding(tmp_path: Path) -> None:
-    (finding,) = run(CASES[-1], Endpoint("http://127.0.0.1:1", timeout=5))[:1]
+    (finding,) = run(CASES[0], Endpoint("http://127.0.0.1:1", timeout=5))[:1]
     assert "an answer" in str(finding)

@@ -156,9 +156,7 @@ class _Playing:
             )
             before = dict(self.values.given)
             self.values.given["patient_name"] = name
-            observe, self.observe = self.observe, None
             try:
                 yield from self.play(step, self.request(step))
             finally:
-                self.observe = observe
                 self.values.given = before

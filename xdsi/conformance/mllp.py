@@ -23,7 +23,7 @@ _BEGIN, _END = b"\x0b", b"\x1c\r"
 _MOST = 1024 * 1024
 """bytes of an acknowledgement"""
 _PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:-([1-9][0-9]?))?")
-_ACKNOWLEDGED = "ITI TF-2 C.2.3; HL7 2.3.1 2.13.1"
+_ACKNOWLEDGED = "ITI TF-2 C.2.3; HL7 2.3.1 2.24.2 (MSA)"
 CODES = frozenset({"AA", "AE", "AR"})
 
 
