@@ -81,6 +81,7 @@ _TRIED = "a test of its own"
 APART = {
     'env/bin/xdsi serve --profile open --port 8080 --data ./xdsi-open --dicom "$images"': "the server of these tests",
     "xdsi simulate repository --port 9000 --fault slow --delay 5": _TRIED,
+    f"{RUN} --suite imaging --dimse dicom://HOST:11112 --dimse-listen 11113": "tests/conformance/test_dimse.py",
     "xdsi simulate document-source --endpoint http://127.0.0.1:9000/services/repository --count 10": _TRIED,
     "pytest --xdsi-endpoint https://hub.example:8443 --xdsi-actor registry --xdsi-options '--pki ./pki'": _TRIED,
     "pytest --xdsi-endpoint https://hub.example:8443 --xdsi-suite ./our-cases --junitxml=report.xml": _TRIED,
