@@ -39,6 +39,7 @@ LISTENERS = {
     "transport/syslog_collector.py": "ITI-20: the node's permit",
     "transport/simulator.py": "a peer for tests, without data of its own",
     "transport/syslog_sink.py": "a collector for tests",
+    "conformance/association.py": "takes the images that the runner of cases asked for; gives nothing out",
     "cli/demo/network.py": "looks for a free port",
 }
 """Every file that opens a port, and what decides there on who is served."""
