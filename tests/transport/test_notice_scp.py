@@ -25,6 +25,7 @@ from xdsi.domain.subject import Node, Peer
 from xdsi.spec import dimse
 from xdsi.transport import pki
 from xdsi.transport.notice_scp import NoticeServer
+from xdsi.transport.reactor_gate import GATED
 from xdsi.transport.tls import ReloadingContext, TlsFiles, client_context
 
 STEP, STUDY = "1.2.3.9", "1.2.3"
@@ -49,7 +50,7 @@ def associated(server: NoticeServer, tls: ssl.SSLContext | None = None, called: 
     for one in (ModalityPerformedProcedureStep, InstanceAvailabilityNotification, Verification):
         entity.add_requested_context(one)
     arguments: dict[str, Any] = {"tls_args": (tls, "127.0.0.1")} if tls else {}
-    association = entity.associate("127.0.0.1", server.port, ae_title=called, **arguments)
+    association = entity.associate("127.0.0.1", server.port, ae_title=called, evt_handlers=[GATED], **arguments)
     try:
         yield association
     finally:
@@ -80,7 +81,7 @@ def available(study: str = STUDY) -> Dataset:
 def test_a_notice_without_any_attribute_gets_an_answer(nothing: Dataset | None) -> None:
     """pynetdicom announces an empty data set, and sends no fragment of it."""
     memory = Memory()
-    with listening(memory, data_seconds=0.2) as server, associated(server) as scu:
+    with listening(memory, data_seconds=1.0) as server, associated(server) as scu:
         scu.dimse_timeout = 60
         for about in (ModalityPerformedProcedureStep, InstanceAvailabilityNotification):
             status, _ = scu.send_n_create(nothing, about, STEP)

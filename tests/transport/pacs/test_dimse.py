@@ -18,6 +18,7 @@ from xdsi.domain.errors import Unavailable
 from xdsi.domain.imaging import Instance
 from xdsi.transport.pacs.associations import DimseAccess, DimseAddress, is_ae_title
 from xdsi.transport.pacs.dimse import FIND, GET, MOVE, DimsePacs
+from xdsi.transport.reactor_gate import GATED
 
 CT = pydicom.dcmread(FILES / "CT_small.dcm")
 PLACE = f"{CT.StudyInstanceUID}/{CT.SeriesInstanceUID}/{CT.SOPInstanceUID}"
@@ -186,7 +187,7 @@ def stored(port: int, calling: str, called: str, *instances: Dataset) -> list[in
     """What our Storage SCP says to somebody who sends; None for who does not get in."""
     ae = AE(ae_title=calling)
     ae.add_requested_context(CT.SOPClassUID)
-    association = ae.associate("127.0.0.1", port, ae_title=called)
+    association = ae.associate("127.0.0.1", port, ae_title=called, evt_handlers=[GATED])
     if not association.is_established:
         return [None]
     answers: list[int | None] = [association.send_c_store(one).Status for one in instances]
