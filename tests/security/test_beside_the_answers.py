@@ -11,23 +11,13 @@ import requests
 
 from tests.security.asking import Asker, all_of, of_patient, quoted
 from tests.security.raw import sent
-from tests.security.targets import Target, target
-from tests.trusted import CT, DOE, MR, PETER, Trusted, token
+from tests.security.targets import Target
+from tests.trusted import DOE, PETER, Trusted, token
 from xdsi.domain.stored_query import AdhocQuery
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED
 from xdsi.transactions import iti18_registry_stored_query as iti18
 from xdsi.transactions import iti51_multi_patient_stored_query as iti51
-
-
-@pytest.fixture(scope="module")
-def hidden(trusted: Trusted) -> Target:
-    return target(trusted, PETER, MR)
-
-
-@pytest.fixture(scope="module")
-def visible(trusted: Trusted) -> Target:
-    return target(trusted, DOE, CT)
 
 
 def test_counts_are_for_who_is_permitted_them(trusted: Trusted, hidden: Target) -> None:

@@ -13,19 +13,9 @@ from tests.security.asking import Asker
 from tests.security.odd_messages import SOAP, Credentials
 from tests.security.odd_requests import OK, REST, Shown
 from tests.security.raw import sent
-from tests.security.targets import Target, target
+from tests.security.targets import Target
 from tests.security.test_ways_to_a_study import _absent
-from tests.trusted import CT, DOE, MR, PETER, Trusted, token
-
-
-@pytest.fixture(scope="module")
-def hidden(trusted: Trusted) -> Target:
-    return target(trusted, PETER, MR)
-
-
-@pytest.fixture(scope="module")
-def visible(trusted: Trusted) -> Target:
-    return target(trusted, DOE, CT)
+from tests.trusted import Trusted, token
 
 
 @pytest.fixture(scope="module")

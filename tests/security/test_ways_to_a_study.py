@@ -15,24 +15,14 @@ import requests
 
 from tests.security import ways_of_asking, ways_to_documents, ways_to_images
 from tests.security.asking import Asker
-from tests.security.targets import URGENT, Target, gives_away, target
+from tests.security.targets import URGENT, Target, gives_away
 from tests.security.ways import RIGHT, TRICKS
 from tests.servers import wait_until
-from tests.trusted import CT, DOE, MR, PETER, Trusted
+from tests.trusted import Trusted
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED
 
 FILLED_BY = (ways_of_asking, ways_to_documents, ways_to_images)
-
-
-@pytest.fixture(scope="module")
-def hidden(trusted: Trusted) -> Target:
-    return target(trusted, PETER, MR)
-
-
-@pytest.fixture(scope="module")
-def visible(trusted: Trusted) -> Target:
-    return target(trusted, DOE, CT)
 
 
 @pytest.mark.parametrize("way", [*RIGHT, *TRICKS])
