@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from xdsi.domain.subject import Peer
+from xdsi.transport import association_sockets as association_sockets
 
 _HANDSHAKE_SECONDS = 10.0
 

@@ -17,6 +17,8 @@ from typing import Any
 
 from pynetdicom import AE, _config, dimse_messages, evt
 
+from xdsi.transport import association_sockets as association_sockets
+
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")
 _ADDRESS = re.compile(r"(?P<ae>[^@]+)@(?P<host>\[[0-9A-Fa-f:]+\]|[^:@\[\]]+):(?P<port>[0-9]{1,5})")
 
