@@ -158,7 +158,7 @@ def test_a_check_names_what_is_missing_rotten_and_extra(
     assert check(store, inside) == [], "a submission that is under way is not extra"
     sha256 = store.stage(Document(lambda: iter((b"nobody's",)), 8))
     inside.blobs.confirm(sha256)
-    inside.change(b"two", lambda data: data[:-1] + b"\xff")
+    inside.change(b"two", lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
     inside.lose(LARGE)
     extra = Finding("extra", form.names(hashlib.sha256(b"nobody's").hexdigest())[0])
     expected = [extra, Finding("missing", "2.999.4"), Finding("rotten", "2.999.2")]
