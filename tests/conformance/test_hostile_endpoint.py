@@ -98,6 +98,7 @@ BAD: dict[str, tuple[hostile.Answer, str]] = {
         saying(answer(packed_twice(), OK + TYPE + b"Content-Encoding: gzip, gzip\r\n")), "Content-Encoding",
     ),
     "what cannot be unpacked": (saying(answer(b"abc", GZIP)), "incorrect header"),
+    "a packed answer that breaks off": (saying(answer(gzip.compress(GOOD)[:-12], GZIP)), "breaks off"),
     "another packing": (saying(answer(b"abc", OK + TYPE + b"Content-Encoding: br\r\n")), "Content-Encoding 'br'"),
     "an answer without end": (endlessly(OK + TYPE + b"\r\n", b"<a>" * 20_000), "--max-answer"),
     "chunks without end": (

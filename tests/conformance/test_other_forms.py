@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socketserver
 import threading
@@ -162,6 +163,40 @@ def test_a_plan_that_removes_documents_is_mapped(tmp_path: Path) -> None:
     (tmp_path / "testplan.xml").write_text(f"<TestPlan>{step}</TestPlan>")
     case = plans.case_of(tmp_path)
     assert (case.transactions, case.needs, case.unmapped) == (("ITI-86",), {"removal"}, ())
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "given", "why"),
+    [
+        (b"\x0bMSH", b"x", {"deadline": 0.3}, "--deadline"),
+        (b"\x0bMSH", b"x" * 10_000, {"largest_answer": 50_000}, "--max-answer"),
+        (b"", b"", {"timeout": 0.2}, "timed out"),
+        (b"", b"", {"deadline": 0.2}, "--deadline"),
+    ],
+)
+def test_an_acknowledgement_is_waited_for_as_long_and_as_much_as_allowed(
+    head: bytes, piece: bytes, given: dict[str, float], why: str
+) -> None:
+    case = next(case for case in cases.load() if case.number == "0621")
+    over = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                self.request.sendall(head)
+                while not over.wait(0.02):
+                    self.request.sendall(piece)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        limits: Any = {"timeout": 30.0, "deadline": 60.0} | given
+        url = f"mllp://127.0.0.1:{server.server_address[1]}"
+        finding = run(case, Endpoint("http://127.0.0.1:1", mllp=url, **limits))[0]
+        over.set()
+        server.shutdown()
+        thread.join()
+    assert why in str(finding)
 
 
 @pytest.mark.parametrize("options", [["--announce-by", "ITI-8"], ["--mllp", "127.0.0.1:2575"]])

@@ -20,8 +20,6 @@ from .sending import Limits, Received
 from .templates import TemplateError, Values
 
 _BEGIN, _END = b"\x0b", b"\x1c\r"
-_MOST = 1024 * 1024
-"""bytes of an acknowledgement"""
 _PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:-([1-9][0-9]?))?")
 _ACKNOWLEDGED = "ITI TF-2 C.2.3; HL7 2.3.1 2.24.2 (MSA)"
 CODES = frozenset({"AA", "AE", "AR"})
@@ -99,27 +97,41 @@ def context(certificate: tuple[str, str] | None, authorities: str) -> ssl.SSLCon
     return made
 
 
-def send(request: HttpRequest, tls: ssl.SSLContext | None, *, pieces: int, timeout: float) -> bytes:
+def send(request: HttpRequest, tls: ssl.SSLContext | None, *, pieces: int, limits: Limits) -> bytes:
     """The acknowledgement of one message; BadAnswer where what comes is no block, OSError where nothing comes."""
     place = urlsplit(request.url)
-    until = time.monotonic() + timeout
+    until = time.monotonic() + limits.whole
     framed = _BEGIN + request.body + _END
-    with socket.create_connection((place.hostname or "", place.port or 0), timeout) as plain:
+
+    def left() -> float:
+        seconds = until - time.monotonic()
+        if seconds <= 0:
+            raise BadAnswer(f"timed out: the exchange was not over after {limits.whole:g} s (--deadline)")
+        return min(limits.silence, seconds)
+
+    with socket.create_connection((place.hostname or "", place.port or 0), left()) as plain:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = tls.wrap_socket(plain, server_hostname=place.hostname) if tls is not None else plain
         with connection:
             for at in range(0, len(framed), pieces or len(framed)):
+                connection.settimeout(left())
                 connection.sendall(framed[at : at + (pieces or len(framed))])
-            received = b""
-            while not received.endswith(_END) and len(received) <= _MOST:
-                connection.settimeout(max(until - time.monotonic(), 0.001))
-                chunk = connection.recv(64 * 1024)
+            received = bytearray()
+            while not received.endswith(_END):
+                connection.settimeout(left())
+                try:
+                    chunk = connection.recv(64 * 1024)
+                except TimeoutError:
+                    left()
+                    raise
                 if not chunk:
                     break
                 received += chunk
+                if len(received) > limits.answer:
+                    raise BadAnswer(f"the answer is larger than {limits.answer} bytes (--max-answer)")
     if not (received.startswith(_BEGIN) and received.endswith(_END)):
-        raise BadAnswer(f"no MLLP block (0B ... 1C 0D): {received[:200]!r}")
-    return received[1:-2]
+        raise BadAnswer(f"no MLLP block (0B ... 1C 0D): {bytes(received[:200])!r}")
+    return bytes(received[1:-2])
 
 
 def sent(
@@ -130,7 +142,7 @@ def sent(
         tls = None
         if request.url.startswith("mllps:"):
             tls = context(shown, authorities if isinstance(authorities, str) else "")
-        return Received(body=send(request, tls, pieces=pieces, timeout=limits.silence))
+        return Received(body=send(request, tls, pieces=pieces, limits=limits))
     except (BadAnswer, OSError) as error:
         return Received(trouble=f"{type(error).__name__}: {error}")
 

@@ -51,7 +51,7 @@ class Received:
 
 
 class _TooMuch(Exception):
-    """The answer is more than is taken, or packed in a way that nobody understands."""
+    """The answer is more than is taken, or packed in a way that nobody can undo."""
 
 
 @dataclass
@@ -202,12 +202,15 @@ def _unpacked(pieces: Iterable[bytes], headers: Mapping[str, str]) -> Iterator[b
         return
     if coding not in _PACKED:
         raise _TooMuch(f"Content-Encoding {coding[:80]!r} was not asked for")
-    unpacking = zlib.decompressobj(wbits=47)
+    unpacking, begun = zlib.decompressobj(wbits=47), False
     for piece in pieces:
         left = piece
         while left:
+            begun = True
             yield unpacking.decompress(left, _PIECE)
             left = unpacking.unconsumed_tail
             if unpacking.eof:
-                left, unpacking = unpacking.unused_data, zlib.decompressobj(wbits=47)
+                left, unpacking, begun = unpacking.unused_data, zlib.decompressobj(wbits=47), False
     yield unpacking.flush()
+    if begun:
+        raise _TooMuch(f"the answer breaks off in the middle of its Content-Encoding {coding}")
