@@ -189,35 +189,6 @@ def test_an_archive_that_is_killed_in_the_middle_breaks_the_answer(tmp_path: Pat
             assert 65536 < came < announced
 
 
-def test_another_image_in_the_place_of_one_of_a_series_is_one_error(tmp_path: Path) -> None:
-    """What the index of the archive says of a file is not what the file says: the others are given out."""
-    files = series_of_files("2.25.89", 8)
-    wanted = request_of("2.25.89", *files)
-    foreign = list(files)[5]
-    with running_orthanc(tmp_path / "orthanc", MaximumStorageCacheSize=0) as orthanc:
-        orthanc.store(*files.values())
-        kept = [path for path in (tmp_path / "orthanc/db").rglob("*") if path.is_file()]
-        (path,) = (path for path in kept if path.read_bytes() == files[foreign])
-        path.write_bytes(files[foreign].replace(b"RIGHT-ONE", b"OTHER-ONE"))
-        config = configured(tmp_path / "source", f"dicomweb:{orthanc.dicom_web}")
-        with serving(tmp_path / "data", config=config) as server:
-            chosen = consumer_of(server, tmp_path)
-            for _ in ("the first time", "and again, from what is remembered"):
-                with app.Parts(chosen) as parts:
-                    called = parts.consumer.fetch(wanted, LOCATION)
-                    try:
-                        came = {
-                            one.request.document_unique_id: b"".join(one.document.open())
-                            for one in called.answer.documents
-                        }
-                        outcome = called.answer.outcome
-                    finally:
-                        called.close()
-                assert outcome.status is Status.PARTIAL_SUCCESS
-                assert [(one.code, one.location) for one in outcome.errors] == [("XDSRepositoryError", foreign)]
-                assert came == {uid: content for uid, content in files.items() if uid != foreign}
-
-
 def series_of_files(study: str, count: int) -> dict[str, bytes]:
     """A series, by SOP Instance UID."""
     dataset = pydicom.dcmread(FILES / "MR_small.dcm")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.imaging import STUDIES
+from tests.servers import PATIENCE
 from tests.transactions.ports import CALLER
 from tests.wire.ebxml.bodies import received
 from xdsi.actors.manifest_publisher import Published, Result
@@ -167,6 +168,39 @@ def test_those_who_ask_together_get_one_snapshot(hospital: Hospital) -> None:
         found = list(pool.map(lambda _: made(hospital.retrieved(handle)), range(8)))
     assert len(set(found)) == 1
     assert len(hospital.entries()) == 2
+
+
+def test_a_snapshot_waits_for_who_publishes_the_study_and_is_of_what_it_is_then(hospital: Hospital) -> None:
+    """Of two that are made at once one would be lost, or both would stand."""
+    handle = hospital.announced().unique_id
+    beside = Parts(hospital.parts.settings)
+    with ThreadPoolExecutor(1) as pool:
+        with beside.study_locks(CT):
+            asked = pool.submit(lambda: made(hospital.retrieved(handle)))
+            assert not wait([asked], 0.3).done
+            hospital.image_arrives()
+            study = beside.pacs.reread(CT)
+            assert study is not None
+            published = beside.publisher.publish(study)
+        unique_id, _, content = asked.result(PATIENCE)
+    beside.close()
+    assert published.result is Result.PUBLISHED
+    assert (unique_id, instances(content)) == (published.unique_id, hospital.count)
+    assert set(hospital.entries()) == {handle, unique_id}
+
+
+def test_snapshots_of_several_processes_replace_each_other_in_turn(hospital: Hospital) -> None:
+    handle = hospital.announced().unique_id
+    first, _, _ = made(hospital.retrieved(handle))
+    beside = Parts(hospital.parts.settings)
+    hospital.image_arrives()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: (hospital.parts, beside)[n % 2].on_demand.make(handle).unique_id, range(8)))
+    beside.close()
+    assert len(set(found)) == 1
+    entries = hospital.entries()
+    assert set(entries) == {handle, first, found[0]}
+    assert (entries[first].availability_status, entries[found[0]].availability_status) == (DEPRECATED, APPROVED)
 
 
 def test_a_study_that_says_something_else_is_announced_again(hospital: Hospital) -> None:

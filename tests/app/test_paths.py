@@ -29,6 +29,11 @@ OPEN = {
     "/validator/static/<path:filename>": "files of the program",
 }
 """Pages without patient data; a new page has to be put here, or be served through an actor."""
+PERMITTED = {
+    "/publishing": "the queue of studies to be published: the node's permit",
+    "/publishing/static/<path:filename>": "files of the program, of that page",
+}
+"""Pages for nodes that the settings permit them."""
 LISTENERS = {
     "transport/http_server.py": "SOAP, REST and pages, which are looked at below",
     "transport/mllp.py": "ITI-8, RAD-4 and RAD-28: the node's permit",
@@ -85,14 +90,25 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Applicatio
 
 def test_every_page_is_open_on_purpose(built: tuple[Application, list[object]]) -> None:
     made, _ = built
-    assert {rule.rule for rule in made.parts.pages.url_map.iter_rules()} == OPEN.keys()
+    assert {rule.rule for rule in made.parts.pages.url_map.iter_rules()} == OPEN.keys() | PERMITTED.keys()
 
 
 def test_no_page_changes_anything(built: tuple[Application, list[object]]) -> None:
     made, _ = built
     for rule in made.parts.pages.url_map.iter_rules():
         methods = set(rule.methods or ()) - {"HEAD", "OPTIONS"}
-        assert methods <= ({"GET", "POST"} if rule.rule == "/validator" else {"GET"})
+        assert methods <= ({"GET", "POST"} if rule.rule in ("/validator", "/publishing") else {"GET"})
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+def test_a_page_for_nodes_is_shown_to_nobody_else(built: tuple[Application, list[object]], method: str) -> None:
+    made, _ = built
+    for path in ("/publishing", "/publishing/static/validator.css"):
+        environ = {
+            "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "", "REMOTE_ADDR": "192.0.2.7",
+            "SERVER_NAME": "hub", "SERVER_PORT": "443", "wsgi.url_scheme": "https", "wsgi.input": io.BytesIO(),
+        }  # fmt: skip
+        assert _statuses(made, environ) in (["403 FORBIDDEN"], ["405 METHOD NOT ALLOWED"])
 
 
 def test_what_opens_a_port_is_known() -> None:

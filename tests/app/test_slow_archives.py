@@ -25,6 +25,8 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # t
 from tests.app.test_archives import LOCATION, request_of, series_of_files
 from tests.archives import Orthanc, running_orthanc
 from tests.cli.test_commands import done
+from tests.crawling import Crawling
+from tests.crawling import standing as relaying
 from tests.servers import PATIENCE, Server, free_port, serving, wait_until
 from tests.trusted import DOCTOR, PURPOSES, SNOMED
 from xdsi import app, settings
@@ -226,3 +228,44 @@ def test_one_caller_waits_for_a_bounded_time_and_the_others_not_at_all(
     # Afterwards all of it is to be had.
     _, status, images = hospital.rad69(SLOW)
     assert (status, images) == (Status.SUCCESS, FILES[SLOW])
+
+
+@pytest.mark.parametrize("way", ["hangs", "crawls"])
+def test_the_same_of_an_archive_by_dimse(by_dimse: tuple[Hospital, Crawling], way: str) -> None:
+    """An image is fetched whole before its first byte is given on; that is what ends."""
+    hospital, relay = by_dimse
+    relay.become(way)
+    with ThreadPoolExecutor(1) as executor:
+        slow = executor.submit(hospital.rad69, SLOW)
+        try:
+            assert relay.reached.wait(PATIENCE)
+            _, status, images = hospital.rad69(OTHER)
+            assert (status, set(images)) == (Status.SUCCESS, set(FILES[OTHER]))
+            with pytest.raises((Unavailable, urllib3.exceptions.HTTPError, http.client.HTTPException)):
+                slow.result(PATIENCE)
+        finally:
+            relay.end.set()
+            relay.become("")
+    _, status, images = hospital.rad69(SLOW)
+    assert (status, set(images)) == (Status.SUCCESS, set(FILES[SLOW]))
+
+
+@pytest.fixture(scope="module")
+def by_dimse(hospital: Hospital, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hospital, Crawling]]:
+    folder = tmp_path_factory.mktemp("dimse")
+    orthanc = hospital.between.archive
+    slow = list(FILES[SLOW])[-1].encode()
+    with relaying(Crawling(("127.0.0.1", orthanc.dicom_port), "", slow, 5_000)) as relay:
+        (folder / "source.toml").write_text(
+            f'[domain]\nprofile = "open"\n[server]\nactors = ["imaging-source"]\n[imaging_source]\n'
+            f'pacs = "dimse:ARCHIVE@127.0.0.1:{relay.port}"\n[pacs]\nread_seconds = 2.0\nminimum_rate = 10000\n'
+            "remember_seconds = 3600\n"
+        )
+        with serving(folder / "data", config=folder / "source.toml") as server:
+            (folder / "consumer.toml").write_text(
+                f'[server]\ndata_dir = "{folder}/consumer"\n[consumer]\nregistry_url = "{server.base_url}/x"\n'
+                f'[consumer.sources]\n"{LOCATION}" = "{server.url("imaging-source")}"\n'
+            )
+            found = Hospital(hospital.between, server, folder, 0, 0)
+            assert found.rad69(SLOW)[1] is Status.SUCCESS
+            yield found, relay

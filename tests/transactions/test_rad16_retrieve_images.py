@@ -9,7 +9,7 @@ import pytest
 
 from tests.audit_samples import facts as sample_facts
 from tests.transactions import test_rad69_retrieve_imaging_document_set as images
-from tests.transactions.ports import Manifests, served
+from tests.transactions.ports import Manifests, Pacs, served
 from xdsi.domain.audit import StudyFacts
 from xdsi.domain.move import MoveAnswer, MoveRequest
 from xdsi.transactions import rad16_retrieve_images as rad16
@@ -46,6 +46,18 @@ def uids(answer: MoveAnswer) -> list[str]:
 )
 def test_what_is_asked_for_is_sent(request_: MoveRequest, expected: list[str]) -> None:
     assert uids(moved(request_)) == expected
+
+
+def test_what_cannot_be_read_at_present_is_among_what_is_to_be_sent_so_that_it_counts_as_failed() -> None:
+    (series,) = images.STUDY.series
+    unsaid = replace(
+        images.STUDY,
+        series=(replace(series, instances=tuple(replace(one, transfer_syntax_uid="") for one in series.instances)),),
+    )
+    lost = images.ports(instances=Pacs(unsaid, lost=["1.2.3.1.2"]))
+    for request in (asked(), asked(series=("1.2.3.1",), sop=("1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3"))):
+        assert uids(moved(request, lost)) == ["1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3"]
+    assert moved(asked(series=("1.2.3.1",), sop=("1.2.3.1.2",)), lost, denied=["2.25.1"]) == moved(asked("1.2.9"))
 
 
 def test_each_study_has_its_decision() -> None:

@@ -7,8 +7,8 @@ before it is given out). What was announced is asked for by a uniqueId that no d
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -65,7 +65,8 @@ class OnDemandManifests:
     announcements: Announcements
     studies: Callable[[], Studies]
     save_snapshots: bool
-    _making: threading.Lock
+    alone: Callable[[str], AbstractContextManager[None]]
+    """keeps everybody else from publishing and withdrawing a study, or raises Unavailable"""
 
     # -- announcing
 
@@ -179,21 +180,31 @@ class OnDemandManifests:
     def make(self, unique_id: str) -> MadeDocument:
         """The manifest of the study as it now is; raises Unavailable when it cannot be made, or not be registered."""
         announced = self.announcements.announced(unique_id)
-        study = self.studies().reread(announced.study_instance_uid) if announced is not None else None
-        if announced is None or study is None:
-            raise Unavailable(f"no study of {unique_id} is here")
+        if announced is None:
+            raise Unavailable(f"nothing was announced as {unique_id}")
+        if not self.save_snapshots:
+            made = self.publisher.make(self._as_it_is(announced))
+            return _document(made.content, made.entry.unique_id, "", made.entry.mime_type)
+        # Those who ask together get the same snapshot: who comes second finds it among the publications. What the
+        # study is, is asked once nobody else publishes it, so that no manifest replaces one that says more.
+        with self.alone(announced.study_instance_uid):
+            return self._snapshot(self._as_it_is(announced), announced)
+
+    def _as_it_is(self, announced: Attempt) -> Study:
+        """The study; raises Unavailable where there is none, or no manifest of it can be made."""
+        study = self.studies().reread(announced.study_instance_uid)
+        if study is None:
+            raise Unavailable(f"no study of {announced.unique_id} is here")
         problems = Outcome.of(self.publisher.check(study)).errors
         if problems:
             raise Unavailable("; ".join(problem.context for problem in problems))
-        if not self.save_snapshots:
-            made = self.publisher.make(study)
-            return _document(made.content, made.entry.unique_id, "", made.entry.mime_type)
-        # Those who ask together get the same snapshot; other processes find it among the publications.
-        with self._making:
-            current = self.announcements.newest(study.study_instance_uid, state=ANNOUNCED) or announced
+        return study
+
+    def _snapshot(self, study: Study, announced: Attempt) -> MadeDocument:
+        current = self.announcements.newest(study.study_instance_uid, state=ANNOUNCED) or announced
+        published = self.publisher.publish(study, snapshot_of=current.entry_uuid)
+        if published.result is Result.REFUSED:
             published = self.publisher.publish(study, snapshot_of=current.entry_uuid)
-            if published.result is Result.REFUSED:
-                published = self.publisher.publish(study, snapshot_of=current.entry_uuid)
         if published.result in (Result.REFUSED, Result.UNAVAILABLE):
             reasons = "; ".join(f"{p.code}: {p.context}" for p in published.problems)
             raise Unavailable(f"the snapshot could not be registered: {reasons}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -180,7 +179,7 @@ class ActorParts(PolicyParts):
             announcements=self.publications,
             studies=lambda: self.pacs,
             save_snapshots=self.settings.imaging_source.save_snapshots,
-            _making=threading.Lock(),
+            alone=self.study_locks,
         )
 
     @cached_property

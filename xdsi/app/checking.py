@@ -24,6 +24,7 @@ from xdsi.domain.errors import ConfigurationError
 from xdsi.settings import Settings
 from xdsi.transport.tls import server_context
 from xdsi.web.operations import METRICS
+from xdsi.web.publishing_queue import PUBLISHING
 
 _ROLES = (
     authorization_decisions_manager.ROLE,
@@ -41,6 +42,7 @@ PERMITTED = frozenset(
         "ITI-8",
         "ITI-20",
         METRICS,
+        PUBLISHING,
         *(one.number for role in _ROLES for one in role.transactions),
     }
 )

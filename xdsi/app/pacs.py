@@ -127,6 +127,7 @@ def dimse_access(settings: Settings) -> DimseAccess:
         storage_tls=storage_tls,
         connect_seconds=pacs.connect_seconds,
         read_seconds=pacs.read_seconds,
+        minimum_rate=pacs.minimum_rate,
     )
 
 

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ from xdsi.transport.syslog_collector import Collector
 from xdsi.transport.tls import ReloadingContext, client_context
 from xdsi.transport.wsgi import WsgiApp
 from xdsi.web.operations import METRICS, operations
+from xdsi.web.publishing_queue import PUBLISHING, PublishingQueue
 from xdsi.wire import audit, audit_fhir
 
 log = logging.getLogger("xdsi.app")
@@ -249,23 +251,37 @@ class Parts(PublishingParts):
     @cached_property
     def pages(self) -> Flask:
         """The web pages, as whoever may connect sees them."""
-        return self._pages(self._is_shown_counts if self.settings.domain.profile != "open" else lambda environ: True)
+        queue = PublishingQueue(
+            jobs=lambda: self.publication_queue.jobs(),
+            retry=lambda uids: self.publication_queue.retry(uids, now=time.time()),
+            shown_to=self._for_nodes_permitted(PUBLISHING),
+        )
+        return self._pages(
+            self._for_nodes_permitted(METRICS), queue if "imaging-source" in self.settings.server.actors else None
+        )
 
     @cached_property
     def operations_pages(self) -> Flask:
-        """The same for operators, on a port of theirs."""
-        return self._pages(lambda environ: True)
+        """Those without patient data, for operators on a port of theirs."""
+        return self._pages(lambda environ: True, None)
 
-    def _is_shown_counts(self, environ: Mapping[str, Any]) -> bool:
-        node = self.peer_of(environ).node
-        return node is not None and node.may(METRICS)
+    def _for_nodes_permitted(self, what: str) -> Callable[[Mapping[str, Any]], bool]:
+        """Who is shown a page: the open profile hides nothing."""
 
-    def _pages(self, counts_for: Callable[[Mapping[str, Any]], bool]) -> Flask:
+        def shown(environ: Mapping[str, Any]) -> bool:
+            node = self.peer_of(environ).node
+            return node is not None and node.may(what)
+
+        return shown if self.settings.domain.profile != "open" else lambda environ: True
+
+    def _pages(self, counts_for: Callable[[Mapping[str, Any]], bool], queue: PublishingQueue | None) -> Flask:
         roles = [actor.role for actor in self.actors()]
         services = {self.site.endpoint(role.path): role.name for role in roles}
         server = self.settings.server
         shown = server.validator == "on" or (server.validator == "auto" and is_loopback(server.address))
-        return operations(self.ready(), self.metrics, services=services, with_validator=shown, counts_for=counts_for)
+        return operations(
+            self.ready(), self.metrics, services=services, with_validator=shown, counts_for=counts_for, queue=queue
+        )
 
     def notify(self) -> None:
         """Send what persons are to be told."""

@@ -210,7 +210,7 @@ class Pacs:
     connect_seconds: float = _key("how long to wait for a connection", 5.0, check="seconds")
     read_seconds: float = _key("how long to wait for the next bytes of an answer", 60.0, check="seconds")
     minimum_rate: int = _key(
-        "bytes a second at which an answer (HTTP) has to come, read_seconds granted; slower ones are given up; 0: any",
+        "bytes a second at which an answer has to come, read_seconds granted; slower ones are given up; 0: any",
         1000,
     )
     retries: int = _key("how often a question is asked again (HTTP)", 3)
@@ -290,7 +290,10 @@ class Node:
     name: str = _key("name in audit records")
     sha256: str = _key("SHA-256 of the certificate (DER), 64 lower-case hexadecimal digits", check="sha256")
     organization_id: str = _key("urn:oid: of its organisation", "")
-    permits: tuple[str, ...] = _key("transactions it may start, e.g. ITI-42; metrics: read /metrics; * for all", ())
+    permits: tuple[str, ...] = _key(
+        "transactions it may start, e.g. ITI-42; metrics: read /metrics; publishing: the page /publishing; * for all",
+        (),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

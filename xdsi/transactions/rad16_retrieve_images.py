@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from xdsi.domain.audit import ExchangeFacts, StudyFacts
 from xdsi.domain.consent import Action, Resource
+from xdsi.domain.errors import Unavailable
+from xdsi.domain.imaging import Instance
 from xdsi.domain.move import MoveAnswer, Moved, MoveRequest
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import RegistrySession
@@ -38,7 +40,7 @@ def _instances(study_uid: str, request: MoveRequest, ports: ImagingPorts) -> Ite
     if request.sop_uids:
         (series_uid,) = request.series_uids
         for uid in dict.fromkeys(request.sop_uids):
-            instance = ports.instances.locate(study_uid, series_uid, uid)
+            instance = _located(study_uid, series_uid, uid, ports)
             if instance is not None:
                 yield Moved(study_uid, series_uid, instance)
         return
@@ -50,10 +52,26 @@ def _instances(study_uid: str, request: MoveRequest, ports: ImagingPorts) -> Ite
                 known = (
                     instance
                     if instance.transfer_syntax_uid
-                    else ports.instances.locate(study_uid, series.series_instance_uid, instance.sop_instance_uid)
+                    else _located(study_uid, series.series_instance_uid, instance.sop_instance_uid, ports)
                 )
                 if known is not None:
                     yield Moved(study_uid, series.series_instance_uid, known)
+
+
+def _located(study_uid: str, series_uid: str, sop_uid: str, ports: ImagingPorts) -> Instance | None:
+    """The instance; one that cannot be read at present as its study has it, for it is one that does not arrive."""
+    try:
+        return ports.instances.locate(study_uid, series_uid, sop_uid)
+    except Unavailable:
+        study = ports.instances.study(study_uid)
+        found = [
+            instance
+            for series in (study.series if study else ())
+            if series.series_instance_uid == series_uid
+            for instance in series.instances
+            if instance.sop_instance_uid == sop_uid
+        ]
+        return found[0] if found else None
 
 
 def handle(call: Call[MoveRequest]) -> MoveAnswer:

@@ -18,6 +18,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_context
 
 from xdsi.domain.errors import Refused, Unavailable, XdsiError
+from xdsi.transport.association_pace import Patience, paced
 from xdsi.transport.http_client import HttpAccess, HttpClient
 from xdsi.transport.pacs.associations import PROMPT, DimseAccess, DimseAddress
 from xdsi.transport.reactor_gate import GATED
@@ -73,7 +74,8 @@ class StorePush:
         entity = AE(ae_title=self._access.ae_title)
         entity.connection_timeout = entity.acse_timeout = self._access.connect_seconds
         entity.dimse_timeout = entity.network_timeout = self._access.read_seconds
-        handlers: Any = [GATED, *PROMPT]
+        pace = paced(Patience(self._access.read_seconds, self._access.minimum_rate))
+        handlers: Any = [GATED, pace, *PROMPT]
         tls = (self._access.tls, self._to.host) if self._access.tls is not None else None
         association = entity.associate(
             self._to.host, self._to.port, contexts=contexts, ae_title=self._to.ae_title, tls_args=tls,

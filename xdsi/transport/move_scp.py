@@ -25,8 +25,10 @@ from xdsi.domain.errors import MalformedMessage, Refused, SecurityFault
 from xdsi.domain.move import DicomPeer, Moved, MoveRequest
 from xdsi.domain.outcome import Problem
 from xdsi.domain.subject import Node, Peer
+from xdsi.transport.association_pace import RATE, SECONDS, Patience, each_paced, paced
 from xdsi.transport.late_handshake import Accepting
 from xdsi.transport.peers import peer_of_socket
+from xdsi.transport.reactor_gate import GATED
 from xdsi.transport.tls import fingerprint
 
 log = logging.getLogger("xdsi.dimse")
@@ -76,7 +78,7 @@ class MoveServer:
 
     def start(self) -> None:
         """Begin."""
-        handlers: Any = [(evt.EVT_REQUESTED, self._requested), (evt.EVT_C_MOVE, self._move)]
+        handlers: Any = [each_paced(), (evt.EVT_REQUESTED, self._requested), (evt.EVT_C_MOVE, self._move)]
         context: Any = Accepting(self._server_tls, self._refused) if self._server_tls is not None else None
         self._server = self._ae.start_server(self._place, block=False, evt_handlers=handlers, ssl_context=context)
 
@@ -136,7 +138,12 @@ class MoveServer:
 
         arguments: dict[str, Any] = {
             "contexts": _contexts(move.answer.instances),
-            "evt_handlers": [(evt.EVT_ESTABLISHED, established), (evt.EVT_DIMSE_RECV, answered)],
+            "evt_handlers": [
+                GATED,
+                paced(Patience(SECONDS, RATE)),
+                (evt.EVT_ESTABLISHED, established),
+                (evt.EVT_DIMSE_RECV, answered),
+            ],
         }
         if self._client_tls is not None:
             arguments["tls_args"] = (_Pinned(self._client_tls, move.to), None)

@@ -23,6 +23,7 @@ from xdsi.domain.subject import Peer
 from xdsi.spec import dimse
 from xdsi.transport import announced_data
 from xdsi.transport.announced_data import answered_without
+from xdsi.transport.association_pace import each_paced
 from xdsi.transport.late_handshake import Accepting
 from xdsi.transport.peers import peer_of_socket
 
@@ -76,6 +77,7 @@ class NoticeServer:
         handlers: Any = [
             (evt.EVT_N_CREATE, self._create),
             (evt.EVT_N_SET, self._set),
+            each_paced(),
             answered_without(self._data_seconds),
         ]
         context: Any = Accepting(self._tls, self._refused) if self._tls is not None else None

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from flask import Flask, Response, jsonify, request
 
+from xdsi.web.publishing_queue import PublishingQueue, publishing_queue
 from xdsi.web.validator import validator
 
 METRICS: Final = "metrics"
@@ -59,14 +60,18 @@ def operations(
     services: Mapping[str, str] = MappingProxyType({}),
     with_validator: bool = False,
     counts_for: Callable[[Mapping[str, Any]], bool] = lambda environ: True,
+    queue: PublishingQueue | None = None,
 ) -> Flask:
     """The pages; `checks` are named and run at each request of `/health/ready`, `services` are names by URL.
 
-    `counts_for` says of a request's environment whether it is shown the counts (docs/decisions/0018).
+    `counts_for` says of a request's environment whether it is shown the counts (docs/decisions/0018). `queue` is of
+    the studies to be published, where that is shown.
     """
     app = Flask("xdsi.web", static_folder=None)
     if with_validator:
         app.register_blueprint(validator())
+    if queue is not None:
+        app.register_blueprint(publishing_queue(queue))
 
     @app.get("/health/live")
     def live() -> Response:
@@ -90,6 +95,8 @@ def operations(
         lines = ["xdsi is running", *(f"{url}?wsdl  {name}" for url, name in services.items())]
         if with_validator:
             lines.append("/validator  judges files")
+        if queue is not None:
+            lines.append("/publishing  the queue of studies to be published")
         return Response("\n".join(lines) + "\n", mimetype="text/plain")
 
     return app

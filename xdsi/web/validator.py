@@ -7,10 +7,8 @@ the page loads nothing from elsewhere. It works without scripts; with them a fil
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from io import BytesIO
 from typing import Final
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -18,6 +16,7 @@ from werkzeug.formparser import FormDataParser
 
 from xdsi.domain.findings import Report
 from xdsi.validation import VALIDATORS, by_key, validate
+from xdsi.web.form_safety import HEADERS, same_origin
 from xdsi.web.marked_lines import excerpt
 
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -26,14 +25,6 @@ _OVERHEAD = 64 * 1024
 """of the form around it"""
 _AT_ONCE = 2
 _PATIENCE = 10.0
-HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 
 
 def validator() -> Blueprint:
@@ -54,7 +45,7 @@ def validator() -> Blueprint:
 
     @page.post("/validator")
     def judge() -> Response:
-        if not _same_origin():
+        if not same_origin():
             return _told("the form was not sent from this page", 403)
         if request.content_length is None:
             return _told("the size of the request is not given", 411)
@@ -77,13 +68,6 @@ def validator() -> Blueprint:
         return make_response(_page(report=report, raw=raw, name=name, kind=kind))
 
     return page
-
-
-def _same_origin() -> bool:
-    """False for a form of another site; browsers say where a form comes from, other programs need not."""
-    origin = request.headers.get("Origin", "")
-    site = request.headers.get("Sec-Fetch-Site", "")
-    return site in ("", "same-origin", "none") and (origin in ("", "null") or urlsplit(origin).netloc == request.host)
 
 
 def _in_memory(

@@ -68,6 +68,8 @@ class DimseAccess:
     storage_tls: ssl.SSLContext | None = None
     connect_seconds: float = 5.0
     read_seconds: float = 60.0
+    minimum_rate: float = 0.0
+    """bytes a second that an answer, or an image, has to come at, `read_seconds` apart; 0: any"""
 
 
 def entity(access: DimseAccess, folder: Path) -> AE:

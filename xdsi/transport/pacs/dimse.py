@@ -23,6 +23,7 @@ from xdsi.domain.errors import MalformedMessage, Unavailable
 from xdsi.domain.imaging import Instance, Study
 from xdsi.domain.pacs import StudyState
 from xdsi.spec import tags
+from xdsi.transport.association_pace import Patience, paced
 from xdsi.transport.pacs.associations import PROMPT, DimseAccess, DimseAddress, entity, taken_over
 from xdsi.transport.pacs.remote import Listed, RemotePacs
 from xdsi.transport.pacs.storage_scp import StorageScp
@@ -221,21 +222,29 @@ class DimsePacs(RemotePacs):
             raise
 
     def _moved(self, wanted: Dataset, uid: str, scp: StorageScp) -> Path:
-        with scp.awaiting(uid) as awaited:
+        # While the image comes the archive need not say anything here.
+        patience = self._patience()
+        with scp.awaiting(uid, patience.came) as awaited:
             final = None
-            with self._associated([build_context(MOVE)]) as association:
+            with self._associated([build_context(MOVE)], patience=patience) as association:
                 for status, _ in association.send_c_move(wanted, self._access.ae_title, MOVE):
                     final = status
             if _code(final) != 0:
                 raise Unavailable(f"{self._address}: C-MOVE of {uid} {_said(final)}")
             return awaited.taken(self._access.read_seconds, f"{self._address}: C-MOVE of {uid}")
 
+    def _patience(self) -> Patience:
+        return Patience(self._access.read_seconds, self._access.minimum_rate)
+
     @contextmanager
-    def _associated(self, contexts: list[Any], *, roles: Any = None, handlers: Any = None) -> Iterator[Any]:
+    def _associated(
+        self, contexts: list[Any], *, roles: Any = None, handlers: Any = (), patience: Patience | None = None
+    ) -> Iterator[Any]:
         access, address = self._access, self._address
+        pace = paced(patience or self._patience())
         association = self._entity.associate(
             address.host, address.port, contexts=contexts, ae_title=address.ae_title, max_pdu=128 * 1024,
-            ext_neg=roles, evt_handlers=[GATED, *PROMPT, *(handlers or ())],
+            ext_neg=roles, evt_handlers=[GATED, pace, *PROMPT, *handlers],
             tls_args=(access.tls, address.host) if access.tls else None,
         )  # fmt: skip
         if not association.is_established:

@@ -6,7 +6,7 @@ DICOM PS3.4 B (Storage Service Class).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, ev
 
 from xdsi.domain.errors import Unavailable
 from xdsi.spec.dicom import EXPLICIT_LE, IMPLICIT_LE
+from xdsi.transport.association_pace import each_paced
 from xdsi.transport.pacs.associations import PROMPT, DimseAccess, DimseAddress, entity, taken_over
 
 _NOT_AUTHORIZED = 0x0124
@@ -25,7 +26,9 @@ _PREFERRED = sorted(ALL_TRANSFER_SYNTAXES, key=lambda one: (one == IMPLICIT_LE, 
 class Awaited:
     """An instance on its way."""
 
-    def __init__(self) -> None:
+    def __init__(self, came: Callable[[int], None]) -> None:
+        self.came = came
+        """is told of its bytes"""
         self._arrived = threading.Event()
         self.path: Path | None = None
 
@@ -59,9 +62,9 @@ class StorageScp:
         self._server: Any = None
 
     @contextmanager
-    def awaiting(self, uid: str) -> Iterator[Awaited]:
-        """Take this instance when it comes, for as long as the block lasts."""
-        awaited = Awaited()
+    def awaiting(self, uid: str, came: Callable[[int], None]) -> Iterator[Awaited]:
+        """Take this instance when it comes, for as long as the block lasts; `came` is told of bytes while it does."""
+        awaited = Awaited(came)
         with self._lock:
             self._listen()
             self._awaited.setdefault(uid, []).append(awaited)
@@ -86,13 +89,22 @@ class StorageScp:
     def _listen(self) -> None:
         if self._server is None:
             place = (self._access.storage_address, self._access.storage_port)
+            pace = each_paced(self._access.read_seconds, self._access.minimum_rate, self._comes)
             try:
                 self._server = self._entity.start_server(
-                    place, block=False, evt_handlers=[*PROMPT, (evt.EVT_C_STORE, self._store)],
+                    place, block=False, evt_handlers=[pace, *PROMPT, (evt.EVT_C_STORE, self._store)],
                     ssl_context=self._access.storage_tls,
                 )  # fmt: skip
             except OSError as error:
                 raise Unavailable(f"{place[0]}:{place[1]} cannot be listened on: {error.strerror}") from error
+
+    def _comes(self, association: Any, count: int) -> None:
+        message = association.dimse.message
+        uid = str(message.command_set.get("AffectedSOPInstanceUID", "")) if message is not None else ""
+        with self._lock:
+            waiting = list(self._awaited.get(uid, ()))
+        for one in waiting:
+            one.came(count)
 
     def _store(self, event: Any) -> int:
         uid = str(event.request.AffectedSOPInstanceUID)
