@@ -5,14 +5,21 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import selectors
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 import requests
+from gunicorn.config import Config
 
+from tests import certificates
+from xdsi.transport import http_server
 from xdsi.transport.http_server import HttpServer
+from xdsi.transport.tls import TlsFiles, client_context
 
 # Each waits two seconds in gunicorn; together far longer than any request may take here.
 LINGERING = 30
@@ -38,23 +45,65 @@ def _application(environ: dict[str, Any], start_response: Callable[..., Any]) ->
     return [b"ok"]
 
 
-def _serve(port: int, ready: Any) -> None:
-    HttpServer(lambda: _application, address="127.0.0.1", port=port, tls=None, when_ready=ready.set).run()
+def _serve(port: int, tls: TlsFiles | None, ready: Any) -> None:
+    threads = 16
+    if tls is not None:
+        # Who stays with a connection does so for good.
+        threads, http_server._STAY_MILLISECONDS = 2, 1_000_000
+    server = HttpServer(
+        lambda: _application, address="127.0.0.1", port=port, tls=tls, threads=threads, when_ready=ready.set
+    )
+    server.run()
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+@contextmanager
+def served(tls: TlsFiles | None = None) -> Iterator[tuple[int, Any]]:
+    """The port and the process of a server."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number: int = probe.getsockname()[1]
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    process = context.Process(target=_serve, args=(number, ready))
+    process = context.Process(target=_serve, args=(number, tls, ready))
     process.start()
     assert ready.wait(30)
-    yield number
-    process.terminate()
-    process.join(30)
+    try:
+        yield number, process
+    finally:
+        process.terminate()
+        process.join(30)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with served() as (number, _):
+        yield number
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], socket.socket]]:
+    """Connects to a server of two threads, over TLS, which stay with their connections as long as they may."""
+    folder = tmp_path_factory.mktemp("tls")
+    node = certificates.identity("node", "2048", issuer="ca")
+    tls = TlsFiles(certificate=folder / "node.pem", key=folder / "node.key", peer_ca=folder / "ca.pem")
+    tls.certificate.write_bytes(node.cert_pem)
+    tls.key.write_bytes(node.key_pem)
+    tls.peer_ca.write_bytes(certificates.authority("ca").cert_pem)
+    context = client_context(tls)
+    context.check_hostname = False
+    with served(tls) as (number, _):
+        yield lambda: context.wrap_socket(socket.create_connection(("127.0.0.1", number), timeout=PATIENCE))
+
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def answered(connection: socket.socket, times: int = 1) -> bytes:
+    """So many answers of two bytes, or what came until the connection ended."""
+    answers = b""
+    while answers.count(b"\r\n\r\nok") < times and (data := connection.recv(10_000)):
+        answers += data
+    return answers
 
 
 def test_connection_close_of_the_application_is_announced_and_kept(port: int) -> None:
@@ -97,3 +146,124 @@ def test_a_body_in_chunks_arrives_as_it_was_sent(port: int) -> None:
     with requests.Session() as session:
         answer = session.post(f"http://127.0.0.1:{port}/hash", data=iter(pieces), timeout=PATIENCE)
     assert answer.text == hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+# -- threads that stay with a connection which they answered
+
+
+def test_a_thread_that_stays_with_a_connection_keeps_nobody_waiting(patient: Callable[[], socket.socket]) -> None:
+    with ExitStack() as stack:
+        connections = [stack.enter_context(patient()) for _ in range(6)]
+        for _ in range(3):
+            for one in connections:
+                one.sendall(GET)
+                assert answered(one).endswith(b"ok")
+
+
+@contextmanager
+def worker_with_connection() -> Iterator[tuple[Any, Any, socket.socket]]:
+    """A worker of two threads that does not run, a connection of it, and the other end of that."""
+    config = Config()
+    config.set("threads", 2)
+    worker = http_server.Worker(1, os.getpid(), [], None, 30, config, None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        own, address = listener.accept()
+    with client, own:
+        yield worker, http_server._Connection(config, own, address, own.getsockname()), client
+    worker.tmp.close()
+
+
+@pytest.mark.parametrize(
+    ("engaged", "alive", "sent", "stays"),
+    [
+        pytest.param(1, True, b"", False, id="nothing comes"),
+        pytest.param(1, True, GET, True, id="the next request comes"),
+        pytest.param(2, True, GET, False, id="no thread is left for others"),
+        pytest.param(3, True, GET, False, id="others wait"),
+        pytest.param(1, False, GET, False, id="the worker stops"),
+    ],
+)
+def test_a_thread_stays_for_the_next_request_while_others_are_free(
+    engaged: int, alive: bool, sent: bytes, stays: bool
+) -> None:
+    with worker_with_connection() as (worker, connection, client):
+        worker.alive, worker._engaged = alive, engaged
+        connection.init()
+        client.sendall(sent)
+        assert worker._next(connection) is stays
+
+
+def test_who_has_a_thread_or_waits_for_one_is_counted_until_it_is_given_back() -> None:
+    with worker_with_connection() as (worker, connection, client):
+        worker.tpool, worker.nr_conns = worker.get_thread_pool(), 1
+        worker.method_queue.init()
+        client.close()
+        worker.enqueue_req(connection)
+        assert worker._engaged == 1
+        with selectors.DefaultSelector() as poller:
+            poller.register(worker.method_queue.fileno(), selectors.EVENT_READ)
+            assert poller.select(PATIENCE)
+        worker.method_queue.run_callbacks(None)
+        assert (worker._engaged, worker.nr_conns) == (0, 0)
+        worker.tpool.shutdown()
+        worker.method_queue.close()
+
+
+@pytest.mark.parametrize("first", [8192, 10_000], ids=["left with TLS", "read by gunicorn"])
+def test_a_request_that_came_with_the_last_one_is_answered(patient: Callable[[], socket.socket], first: int) -> None:
+    # One record of TLS, of which gunicorn asks for 8192 bytes at once: what is left is in no socket.
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    length = first - len(head % 1000)
+    both = head % length + b"x" * length + GET
+    with patient() as stayed_with, patient() as other:
+        for connection in (stayed_with, other):
+            connection.sendall(both)
+            assert answered(connection, 2).count(b"HTTP/1.1 200") == 2
+
+
+def test_more_connections_than_threads_are_all_served(port: int) -> None:
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)) for _ in range(100)
+        ]
+        for _ in range(5):
+            for one in connections:
+                one.sendall(GET)
+            for one in connections:
+                assert answered(one).endswith(b"ok")
+
+
+def test_a_peer_that_closes_after_its_answer_leaves_the_thread_to_others(patient: Callable[[], socket.socket]) -> None:
+    for _ in range(6):
+        with patient() as connection:
+            connection.sendall(GET)
+            assert answered(connection).endswith(b"ok")
+
+
+def test_a_server_that_stops_answers_what_was_asked_and_says_that_it_closes() -> None:
+    last: list[bytes] = []
+    with served() as (port, process), ExitStack() as stack:
+        asked = threading.Barrier(5)
+
+        def ask(connection: socket.socket) -> None:
+            connection.sendall(GET)
+            answer = answered(connection)
+            asked.wait(PATIENCE)
+            while answer and b"Connection: close" not in answer:
+                connection.sendall(GET)
+                answer = answered(connection)
+            last.append(answer)
+
+        connections = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(4)]
+        threads = [threading.Thread(target=ask, args=(stack.enter_context(one),)) for one in connections]
+        for thread in threads:
+            thread.start()
+        asked.wait(PATIENCE)
+        process.terminate()
+        for thread in threads:
+            thread.join()
+        process.join(30)
+        assert process.exitcode == 0
+    assert len(last) == 4
+    assert all(answer.endswith(b"ok") for answer in last)

@@ -12,6 +12,7 @@ import gc
 import logging
 import multiprocessing
 import secrets
+import select
 import socket
 import ssl
 import threading
@@ -38,6 +39,8 @@ _LARGE = 256 * 1024
 """who reads so much at once wants a document"""
 _COLLECT_AFTER = 10_000
 """objects made since the last look for garbage; a request leaves a few dozen that refer to each other"""
+_STAY_MILLISECONDS = 10
+"""a client that asks one thing after the other sends the next within"""
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -158,6 +161,10 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
         else:
             self.parser.unreader.sock.restart()
 
+    def at_hand(self) -> bool:
+        """Bytes of the next request were read along with the last one: its socket may never become readable."""
+        return bool(self.parser.unreader.buf.getvalue()) or (self.cfg.is_ssl and bool(self.sock.pending()))
+
     def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is gunicorn's
         """Wait for the peer to close in a thread apart; where too many do so already, do not wait."""
         if self.initialized:
@@ -192,7 +199,21 @@ def require_port(address: str, port: int) -> None:
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker with our connections: one gets a thread only while it has sent something."""
+    """gunicorn's threaded worker with our connections: one gets a thread only while it has sent something.
+
+    A thread that has answered stays with its connection for a moment, if it is not the last one that is free: the next
+    request is then served without a turn of the thread that waits for all connections.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._engaged = 0
+        """connections that have a thread or wait for one; counted by the main thread alone"""
+
+    def enqueue_req(self, conn: _Connection) -> None:
+        """Have a thread see to a connection."""
+        self._engaged += 1
+        super().enqueue_req(conn)
 
     def accept(self, listener: Any) -> None:
         """Accept one connection and wait for its first bytes."""
@@ -216,7 +237,23 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         except OSError as error:
             log.debug("handshake with %s: %s", conn.client, error)
             return False
-        return super().handle(conn)
+        kept = super().handle(conn)
+        while kept is True and self._next(conn):
+            kept = super().handle(conn)
+        return kept
+
+    def _next(self, conn: _Connection) -> bool:
+        """Stay with a connection that was answered; True when the next request begins, False to wait elsewhere.
+
+        Never while others wait: one thread is always left for them, or they have come while this one was busy.
+        """
+        if not self.alive or self._engaged >= self.cfg.threads:
+            return False
+        if conn.at_hand():
+            return True
+        waiting = select.poll()
+        waiting.register(conn.sock, select.POLLIN)
+        return bool(waiting.poll(_STAY_MILLISECONDS)) and self.alive
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Refuse what is no HTTP as everything else is refused: by a fault with a trace."""
@@ -239,8 +276,12 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: _Connection, fs: Any) -> None:
         """Wait for more of a handshake, or end as gunicorn does."""
-        if not fs.cancelled() and fs.exception() is None and fs.result() is gthread._DEFER and self.alive:
+        self._engaged -= 1
+        result = None if fs.cancelled() or fs.exception() is not None else fs.result()
+        if result is gthread._DEFER and self.alive:
             self._await(conn)
+        elif result is True and conn.at_hand():
+            self.enqueue_req(conn)
         else:
             super().finish_request(conn, fs)
 
