@@ -13,8 +13,10 @@ A transaction that reveals or changes data cannot be served without its decision
 is what it is called for SOAP messages.
 """
 
+from xdsi.exchange.admission import admit, admit_http, admit_peer
 from xdsi.exchange.breaking import broke_off
 from xdsi.exchange.client import Called, Channel, Client, Reply, call
+from xdsi.exchange.record import facts_of, keep
 from xdsi.exchange.row import (
     Access,
     Actor,
@@ -27,7 +29,7 @@ from xdsi.exchange.row import (
     Transaction,
     no_unit_of_work,
 )
-from xdsi.exchange.server import admit, admit_http, admit_peer, as_fault, facts_of, keep, run, serve
+from xdsi.exchange.server import as_fault, run, serve
 
 __all__ = [
     "Access",

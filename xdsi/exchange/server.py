@@ -1,4 +1,4 @@
-"""The server's half of an exchange: admit, decode, locate, weigh, decide, handle, audit, encode."""
+"""The server's half of an exchange, once it is admitted: decode, locate, weigh, decide, handle, audit, encode."""
 
 from __future__ import annotations
 
@@ -9,123 +9,26 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from xdsi.domain.audit import ExchangeFacts, Side
 from xdsi.domain.consent import Decision
-from xdsi.domain.errors import Contended, MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
+from xdsi.domain.errors import Contended, MalformedMessage, Rejected, SoapFault, Unavailable
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import RegistrySession
 from xdsi.domain.repetition import Sending
-from xdsi.domain.subject import Caller, Peer, Subject
+from xdsi.domain.subject import Caller
 from xdsi.exchange import repetition
-from xdsi.exchange.row import Access, Actor, Beside, Call, Located, Trace, Transaction, Unit
+from xdsi.exchange.record import described, facts_of, keep
+from xdsi.exchange.row import Actor, Beside, Call, Located, Trace, Transaction, Unit
 from xdsi.rules import audit as audit_rules
-from xdsi.rules.consent import BREAK_GLASS, overridden
-from xdsi.wire import saml
-from xdsi.wire.http_authorization import read_authorization
-from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.message import Message, Packaging, Payload
-from xdsi.wire.soap import Envelope
 
 log = logging.getLogger("xdsi.exchange")
 
 _ATTEMPTS = 4
 """at a unit of work that the database undoes because of others"""
 _TRACE = re.compile(r"\[trace [0-9a-f]{32}\]$")
-
-
-def admit(actor: Actor, transaction: Transaction[Any, Any], envelope: Envelope, peer: Peer, trace: Trace) -> Caller:
-    """Verify who sends a SOAP message, before anything of the request is used.
-
-    Raises SecurityFault where the node is not permitted or the token refused, which is audited here.
-    """
-
-    def read(trust: saml.SamlTrust, tokens: JwtTrust) -> saml.VerifiedAssertion:
-        now = actor.access.clock()
-        return saml.read_assertion(envelope.security, trust, now=now, peer_certificate_sha256=peer.certificate_sha256)
-
-    return _admit(actor, transaction, peer, trace, read, shown=bool(envelope.security))
-
-
-def admit_http(
-    actor: Actor, transaction: Transaction[Any, Any], authorization: str, peer: Peer, trace: Trace
-) -> Caller:
-    """The same for a REST request, by its Authorization header."""
-
-    def read(trust: saml.SamlTrust, tokens: JwtTrust) -> saml.VerifiedAssertion:
-        access = actor.access
-        return read_authorization(
-            authorization, trust, tokens, now=access.clock(), peer_certificate_sha256=peer.certificate_sha256
-        )
-
-    return _admit(actor, transaction, peer, trace, read, shown=bool(authorization))
-
-
-def admit_peer(
-    actor: Actor, transaction: Transaction[Any, Any], peer: Peer, subject: Subject | None, detail: str, trace: Trace
-) -> Caller:
-    """The same for a peer that has no words for who asks, and is itself bound to a subject by the settings.
-
-    Without a subject it is refused, `detail` saying why.
-    """
-
-    def read(trust: saml.SamlTrust, tokens: JwtTrust) -> saml.VerifiedAssertion:
-        if subject is None:
-            raise SecurityFault("FailedAuthentication", detail)
-        return saml.VerifiedAssertion(subject, repr(subject).encode())
-
-    return _admit(actor, transaction, peer, trace, read, shown=True, reusable=True)
-
-
-def _admit(
-    actor: Actor,
-    transaction: Transaction[Any, Any],
-    peer: Peer,
-    trace: Trace,
-    read: Callable[[saml.SamlTrust, JwtTrust], saml.VerifiedAssertion],
-    *,
-    shown: bool,
-    reusable: bool = False,
-) -> Caller:
-    access = actor.access
-    node = peer.node
-    try:
-        if not transaction.assertion_required:
-            if access.nodes_required and (node is None or not node.may(transaction.number)):
-                name = node.name if node else peer.certificate_subject or "no certificate"
-                raise SecurityFault("FailedAuthentication", f"node {name!r} is not permitted {transaction.number}")
-            if not shown:
-                trace.note("admit", node=node.name if node else "")
-                return Caller(peer=peer)
-        trust, tokens = access.lists()
-        if trust is None:
-            return Caller(peer=peer)
-        verified = read(trust, tokens)
-        subject = verified.subject
-        if not reusable:
-            _check_replay(access, verified)
-    except SecurityFault as fault:
-        trace.note("refused", fault=fault.wsse_code, detail=fault.detail)
-        facts = facts_of(actor, transaction, Caller(peer=peer), trace, Side.SERVER)
-        facts = replace(facts, outcome=8, token_refused=f"{fault.wsse_code}: {fault.detail}")
-        keep(actor, trace, peer, transaction.number)
-        actor.trail.append(audit_rules.events_for(facts), trace=trace.id)
-        raise
-    trace.note("admit", user=subject.audit_name, node=node.name if node else "")
-    return Caller(peer=peer, subject=subject, assertion=verified.raw)
-
-
-def _check_replay(access: Access, verified: saml.VerifiedAssertion) -> None:
-    subject = verified.subject
-    if access.replay is None:
-        if verified.one_time_use:
-            raise SecurityFault("FailedAuthentication", "an assertion for one use, where uses are not remembered")
-        return
-    until = subject.not_on_or_after or access.clock()
-    if access.replay(subject.issuer, subject.assertion_id, until + timedelta(minutes=5)):
-        raise SecurityFault("FailedAuthentication", f"assertion {subject.assertion_id} was used before")
 
 
 def run(
@@ -304,7 +207,7 @@ def _work(
                 for asked, of in beside.records:
                     actor.trail.append(asked, trace=of)
                 raise
-        trace.recorded = _described(transaction, request, response, facts, located, decisions)
+        trace.recorded = described(transaction, request, response, facts, located, decisions)
         events = audit_rules.events_for(trace.recorded)
         if transaction.writes:
             for asked, of in beside.records:
@@ -380,21 +283,6 @@ def as_fault(error: BaseException, trace: Trace) -> SoapFault:
     return SoapFault("Receiver", "internal failure", detail=repr(error))
 
 
-def keep(actor: Actor, trace: Trace, peer: Peer, number: str, subject: Subject | None = None) -> None:
-    """Put the record of an exchange, or of an attempt at one, where `xdsi explain` finds it; once."""
-    if trace.kept:
-        return
-    trace.kept = True
-    record = {
-        "transaction": number,
-        "peer": peer.address,
-        "node": peer.node.name if peer.node else "",
-        "user": subject.audit_name if subject else "",
-        "steps": trace.steps,
-    }
-    actor.traces.append(trace.id, record)
-
-
 def _decide(
     actor: Actor,
     transaction: Transaction[Any, Any],
@@ -453,45 +341,3 @@ def _refuse(
         audit_rules.events_for(replace(facts, outcome=8, outcome_description=problems[0].context)), trace=trace.id
     )
     return response
-
-
-def _described(
-    transaction: Transaction[Any, Any],
-    request: Any,
-    response: Any,
-    facts: ExchangeFacts,
-    located: Located,
-    decisions: tuple[Decision, ...],
-) -> ExchangeFacts:
-    facts = transaction.facts(request, response, facts)
-    if not facts.patients:
-        # Who is known only from what was found is named where it is one person.
-        found = {resource.patient.cx for resource in located.resources if resource.patient is not None}
-        facts = replace(facts, patients=tuple(found) if len(found) == 1 else ())
-    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
-    if isinstance(outcome, Outcome) and outcome.errors and not facts.outcome_description:
-        facts = replace(facts, outcome_description=outcome.errors[0].context)
-    decided = zip(located.resources, decisions, strict=False)
-    denied = tuple([(resource.unique_id, decision) for resource, decision in decided if not decision.permit])
-    emergency = facts.emergency or any(one.permit and one.rule == BREAK_GLASS for one in decisions)
-    if not denied and not emergency:
-        return facts
-    whose = facts.overridden or overridden(decisions)
-    return replace(facts, denied=denied, emergency=emergency, overridden=whose)
-
-
-def facts_of(
-    actor: Actor, transaction: Transaction[Any, Any], caller: Caller, trace: Trace, side: Side, reply_to: str = ""
-) -> ExchangeFacts:
-    return ExchangeFacts(
-        transaction=transaction.number,
-        side=side,
-        endpoint=actor.site.endpoint(actor.role.path),
-        reply_to=reply_to,
-        site=actor.site,
-        peer_address=caller.peer.address,
-        node=caller.peer.node,
-        subject=caller.subject,
-        time=actor.access.clock(),
-        trace=trace.id,
-    )

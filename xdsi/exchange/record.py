@@ -1,0 +1,72 @@
+"""What is kept of an exchange: the facts that become its audit record, and its trace for `xdsi explain`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from xdsi.domain.audit import ExchangeFacts, Side
+from xdsi.domain.consent import Decision
+from xdsi.domain.outcome import Outcome
+from xdsi.domain.subject import Caller, Peer, Subject
+from xdsi.exchange.row import Actor, Located, Trace, Transaction
+from xdsi.rules.consent import BREAK_GLASS, overridden
+
+
+def facts_of(
+    actor: Actor, transaction: Transaction[Any, Any], caller: Caller, trace: Trace, side: Side, reply_to: str = ""
+) -> ExchangeFacts:
+    """What is known of an exchange before its request is read."""
+    return ExchangeFacts(
+        transaction=transaction.number,
+        side=side,
+        endpoint=actor.site.endpoint(actor.role.path),
+        reply_to=reply_to,
+        site=actor.site,
+        peer_address=caller.peer.address,
+        node=caller.peer.node,
+        subject=caller.subject,
+        time=actor.access.clock(),
+        trace=trace.id,
+    )
+
+
+def described(
+    transaction: Transaction[Any, Any],
+    request: Any,
+    response: Any,
+    facts: ExchangeFacts,
+    located: Located,
+    decisions: tuple[Decision, ...],
+) -> ExchangeFacts:
+    """The facts of an exchange once it is known what was answered, and why."""
+    facts = transaction.facts(request, response, facts)
+    if not facts.patients:
+        # Who is known only from what was found is named where it is one person.
+        found = {resource.patient.cx for resource in located.resources if resource.patient is not None}
+        facts = replace(facts, patients=tuple(found) if len(found) == 1 else ())
+    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
+    if isinstance(outcome, Outcome) and outcome.errors and not facts.outcome_description:
+        facts = replace(facts, outcome_description=outcome.errors[0].context)
+    decided = zip(located.resources, decisions, strict=False)
+    denied = tuple([(resource.unique_id, decision) for resource, decision in decided if not decision.permit])
+    emergency = facts.emergency or any(one.permit and one.rule == BREAK_GLASS for one in decisions)
+    if not denied and not emergency:
+        return facts
+    whose = facts.overridden or overridden(decisions)
+    return replace(facts, denied=denied, emergency=emergency, overridden=whose)
+
+
+def keep(actor: Actor, trace: Trace, peer: Peer, number: str, subject: Subject | None = None) -> None:
+    """Put the record of an exchange, or of an attempt at one, where `xdsi explain` finds it; once."""
+    if trace.kept:
+        return
+    trace.kept = True
+    record = {
+        "transaction": number,
+        "peer": peer.address,
+        "node": peer.node.name if peer.node else "",
+        "user": subject.audit_name if subject else "",
+        "steps": trace.steps,
+    }
+    actor.traces.append(trace.id, record)
