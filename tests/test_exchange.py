@@ -598,6 +598,17 @@ def test_a_node_is_no_person() -> None:
     assert refused(world, transaction(world), node=everything).wsse_code == "InvalidSecurity"
 
 
+@pytest.mark.parametrize("made", [lambda world: transaction(world), lambda world: writing(world)])
+def test_who_comes_by_a_proxy_that_shows_no_certificate_is_nobody(made: Callable[[World], Any]) -> None:
+    """An assertion that is valid as such does not make up for the connection (ITI-19 and ITI-40 add up)."""
+    world = World()
+    row = made(world)
+    with pytest.raises(SecurityFault) as caught:
+        admit(actor(world, row), row, envelope(assertion()), Peer(address="192.0.2.7", unshown=True), Trace())
+    assert caught.value.wsse_code == "FailedAuthentication"
+    assert len(world.audited) == 1
+
+
 def test_the_open_profile_asks_nobody() -> None:
     world = World()
     for row in (transaction(world), writing(world)):

@@ -14,6 +14,7 @@ from tests.certificates import identity, revocation_list
 from tests.servers import Server, envelope, free_port, serving, wait_until
 from tests.trusted import key_set
 from xdsi import settings
+from xdsi.app import trust as loading
 from xdsi.app.trust import Nodes, ReloadingTrust, Source
 from xdsi.domain.codes import Code
 from xdsi.domain.errors import SecurityFault
@@ -129,6 +130,30 @@ def test_a_revoked_issuer_is_refused(files: Files, told: list[str]) -> None:
     assert fault(trust, raw) == ""
     files.write(files.crl, revocation_list("idp-ca", OLD))
     assert fault(trust, raw) == "FailedAuthentication"
+
+
+@pytest.mark.parametrize("late", ["issuer", "config"])
+def test_what_changes_while_lists_are_read_is_read_the_next_time(
+    files: Files, told: list[str], monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    """A revocation that is written just then must not be overlooked until somebody touches the file again."""
+    trust, raw = files.trust(told), issued()
+    read = loading.trusted
+
+    def and_then(given: settings.Settings) -> loading.Trusted:
+        found = read(given)
+        monkeypatch.undo()
+        if late == "issuer":
+            files.write(files.issuer, NEW.cert_pem)
+        else:
+            files.configure(other=OTHER)
+        return found
+
+    monkeypatch.setattr(loading, "trusted", and_then)
+    files.write(files.crl, revocation_list("idp-ca"))
+    assert fault(trust, raw) == ""
+    assert fault(trust, raw) == ("FailedCheck" if late == "issuer" else "")
+    assert [node.name for node in trust().nodes.values()] == ["hospital" if late == "issuer" else "other"]
 
 
 def test_a_changed_key_set_counts(files: Files, told: list[str]) -> None:

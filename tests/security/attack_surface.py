@@ -59,11 +59,15 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     # Markup in our answers
     "2.20": (f"{WIRE}xml.py::test_whatever_is_escaped_comes_back_legal",),
     # Request smuggling
-    "2.21": (f"{SECURITY}requests.py::test_a_request_with_two_lengths_is_no_request",),
+    "2.21": (
+        f"{SECURITY}requests.py::test_a_request_with_two_lengths_is_no_request",
+        f"{SECURITY}behind_nginx.py::test_a_request_with_two_lengths_brings_no_other_in",
+    ),
     # A forged certificate header
     "2.22": (
         "tests/transport/test_peers.py::test_nobody_else_is_believed",
         "tests/transport/test_peers.py::test_without_a_proxy_the_header_means_nothing",
+        f"{SECURITY}behind_nginx.py::test_a_certificate_in_a_header_of_ones_own_counts_for_nothing",
     ),
     # Many and long values
     "3.1": (f"{CASE}0423-too-many-values", f"{CASE}0231-too-long"),

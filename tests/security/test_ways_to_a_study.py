@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -30,6 +31,14 @@ def test_nothing_is_given_away(trusted: Trusted, hidden: Target, way: str) -> No
     for answer in (RIGHT | TRICKS)[way](Asker(trusted), hidden):
         told = gives_away(answer, hidden)
         assert not told, (answer.request.url, answer.status_code, told, answer.content[:2000])
+        assert not _may_be_kept(answer), answer.request.url
+
+
+def _may_be_kept(answer: requests.Response) -> bool:
+    """Whether a cache between here and the hub might give the answer to somebody else (RFC 9111)."""
+    path = urlsplit(answer.url).path
+    asks = path.startswith(("/dicom-web/", "/wado")) or answer.request.method == "POST"
+    return asks and answer.headers["Content-Type"] != "text/html" and answer.headers.get("Cache-Control") != "no-store"
 
 
 @pytest.mark.parametrize("way", RIGHT)
@@ -37,6 +46,7 @@ def test_on_what_may_be_seen_the_way_leads_there(trusted: Trusted, visible: Targ
     for answer in RIGHT[way](Asker(trusted), visible):
         assert answer.status_code == 200, answer.content[:2000]
         assert gives_away(answer, visible), (answer.request.url, answer.content[:2000])
+        assert not _may_be_kept(answer), answer.request.url
 
 
 @pytest.mark.parametrize("way", RIGHT)

@@ -46,8 +46,8 @@ def test_a_proxy_may_have_an_address_of_the_new_kind() -> None:
 
 @pytest.mark.parametrize("header", ["", "nonsense", "-----BEGIN CERTIFICATE-----", f"{quote(PEM)},{quote(PEM)}", "ü"])
 def test_what_is_no_certificate_is_nobody(header: str) -> None:
-    assert seen(header).node is None
-    assert seen(header).certificate_sha256 == ""
+    """Nor is it the proxy, whose own certificate says nothing of who asks."""
+    assert seen(header) == Peer(address=PROXY, unshown=True)
 
 
 def test_a_certificate_that_nobody_registered_is_no_node() -> None:
@@ -58,7 +58,11 @@ def test_a_certificate_that_nobody_registered_is_no_node() -> None:
 def test_without_a_proxy_the_header_means_nothing() -> None:
     assert seen(quote(PEM), proxy_header="") == Peer(address=PROXY)
     assert seen(quote(PEM), proxy_addresses=[]) == Peer(address=PROXY)
-    assert seen(None) == Peer(address=PROXY)
+
+
+def test_a_proxy_that_shows_none_stands_for_nobody() -> None:
+    assert seen(None) == Peer(address=PROXY, unshown=True)
+    assert seen(None, "192.0.2.1") == Peer(address="192.0.2.1"), "who comes by himself"
 
 
 def test_networks_that_are_none_are_told_at_once() -> None:

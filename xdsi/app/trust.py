@@ -7,11 +7,13 @@ looks at the times of all of them at each request, so that what begins after a c
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from xdsi.app.reading import read_file
 from xdsi.domain.errors import ConfigurationError
@@ -107,6 +109,7 @@ class ReloadingTrust:
         self._source = source
         self._changed = changed
         self._lock = threading.Lock()
+        self._files = _files_of(settings, source)
         self._stamps = self._look()
         self._now = trusted(settings)
 
@@ -121,9 +124,10 @@ class ReloadingTrust:
 
     def _read_again(self) -> None:
         # Looked at before they are read: a change meanwhile is found next time.
-        stamps = self._look()
+        stamps = before = self._look()
         try:
             fresh = self._settings
+            files = self._files
             if self._source is not None:
                 read = self._source.load()
                 fresh = replace(
@@ -132,33 +136,33 @@ class ReloadingTrust:
                     saml=replace(fresh.saml, issuer=read.saml.issuer),
                     jwt=replace(fresh.jwt, issuer=read.jwt.issuer),
                 )
+                files = _files_of(fresh, self._source)
+                stamps = (stamps[0], *[_stamp(file) for file in files[1:]])
             self._now = trusted(fresh)
         except ConfigurationError as error:
-            self._stamps = stamps
+            self._stamps = before
             self._changed(f"changed lists of trust cannot be used, the former stay in force: {error}")
             return
-        self._settings = fresh
-        self._stamps = self._look()
+        self._settings, self._files, self._stamps = fresh, files, stamps
         self._changed("lists of trust were read again")
 
     def _look(self) -> Stamps:
-        return tuple(_stamp(file) for file in self._files())
+        return tuple([_stamp(file) for file in self._files])
 
-    def _files(self) -> Iterator[str]:
-        settings = self._settings
-        if self._source is not None:
-            yield str(self._source.file)
-        for issuer in settings.saml.issuer:
-            yield from issuer.certificates
-        for one in settings.jwt.issuer:
-            yield one.jwks
-        if settings.tls.crl:
-            yield settings.tls.crl
+
+def _files_of(settings: Settings, source: Source | None) -> tuple[str, ...]:
+    """Whatever says who is trusted."""
+    files = [] if source is None else [str(source.file)]
+    for issuer in settings.saml.issuer:
+        files += issuer.certificates
+    files += [one.jwks for one in settings.jwt.issuer]
+    return (*files, *([settings.tls.crl] if settings.tls.crl else ()))
 
 
 def _stamp(file: str) -> tuple[str, int, int, int]:
     try:
-        found = Path(file).stat()
+        # At each request: a Path would cost more than the look.
+        found = os.stat(file)  # noqa: PTH116
     except OSError:
         return (file, 0, 0, 0)
     return (file, found.st_mtime_ns, found.st_size, found.st_ino)
@@ -172,6 +176,10 @@ class Nodes(Mapping[str, Node]):
 
     def __getitem__(self, sha256: str) -> Node:
         return self._trust().nodes[sha256]
+
+    def get(self, sha256: str, default: Any = None) -> Any:
+        """The node of a certificate."""
+        return self._trust().nodes.get(sha256, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._trust().nodes)

@@ -74,6 +74,8 @@ class Peer:
     certificate_sha256: str = ""
     certificate_subject: str = ""
     node: Node | None = None
+    unshown: bool = False
+    """a proxy passed this on and showed no certificate: nobody knows on whose connection it came"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,8 @@ def _admit(
     access = actor.access
     node = peer.node
     try:
+        if peer.unshown and access.nodes_required:
+            raise SecurityFault("FailedAuthentication", "the proxy shows no client certificate")
         if not transaction.assertion_required:
             if access.nodes_required and (node is None or not node.may(transaction.number)):
                 name = node.name if node else peer.certificate_subject or "no certificate"

@@ -73,7 +73,8 @@ def decide(
     mean the same person. `consents` may be of several patients; each counts for its own only.
     """
     who = attributes_of(subject) if isinstance(subject, Subject) else subject
-    patients = {resource.patient for resource in resources}
+    # Most are of one patient, and to look one up is to hash two texts.
+    patients = set({id(resource.patient): resource.patient for resource in resources}.values())
     people = {patient: _identifiers(patient, linked) for patient in patients}
     asked_for = patient_asked_for(who)
     who = _with_npi(who, domain)
@@ -83,10 +84,13 @@ def decide(
         if asked_for is None or asked_for in person
     }
     other = Decision(permit=False, policy=domain.id, rule=OTHER_PATIENT)
-    return [
-        questions[resource.patient].about(resource) if resource.patient in questions else other
-        for resource in resources
-    ]
+    decisions: list[Decision] = []
+    patient, question = None, questions.get(None)
+    for resource in resources:
+        if resource.patient is not patient:
+            patient, question = resource.patient, questions.get(resource.patient)
+        decisions.append(other if question is None else question.about(resource))
+    return decisions
 
 
 def _question(
@@ -112,18 +116,21 @@ def _question(
         for consent in active
         if (policy := reduce(consent.policy, request, domain.referable)) is not NOT_APPLICABLE
     ]
-    policies = (*floor, *organizations, *(voice.policy for voice in voices))
+    policies = (*floor, *organizations, *[voice.policy for voice in voices])
+    reading = action in READING
     return _Question(
         request=request,
         action=action,
         domain=domain,
-        own=action in READING and patient_asked_for(who) is not None and _is_patient(who, person, domain),
-        author=_author_identifiers(who) if domain.author_sees_documents and action in READING else frozenset(),
-        emergency=action in READING and _is_emergency(who, domain),
+        own=reading and patient_asked_for(who) is not None and _is_patient(who, person, domain),
+        author=_author_identifiers(who) if domain.author_sees_documents and reading else frozenset(),
+        emergency=reading and _is_emergency(who, domain),
         floor=floor,
         organizations=organizations,
         consents=voices,
-        settled=all(isinstance(policy, Evaluation) for policy in policies),
+        settled=_said(floor, organizations, voices, request)
+        if all(isinstance(policy, Evaluation) for policy in policies)
+        else None,
     )
 
 
@@ -142,67 +149,34 @@ class _Question:
     floor: list[Reduced]
     organizations: list[Reduced]
     consents: list[_Voice]
-    settled: bool
-    """no policy says different things of different documents, so that none has to look at one"""
+    settled: _Said | None
+    """what all policies say where none says different things of different documents, so that none has to look at one"""
 
     def about(self, resource: Resource) -> Decision:
         """The order of docs/policy.md section 2."""
         domain = self.domain
-        request = self.request if self.settled else self.request.about(resource)
-        refusal, organization = self._domain_says(request)
-        if refusal is not None:
-            return _decision(refusal)
+        said = self.settled
+        if said is None:
+            said = _said(self.floor, self.organizations, self.consents, self.request.about(resource))
+        if said.refusal is not None:
+            return said.refusal
         if self.action is Action.PUBLISH:
             return Decision(permit=True, policy=domain.id, rule=PUBLISHING)
         if self.own and (domain.patient_sees_documents or _is_consent(resource)):
             return Decision(permit=True, policy=domain.id, rule=OWN_CONSENT if _is_consent(resource) else OWN_RECORD)
         opens = self.emergency and domain.emergency_hidden.isdisjoint(resource.confidentiality_codes)
-        patient = self._patient_says(request)
-        if patient is not None:
-            if patient.liftable and opens and domain.emergency_overrides_patient:
+        if said.patient is not None:
+            if said.liftable and opens and domain.emergency_overrides_patient:
                 return Decision(permit=True, policy=domain.id, rule=BREAK_GLASS)
-            return patient.decision
-        if organization is not None:
-            return _decision(organization)
+            return said.patient
+        if said.organization is not None:
+            return said.organization
         if not self.author.isdisjoint(resource.author_persons):
             return Decision(permit=True, policy=domain.id, rule=OWN_DOCUMENT)
         by_default = domain.default is Effect.PERMIT and self.action in READING
         if by_default or not opens:
             return Decision(permit=by_default, policy=domain.id, rule=DEFAULT)
         return Decision(permit=True, policy=domain.id, rule=BREAK_GLASS)
-
-    def _domain_says(self, request: Request) -> tuple[Evaluation | None, Evaluation | None]:
-        """The final refusal (a Deny or an error of the floor or an organisation), and the organisations' Permit."""
-        permit: Evaluation | None = None
-        for policy in self.floor:
-            evaluation = outcome(policy, request)
-            if evaluation.verdict in _REFUSALS:
-                return evaluation, None
-        for policy in self.organizations:
-            evaluation = outcome(policy, request)
-            if evaluation.verdict in _REFUSALS:
-                return evaluation, None
-            if evaluation.verdict is Verdict.PERMIT and permit is None:
-                permit = evaluation
-        return None, permit
-
-    def _patient_says(self, request: Request) -> _Said | None:
-        """What the patient's consents add up to, None where none applies; a refusal that stands goes first."""
-        permit: _Said | None = None
-        deny: _Said | None = None
-        for voice in self.consents:
-            if not voice.counts and not voice.exclusion:
-                continue
-            evaluation = outcome(voice.policy, request)
-            if evaluation.verdict in _REFUSALS:
-                explicit = evaluation.verdict is Verdict.DENY and evaluation.rule != INDETERMINATE_RULE
-                decision = _decision(evaluation, voice.document)
-                said = _Said(decision, liftable=explicit and not voice.exclusion)
-                if deny is None or (deny.liftable and not said.liftable):
-                    deny = said
-            elif evaluation.verdict is Verdict.PERMIT and permit is None and voice.counts:
-                permit = _Said(_decision(evaluation, voice.document), liftable=False)
-        return deny or permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +192,52 @@ class _Voice:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    decision: Decision
-    liftable: bool
-    """an explicit Deny that is not an exclusion"""
+    """What the policies say of a document; of what comes after a final refusal nothing is worked out."""
+
+    refusal: Decision | None
+    """the first Deny or error of the floor or an organisation, which is final"""
+    organization: Decision | None = None
+    """the organisations' Permit"""
+    patient: Decision | None = None
+    """what the patient's consents add up to"""
+    liftable: bool = False
+    """that is an explicit Deny which is not an exclusion"""
+
+
+def _said(
+    floor: Sequence[Reduced], organizations: Sequence[Reduced], consents: Sequence[_Voice], request: Request
+) -> _Said:
+    permit: Decision | None = None
+    for policy in floor:
+        evaluation = outcome(policy, request)
+        if evaluation.verdict in _REFUSALS:
+            return _Said(_decision(evaluation))
+    for policy in organizations:
+        evaluation = outcome(policy, request)
+        if evaluation.verdict in _REFUSALS:
+            return _Said(_decision(evaluation))
+        if evaluation.verdict is Verdict.PERMIT and permit is None:
+            permit = _decision(evaluation)
+    return _Said(None, permit, *_patient_says(consents, request))
+
+
+def _patient_says(consents: Sequence[_Voice], request: Request) -> tuple[Decision | None, bool]:
+    """What the consents add up to, None where none applies, and whether that is liftable; what stands goes first."""
+    permit: Decision | None = None
+    deny: Decision | None = None
+    liftable = False
+    for voice in consents:
+        if not voice.counts and not voice.exclusion:
+            continue
+        evaluation = outcome(voice.policy, request)
+        if evaluation.verdict in _REFUSALS:
+            explicit = evaluation.verdict is Verdict.DENY and evaluation.rule != INDETERMINATE_RULE
+            may_be_lifted = explicit and not voice.exclusion
+            if deny is None or (liftable and not may_be_lifted):
+                deny, liftable = _decision(evaluation, voice.document), may_be_lifted
+        elif evaluation.verdict is Verdict.PERMIT and permit is None and voice.counts:
+            permit = _decision(evaluation, voice.document)
+    return deny or permit, liftable
 
 
 _REFUSALS = frozenset({Verdict.DENY, Verdict.INDETERMINATE})

@@ -14,6 +14,7 @@ from xdsi.domain.codes import Code
 from xdsi.domain.consent import Attributes, Resource, ResourceKind, Value
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId, from_cx
 from xdsi.domain.subject import Subject
+from xdsi.rules.by_identity import ByIdentity
 from xdsi.spec import xacml
 
 _ACTION_OF = {name: action for action, names in xacml.ACTION_NAMES.items() for name in names}
@@ -35,8 +36,12 @@ _REMEMBERED_LENGTH = 256
 _remembered = lru_cache(maxsize=16_384)(_canonical)
 
 
-def attributes_of(subject: Subject) -> dict[str, tuple[Value, ...]]:
+def attributes_of(subject: Subject) -> Attributes:
     """Every attribute of a verified identity assertion that a policy may name; an absent one is left out."""
+    return _of_subject(subject)
+
+
+def _attributes_of(subject: Subject) -> Attributes:
     texts = {
         xacml.SUBJECT_ID: (subject.user_id,),
         xacml.SUBJECT_ID_QUALIFIER: (subject.user_qualifier,),
@@ -60,7 +65,10 @@ def attributes_of(subject: Subject) -> dict[str, tuple[Value, ...]]:
         found[xacml.PROVIDER_IDENTIFIER] = providers
     if subject.patient is not None:
         found[xacml.SUBJECT_PATIENT] = (InstanceIdentifier(subject.patient.authority, subject.patient.id),)
-    return found
+    return MappingProxyType(found)
+
+
+_of_subject = ByIdentity[Subject, Attributes](_attributes_of)
 
 
 def patient_asked_for(attributes: Attributes) -> PatientId | None:

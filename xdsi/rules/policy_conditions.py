@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -29,6 +30,7 @@ from xdsi.domain.consent import (
 )
 from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.identifiers import InstanceIdentifier, PatientId
+from xdsi.rules.by_identity import ByIdentity
 from xdsi.rules.policy_attributes import PATIENT_ATTRIBUTES, ResourceBag, canonical, patient_values
 from xdsi.spec import xacml
 
@@ -49,6 +51,23 @@ class _Bag(dict[str, tuple[Value, ...]]):
         return ()
 
 
+class _Moment(_Bag):
+    """The environment: when it is. Written out when a policy first asks for it."""
+
+    __slots__ = ("_local",)
+
+    def __init__(self, local: datetime) -> None:
+        super().__init__()
+        self._local = local
+
+    def __missing__(self, attribute: str) -> tuple[Value, ...]:
+        if attribute == xacml.CURRENT_DATE:
+            return (self._local.date().isoformat(),)
+        if attribute == xacml.CURRENT_DATE_TIME:
+            return (self._local.isoformat(timespec="microseconds"),)
+        return ()
+
+
 @dataclass(slots=True, eq=False)
 class Request:
     """The attributes of one question: who, what, which action, when; attributes that are absent are empty."""
@@ -64,17 +83,12 @@ class Request:
         cls, subject: Attributes, action: Action, patients: Collection[PatientId], now: datetime, *, zone: tzinfo = UTC
     ) -> Request:
         """A question about documents of the patient with the identifiers `patients`; `about` adds the document."""
-        local = now.astimezone(zone)
         return cls(
-            _Bag((name, _canonical_values(values)) for name, values in subject.items()),
+            # What cannot change may be remembered.
+            _remembered_bag(subject) if isinstance(subject, MappingProxyType) else _bag(subject),
             _Bag(dict.fromkeys(PATIENT_ATTRIBUTES, patient_values(patients))),
             _Bag({xacml.ACTION_ID: (action.value,)}),
-            _Bag(
-                {
-                    xacml.CURRENT_DATE: (local.date().isoformat(),),
-                    xacml.CURRENT_DATE_TIME: (local.isoformat(timespec="microseconds"),),
-                }
-            ),
+            _Moment(now.astimezone(zone)),
             zone,
         )
 
@@ -107,6 +121,13 @@ def _zone(name: str) -> tzinfo:
 
 def _canonical_values(values: Sequence[Value]) -> tuple[Value, ...]:
     return tuple(canonical(value) if isinstance(value, str) else value for value in values)
+
+
+def _bag(subject: Attributes) -> _Bag:
+    return _Bag((name, _canonical_values(values)) for name, values in subject.items())
+
+
+_remembered_bag = ByIdentity[Attributes, _Bag](_bag)
 
 
 def match_holds(match: Match, attributes: Mapping[str, tuple[Value, ...]], zone: tzinfo) -> bool | None:

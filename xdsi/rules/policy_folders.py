@@ -6,9 +6,9 @@ APPC 5.6 (related-folder); docs/policy.md section 3.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 from xdsi.domain.consent import Apply, Designator, DomainPolicy, Expression, Match, Policy, Rule, Target
+from xdsi.rules.by_identity import ByIdentity
 from xdsi.spec import xacml
 
 _FOLDER = frozenset({xacml.FOLDER_ID, xacml.FOLDER_CODE})
@@ -17,11 +17,6 @@ _FOLDER = frozenset({xacml.FOLDER_ID, xacml.FOLDER_CODE})
 def asks_for_folders(policies: Iterable[Policy], domain: DomainPolicy) -> bool:
     """True when one of these policies, or one of the domain's, compares a folder attribute."""
     return any(map(_asks, (*policies, *domain.floor, *domain.organizations, *domain.referable.values())))
-
-
-@lru_cache(maxsize=4096)
-def _asks(policy: Policy) -> bool:
-    return not _FOLDER.isdisjoint(_attributes(policy))
 
 
 def _attributes(policy: Policy) -> Iterator[str]:
@@ -46,3 +41,6 @@ def _of_expression(expression: Expression) -> Iterator[str]:
     elif isinstance(expression, Apply):
         for argument in expression.arguments:
             yield from _of_expression(argument)
+
+
+_asks = ByIdentity[Policy, bool](lambda policy: not _FOLDER.isdisjoint(_attributes(policy)))

@@ -41,30 +41,31 @@ _BEARERS = select(t.c.patient_key).distinct().where(at_places(t, "entry_uuid"))
 def of_patients(connection: Connection, keys: Sequence[int], survivor: PatientId) -> list[Consent]:
     """Consents whose DocumentEntry is Approved, under the surviving patient, newest signature first."""
     return [
-        Consent(
-            unique_id=row.unique_id,
-            entry_uuid=row.entry_uuid,
-            patient=survivor,
-            policy=_policy(row.policy),
-            status=SignatureStatus(row.status),
-            valid_from=_time(row.valid_from),
-            valid_until=_time(row.valid_until),
-            signer=row.signer,
-            signed_at=_time(row.signed_at),
-            reason=row.reason,
-        )
+        _remembered(row, survivor) if len(row.policy) <= _KEPT_LENGTH else _consent(row, survivor)
         for row in _IN_FORCE.rows(connection, {"patients": keys})
     ]
 
 
+def _consent(row: Any, survivor: PatientId) -> Consent:
+    return Consent(
+        unique_id=row.unique_id,
+        entry_uuid=row.entry_uuid,
+        patient=survivor,
+        policy=_policy(row.policy) if len(row.policy) <= _KEPT_LENGTH else from_json(row.policy),
+        status=SignatureStatus(row.status),
+        valid_from=_time(row.valid_from),
+        valid_until=_time(row.valid_until),
+        signer=row.signer,
+        signed_at=_time(row.signed_at),
+        reason=row.reason,
+    )
+
+
 _KEPT, _KEPT_LENGTH = 4096, 16 * 1024
-"""how many policies are kept as objects, and of how many characters at most (docs/decisions/0016)"""
-_remembered = lru_cache(maxsize=_KEPT)(from_json)
-
-
-def _policy(text: str) -> Any:
-    """A policy from its stored form, which is read anew in every snapshot: the same text is the same policy."""
-    return _remembered(text) if len(text) <= _KEPT_LENGTH else from_json(text)
+"""how many consents and policies are kept as objects, and of how many characters at most (docs/decisions/0016)"""
+_policy = lru_cache(maxsize=_KEPT)(from_json)
+# A row is read anew in every snapshot: the same words are the same consent.
+_remembered = lru_cache(maxsize=_KEPT)(_consent)
 
 
 def save(connection: Connection, people: People, consent: Consent, patient_key: int) -> None:

@@ -89,7 +89,7 @@ def _resource(row: Any, patient_id: str, authority: str, home: str) -> Resource:
         unique_id=row.unique_id,
         repository_unique_id=row.repository_unique_id,
         entry_uuid=row.id,
-        patient=PatientId(patient_id, authority),
+        patient=_patient(patient_id, authority),
         class_code=_code(*class_code) if class_code else None,
         type_code=_code(*type_code) if type_code else None,
         format_code=_code(*format_code) if format_code else None,
@@ -129,5 +129,6 @@ def _instances(read: Callable[[str], InstanceIdentifier | None], values: Iterabl
 
 
 # A domain has few codes and institutions but shows them in every answer.
+_patient: Callable[[str, str], PatientId] = lru_cache(maxsize=5_000)(PatientId)
 _code: Callable[[str, str], Code] = lru_cache(maxsize=20_000)(Code)
 _instance: Callable[[str, str], InstanceIdentifier] = lru_cache(maxsize=20_000)(InstanceIdentifier)

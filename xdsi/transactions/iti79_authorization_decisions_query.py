@@ -91,6 +91,8 @@ class PolicyDecisions:
     ) -> Sequence[Decision]:
         if action is Action.RETRIEVE and self._is_engine(subject):
             return [self._for_engine(found) for found in _entries(resources, session)]
+        if all(one.entry_uuid for one in resources):
+            return self._of_entries(subject, action, resources, now, session)
         entries: list[Resource] = []
         owners: list[int] = []
         decisions: list[Decision] = [_NOT_REGISTERED] * len(resources)
@@ -102,18 +104,30 @@ class PolicyDecisions:
                     owners.append(index)
                 else:
                     decisions[index] = refusal
-        patients = {entry.patient for entry in entries if entry.patient is not None}
-        consents = [consent for patient in patients for consent in session.consents(patient)]
-        if asks_for_folders([consent.policy for consent in consents], self._policy):
-            entries = [_with_folders(entry, session) for entry in entries]
-        answers = rules.decide(subject, action, entries, consents, self._policy, now, linked=session.aliases)
-        for index, entry, given in zip(owners, entries, answers, strict=True):
-            broken = given.permit and given.rule == rules.BREAK_GLASS
-            answer = replace(given, overridden=entry.patient) if broken else given
+        for index, answer in zip(owners, self._of_entries(subject, action, entries, now, session), strict=True):
             # One uniqueId may have several entries: what any of them hides is hidden.
             if decisions[index] is _NOT_REGISTERED or (decisions[index].permit and not answer.permit):
                 decisions[index] = answer
         return decisions
+
+    def _of_entries(
+        self,
+        subject: Subject | Attributes,
+        action: Action,
+        entries: Sequence[Resource],
+        now: datetime,
+        session: RegistrySession,
+    ) -> list[Decision]:
+        """One decision per registered object."""
+        patients = set({id(entry.patient): entry.patient for entry in entries}.values())
+        consents = [consent for patient in patients if patient is not None for consent in session.consents(patient)]
+        if asks_for_folders([consent.policy for consent in consents], self._policy):
+            entries = [_with_folders(entry, session) for entry in entries]
+        answers = rules.decide(subject, action, entries, consents, self._policy, now, linked=session.aliases)
+        return [
+            replace(given, overridden=entry.patient) if given.permit and given.rule == rules.BREAK_GLASS else given
+            for entry, given in zip(entries, answers, strict=True)
+        ]
 
     def _is_engine(self, subject: Subject | Attributes) -> bool:
         names = (subject.user_id,) if isinstance(subject, Subject) else subject.get(SUBJECT_ID, ())

@@ -50,11 +50,15 @@ def peer_of_request(
     key = "HTTP_" + proxy_header.upper().replace("-", "_") if proxy_header else ""
     trusted = [ipaddress.ip_network(text, strict=False) for text in proxy_addresses]
 
+    @lru_cache(maxsize=1024)
+    def is_proxy(address: str) -> bool:
+        return _is_in(address, trusted)
+
     def peer(environ: Mapping[str, Any]) -> Peer:
         address = environ.get("REMOTE_ADDR", "")
-        forwarded = environ.get(key, "") if key else ""
-        if forwarded and _is_in(address, trusted):
-            return _forwarded(forwarded, address, nodes)
+        if key and is_proxy(address):
+            # Of a proxy's own certificate nothing follows: it is not the one who asks.
+            return _forwarded(environ.get(key, ""), address, nodes)
         return peer_of_socket(environ.get("gunicorn.socket"), address, nodes)
 
     return peer
@@ -73,7 +77,7 @@ def _forwarded(value: str, address: str, nodes: Mapping[str, Node]) -> Peer:
     try:
         sha256, subject = _certificate(value)
     except (binascii.Error, ValueError):
-        return Peer(address=address)
+        return Peer(address=address, unshown=True)
     return Peer(address=address, certificate_sha256=sha256, certificate_subject=subject, node=nodes.get(sha256))
 
 

@@ -20,6 +20,12 @@ from xdsi.wire.http_authorization import challenges
 
 log = logging.getLogger("xdsi.rest")
 
+_FOR_ONE_CALLER = (
+    # Also of refusals: what one may not see another may, and the same one after a consent.
+    ("Cache-Control", "no-store"),
+    ("Vary", "Authorization, Accept"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 _QUERY_LIMIT = 8 * 1024
 _FIELDS = 200
 
@@ -63,7 +69,7 @@ class RestEndpoint:
         answer = self._answered(environ, trace)
         phrase = HTTPStatus(answer.status).phrase
         headers = [("Content-Type", answer.content_type), ("Xdsi-Trace", trace.id), *answer.headers]
-        headers.append(("X-Content-Type-Options", "nosniff"))
+        headers += _FOR_ONE_CALLER
         if answer.length is not None:
             headers.append(("Content-Length", str(answer.length)))
         start_response(f"{answer.status} {phrase}", headers)

@@ -399,6 +399,8 @@ class SoapEndpoint:
         received: _Received = ctx.udc
         headers = ctx.transport.resp_headers
         relates_to = received.message_id
+        # For who asked, and for now: a cache on the way gives it to nobody else, whatever it takes POST for.
+        headers["Cache-Control"] = "no-store"
         number = received.transaction.number if received.transaction else "none"
         self._observe(number, "fault" if ctx.out_error is not None else "answered")
         if ctx.out_error is not None:

@@ -41,6 +41,14 @@ __all__ = [
 ]
 
 _ASSERTION, _ENCRYPTED = E(SAML, "Assertion"), E(SAML, "EncryptedAssertion")
+_STATEMENT, _LOGIN, _CONTEXT = (E(SAML, name) for name in ("AttributeStatement", "AuthnStatement", "AuthnContext"))
+_NAME_ID, _CONFIRMATION, _CONFIRMATION_DATA = (
+    E(SAML, name) for name in ("NameID", "SubjectConfirmation", "SubjectConfirmationData")
+)
+_RESTRICTION, _AUDIENCE, _ONE_TIME_USE = (E(SAML, name) for name in ("AudienceRestriction", "Audience", "OneTimeUse"))
+_CONDITIONS = frozenset({_RESTRICTION, _ONE_TIME_USE, E(SAML, "ProxyRestriction")})
+_REFERENCES = frozenset({"AuthnContextClassRef", "AuthnContextDeclRef"})
+_TIMESTAMP = E(WSU, "Timestamp")
 _ORDER = re.compile(
     r"Issuer Signature Subject Conditions( Advice)?"
     r"( (AuthnStatement|AttributeStatement|AuthzDecisionStatement|Statement))+"
@@ -128,23 +136,23 @@ def read_assertion(
     name_id = check_subject(assertion[2], trust, now, peer_certificate_sha256)
     check_authentication(assertion, trust, now)
     if proved is None:
-        statements = list(assertion.iterchildren(E(SAML, "AttributeStatement")))
+        statements = list(assertion.iterchildren(_STATEMENT))
         fields = read_attributes(statements, trust.rules.required)
         check_rules(statements, fields, trust.rules)
-        proved = Proved(assertion, key, fields)
+        subject = Subject(
+            user_id=content(name_id),
+            issuer=issuer,
+            assertion_id=assertion.get("ID", ""),
+            user_qualifier=name_id.get("NameQualifier", ""),
+            alias=name_id.get("SPProvidedID", ""),
+            not_before=not_before,
+            not_on_or_after=not_on_or_after,
+            certificate_sha256=key.sha256,
+            **fields,
+        )
+        proved = Proved(assertion, key, subject, conditions.find(_ONE_TIME_USE) is not None)
         trust.proved.keep(raw, proved)
-    subject = Subject(
-        user_id=content(name_id),
-        issuer=issuer,
-        assertion_id=assertion.get("ID", ""),
-        user_qualifier=name_id.get("NameQualifier", ""),
-        alias=name_id.get("SPProvidedID", ""),
-        not_before=not_before,
-        not_on_or_after=not_on_or_after,
-        certificate_sha256=key.sha256,
-        **proved.fields,
-    )
-    return VerifiedAssertion(subject, raw, conditions.find(E(SAML, "OneTimeUse")) is not None)
+    return VerifiedAssertion(proved.subject, raw, proved.one_time_use)
 
 
 def _keys_of(issuer: str, trust: SamlTrust) -> Sequence[TrustedKey]:
@@ -169,14 +177,14 @@ def read_bare_assertion(
 
 def _find(headers: Sequence[etree._Element], trust: SamlTrust, now: datetime) -> etree._Element:
     assertions = [child for header in headers for child in header.iterchildren(_ASSERTION)]
-    if any(True for header in headers for _ in header.iter(_ENCRYPTED)):
+    everywhere = [found.tag for header in headers for found in header.iter(_ASSERTION, _ENCRYPTED)]
+    if _ENCRYPTED in everywhere:
         raise SecurityFault("UnsupportedSecurityToken", "encrypted assertions are not taken")
     if len(assertions) != 1:
         raise SecurityFault("InvalidSecurity", f"{len(assertions)} assertions, expected one")
-    everywhere = sum(1 for header in headers for _ in header.iter(_ASSERTION))
-    if everywhere != 1:
+    if len(everywhere) != 1:
         raise SecurityFault("InvalidSecurity", "a second assertion inside another element")
-    stamps = [child for header in headers for child in header.iterchildren(E(WSU, "Timestamp"))]
+    stamps = [child for header in headers for child in header.iterchildren(_TIMESTAMP)]
     if len(stamps) > 1:
         raise SecurityFault("InvalidSecurity", "two timestamps")
     for stamp in stamps:
@@ -222,15 +230,14 @@ def check_window(
 
 def check_audience(conditions: etree._Element, trust: SamlTrust) -> None:
     """One of ours in every AudienceRestriction (SAML 2.0 erratum E46); a condition we do not know is not met."""
-    known = {E(SAML, name) for name in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction")}
     for condition in conditions:
-        if condition.tag not in known:
+        if condition.tag not in _CONDITIONS:
             raise _malformed(f"unknown condition {condition.tag}")
-    restrictions = conditions.findall(E(SAML, "AudienceRestriction"))
+    restrictions = conditions.findall(_RESTRICTION)
     if not restrictions:
         raise _malformed("no AudienceRestriction")
     for restriction in restrictions:
-        audiences = {content(audience) for audience in restriction.iterchildren(E(SAML, "Audience"))}
+        audiences = {content(audience) for audience in restriction.iterchildren(_AUDIENCE)}
         if audiences.isdisjoint(trust.audiences):
             raise SecurityFault("FailedAuthentication", f"the assertion is for {sorted(audiences)}")
 
@@ -239,23 +246,23 @@ def check_subject(
     subject: etree._Element, trust: SamlTrust, now: datetime, peer_certificate_sha256: str
 ) -> etree._Element:
     """The NameID, after one SubjectConfirmation has been met."""
-    name_id = subject.find(E(SAML, "NameID"))
+    name_id = subject.find(_NAME_ID)
     if name_id is None or len(name_id) or not content(name_id):
         raise _malformed("no NameID")
-    fault = _malformed("no SubjectConfirmation")
-    for confirmation in subject.iterchildren(E(SAML, "SubjectConfirmation")):
+    fault: SecurityFault | None = None
+    for confirmation in subject.iterchildren(_CONFIRMATION):
         try:
             _confirm(confirmation, trust, now, peer_certificate_sha256)
         except SecurityFault as refused:
             fault = refused
         else:
             return name_id
-    raise fault
+    raise fault or _malformed("no SubjectConfirmation")
 
 
 def _confirm(confirmation: etree._Element, trust: SamlTrust, now: datetime, peer_certificate_sha256: str) -> None:
     method = confirmation.get("Method")
-    data = confirmation.find(E(SAML, "SubjectConfirmationData"))
+    data = confirmation.find(_CONFIRMATION_DATA)
     if method not in (BEARER, HOLDER_OF_KEY):
         raise SecurityFault("FailedAuthentication", f"subject confirmation {method!r} is not taken")
     if data is not None:
@@ -289,10 +296,9 @@ def _certificates(data: etree._Element) -> set[str]:
 
 def check_authentication(assertion: etree._Element, trust: SamlTrust, now: datetime) -> None:
     """How the person logged in is told, accepted, and still holds."""
-    for statement in assertion.iterchildren(E(SAML, "AuthnStatement")):
-        context = statement.find(E(SAML, "AuthnContext"))
-        names = {"AuthnContextClassRef", "AuthnContextDeclRef"}
-        refs = set() if context is None else {content(c) for c in context if etree.QName(c).localname in names}
+    for statement in assertion.iterchildren(_LOGIN):
+        context = statement.find(_CONTEXT)
+        refs = set() if context is None else {content(c) for c in context if etree.QName(c).localname in _REFERENCES}
         if not any(refs):
             raise _malformed("no AuthnContext")
         if trust.authn_contexts and refs.isdisjoint(trust.authn_contexts):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lxml import etree
 
+from xdsi.domain.subject import Subject
 from xdsi.wire.xmldsig import TrustedKey
 
 MOST, LARGEST = 1024, 16 * 1024
@@ -26,7 +25,8 @@ class Proved:
 
     element: etree._Element
     key: TrustedKey
-    fields: Mapping[str, Any]
+    subject: Subject
+    one_time_use: bool
 
 
 class ProvedAssertions:

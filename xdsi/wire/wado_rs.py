@@ -138,7 +138,6 @@ def write_answer(answer: WadoAnswer, request: WadoRequest | None, http: HttpRequ
         return plain(answer.status, problems[0].context if problems else "nothing here")
     assert request is not None
     headers = (("Warning", f'299 - "{len(answer.outcome.errors)} left out"'),) if answer.outcome.errors else ()
-    headers = (*headers, ("Cache-Control", "no-store"))
     if request.representation is Representation.METADATA:
         body = _json(answer.parts, http.url)
         return HttpAnswer(status=answer.status, content_type=DICOM_JSON, body=body, headers=headers)

@@ -128,5 +128,4 @@ def write_answer(answer: WadoAnswer, request: WadoRequest | None, http: HttpRequ
         content_type=part.media_type,
         body=exactly(part),
         length=part.document.size if part.document.size > 0 else None,
-        headers=(("Cache-Control", "no-store"),),
     )

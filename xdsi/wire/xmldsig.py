@@ -65,6 +65,9 @@ class TrustedKey:
     text: str = field(repr=False)
     """base64 of the certificate, as a signature may quote it"""
     key: Any = field(repr=False)
+    since: datetime
+    until: datetime
+    """from when until when the certificate is valid"""
 
     @classmethod
     def of(cls, pem: str | bytes) -> TrustedKey:
@@ -73,7 +76,7 @@ class TrustedKey:
 
     def valid_at(self, now: datetime) -> bool:
         """True within the certificate's validity."""
-        return self.certificate.not_valid_before_utc <= now <= self.certificate.not_valid_after_utc
+        return self.since <= now <= self.until
 
 
 @lru_cache(maxsize=256)
@@ -89,7 +92,15 @@ def _trusted_key(pem: bytes) -> TrustedKey:
     except (ValueError, xmlsec.Error) as error:
         raise ConfigurationError(f"not a certificate that can be trusted for signatures: {error}") from error
     text = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
-    return TrustedKey(certificate, certificate.fingerprint(hashes.SHA256()).hex(), kind, text, key)
+    return TrustedKey(
+        certificate,
+        certificate.fingerprint(hashes.SHA256()).hex(),
+        kind,
+        text,
+        key,
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+    )
 
 
 def kind_of(certificate: x509.Certificate) -> str:
