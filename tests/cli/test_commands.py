@@ -426,6 +426,12 @@ def test_a_dry_run_says_what_would_be_published_and_why(hospital: Path) -> None:
     assert planned["reasons"] == ["asked for, whatever the rule says"]
 
 
+def test_a_comparison_says_when_the_registry_was_not_asked(hospital: Path) -> None:
+    status, answer = xdsi("source", "reconcile", "--dry-run", config=hospital)
+    assert status == 0
+    assert answer["message"].endswith("the registry was not asked: imaging_source.registry_url is not set")
+
+
 def test_a_study_that_is_not_there(hospital: Path) -> None:
     assert failed("publish", "1.2.3", config=hospital) == "not in the PACS: 1.2.3"
 

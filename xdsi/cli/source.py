@@ -121,6 +121,7 @@ def run_reconcile(given: argparse.Namespace, load: LoadSettings, terminal: Termi
     """Find what differs, and repair it at once."""
     with app.Parts(load()) as parts:
         reconciliation = parts.reconciliation()
+        asked = reconciliation.registry is not None
         findings = list(reconciliation.findings())
         left: dict[str, str] = {}
         if not given.dry_run and findings:
@@ -148,7 +149,11 @@ def run_reconcile(given: argparse.Namespace, load: LoadSettings, terminal: Termi
         ["study", "finding", "repair", "result"],
         [(one["study"], one["finding"], one["repair"], one["result"]) for one in items],
     )
-    return Result(ok=given.dry_run or not left, items=items, message="" if items else "nothing differs")
+    told = "" if items else "nothing differs"
+    if not asked:
+        unasked = "the registry was not asked: imaging_source.registry_url is not set"
+        told = f"{told}; {unasked}" if told else unasked
+    return Result(ok=given.dry_run or not left, items=items, message=told)
 
 
 _MISSING = "not in the PACS"
