@@ -35,10 +35,13 @@ class PublishingService:
     parallel: int
     sole: SolePublisher
     """of processes that share a database only one follows the archive and publishes"""
+    skipped: Callable[[], Sequence[tuple[str, str]]] = lambda: ()
+    """what was met in the archive and cannot be served: where it is, and why"""
     idle_seconds: float = 0.25
     """how soon what another process has put in the queue is noticed"""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
+    _told: frozenset[tuple[str, str]] = frozenset()
 
     def start(self) -> None:
         """Begin."""
@@ -74,8 +77,17 @@ class PublishingService:
                 if not self._alone():
                     continue
                 done = self._guarded(lambda: self.worker.work(executor, limit=self.parallel * 4), otherwise=0)
-                if not done:
+                if done:
+                    self._guarded(self._tell, otherwise=None)
+                else:
                     self._stopping.wait(self.idle_seconds)
+
+    def _tell(self) -> None:
+        """Say once of each thing that it is left out, and why."""
+        found = frozenset(self.skipped())
+        for place, reason in sorted(found - self._told):
+            log.warning("skipped %s: %s", place, reason)
+        self._told = found
 
     def _guarded(self, do: Callable[[], _T], *, otherwise: _T) -> _T:
         try:
@@ -105,7 +117,8 @@ class PublishingParts(ActorParts):
             compare_every=chosen.compare_seconds,
             recent_days=chosen.poll_days,
         )
-        return PublishingService(watch, self.publication_worker, chosen.parallel, SolePublisher(self.engine))
+        sole = SolePublisher(self.engine)
+        return PublishingService(watch, self.publication_worker, chosen.parallel, sole, self.pacs.skipped)
 
     @cached_property
     def publication_worker(self) -> Worker:

@@ -138,6 +138,17 @@ def test_a_study_that_grows_is_noticed_where_the_archive_does_not_count(tmp_path
     assert seen[0] != seen[1]
 
 
+def test_a_study_without_a_right_uid_is_told_as_skipped(tmp_path: Path) -> None:
+    def find(event: Any) -> Iterator[tuple[int, Dataset | None]]:
+        for uid in ("1.2.3", ""):
+            yield 0xFF00, record(QueryRetrieveLevel="STUDY", StudyInstanceUID=uid, NumberOfStudyRelatedInstances="1")
+        yield 0x0000, None
+
+    with entity((evt.EVT_C_FIND, find)) as address, asking(address, tmp_path) as pacs:
+        assert [one.study_instance_uid for one in pacs.states()] == ["1.2.3"]
+        assert pacs.skipped() == [("study ''", "its Study Instance UID is not a UID")]
+
+
 def getting(*instances: Dataset, count: int | None = None) -> Any:
     def get(event: Any) -> Iterator[Any]:
         yield len(instances) if count is None else count

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,25 @@ def test_what_cannot_be_served_is_told_with_its_reason(liar: Liar, tmp_path: Pat
         f"{place}/1.2.3.9/instances/1.2.3.1.1": "the same SOP Instance UID as in series 1.2.3.1",
         f"{place}/1.2.3.1/instances/1.2.3.1.9": "SOP Class UID is missing at (0008,0016); expected a UID",
     }
+
+
+def test_a_study_without_a_right_uid_is_told_as_skipped(liar: Liar, tmp_path: Path) -> None:
+    liar.answers["/studies"] = search(record(study="1.2.3"), record(study="1.2.x"))
+    pacs = dicomweb(liar, tmp_path)
+    told = [("study '1.2.x'", "its Study Instance UID is not a UID")]
+    assert [one.study_instance_uid for one in pacs.states()] == ["1.2.3"]
+    assert pacs.skipped() == told
+    liar.answers["/studies"] = search(record(study="1.2.3"))
+    assert [one.study_instance_uid for one in pacs.states(date(2026, 1, 1))] == ["1.2.3"]
+    assert pacs.skipped() == told, "of some studies only was asked"
+    assert len(list(pacs.states())) == 1
+    assert pacs.skipped() == []
+    liar.answers["/studies"] = ok(
+        json.dumps([{"ID": "a", "MainDicomTags": {"StudyInstanceUID": uid}} for uid in ("1.2.3", "1.2.x")]).encode()
+    )
+    of_orthanc = OrthancPacs(liar.url, QUICK, tmp_path)
+    assert [one.study_instance_uid for one in of_orthanc.states()] == ["1.2.3"]
+    assert of_orthanc.skipped() == told
 
 
 def instance(size: int = 0) -> Instance:

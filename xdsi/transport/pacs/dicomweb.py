@@ -64,16 +64,14 @@ class DicomWebPacs(RemotePacs):
         """Remove files that were not taken."""
         self._spool.close()
 
-    def states(self, since: date | None = None) -> Iterator[StudyState]:
+    def told(self, since: date | None = None) -> Iterator[StudyState]:
         """Every study now present, or those of a study date not before `since`."""
         wanted = {"includefield": _hex(tags.NUMBER_OF_STUDY_RELATED_INSTANCES)}
         if since is not None:
             wanted[_hex(tags.STUDY_DATE)] = f"{since:%Y%m%d}-"
         for record in self._search("/studies", wanted, (tags.STUDY_INSTANCE_UID,)):
-            uid = record.code(tags.STUDY_INSTANCE_UID)
-            if is_uid(uid):
-                said = sorted((tag, repr(value)) for tag, value in record.items())
-                yield StudyState(uid, hashlib.sha256(repr(said).encode()).hexdigest())
+            said = sorted((tag, repr(value)) for tag, value in record.items())
+            yield StudyState(record.code(tags.STUDY_INSTANCE_UID), hashlib.sha256(repr(said).encode()).hexdigest())
 
     def list_study(self, study_instance_uid: str) -> tuple[list[Listed], list[tuple[str, str]]]:
         """All instances of a study, as many as the archive says there are."""

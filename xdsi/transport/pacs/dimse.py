@@ -70,7 +70,7 @@ class DimsePacs(RemotePacs):
 
     # What there is.
 
-    def states(self, since: date | None = None) -> Iterator[StudyState]:
+    def told(self, since: date | None = None) -> Iterator[StudyState]:
         """Every study now present, or those of a study date not before `since`."""
         wanted = _identifier(
             "STUDY", StudyInstanceUID="", StudyDate=f"{since:%Y%m%d}-" if since else "", StudyTime="",
@@ -80,12 +80,11 @@ class DimsePacs(RemotePacs):
         with self._associated([build_context(FIND)]) as association:
             for record in list(self._ask(association, wanted)):
                 uid = record.code(tags.STUDY_INSTANCE_UID)
-                if is_uid(uid):
-                    said = sorted((tag, repr(value)) for tag, value in record.items())
-                    if record.number(tags.NUMBER_OF_STUDY_RELATED_INSTANCES) is None:
-                        # An archive that does not count: which instances there are tells whether one came.
-                        said += sorted((0, one.instance.locator) for _, one in self._instances(association, uid))
-                    yield StudyState(uid, hashlib.sha256(repr(said).encode()).hexdigest())
+                said = sorted((tag, repr(value)) for tag, value in record.items())
+                if record.number(tags.NUMBER_OF_STUDY_RELATED_INSTANCES) is None and is_uid(uid):
+                    # An archive that does not count: which instances there are tells whether one came.
+                    said += sorted((0, one.instance.locator) for _, one in self._instances(association, uid))
+                yield StudyState(uid, hashlib.sha256(repr(said).encode()).hexdigest())
 
     def list_study(self, study_instance_uid: str) -> tuple[list[Listed], list[tuple[str, str]]]:
         """All instances of a study, series by series, as many as the archive says there are."""

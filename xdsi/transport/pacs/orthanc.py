@@ -52,7 +52,7 @@ class OrthancPacs(RemotePacs):
         self._http = HttpClient(url, access)
         self._versions: dict[str, _Version] = {}
 
-    def states(self, since: date | None = None) -> Iterator[StudyState]:
+    def told(self, since: date | None = None) -> Iterator[StudyState]:
         """Every study now present: the state is which instances it has, and when it was last touched."""
         instances: dict[str, list[str]] = {}
         for series in self._all("/series"):
@@ -62,7 +62,7 @@ class OrthancPacs(RemotePacs):
         for study in self._all("/studies"):
             told = _mapping(study.get("MainDicomTags"))
             uid = str(told.get("StudyInstanceUID", ""))
-            if not is_uid(uid) or (told.get("StudyDate") and str(told["StudyDate"]) < after):
+            if told.get("StudyDate") and str(told["StudyDate"]) < after:
                 continue
             own = sorted(instances.get(str(study.get("ID")), ()))
             said = repr((study.get("LastUpdate"), sorted(told.items()), own))

@@ -66,14 +66,16 @@ class RemotePacs(ABC):
         self._studies: OrderedDict[str, _Remembered] = OrderedDict()
         self._syntaxes: OrderedDict[str, str] = OrderedDict()
         self._skipped: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._misnamed: frozenset[str] = frozenset()
+        """Study Instance UIDs that are none"""
         self._others: OrderedDict[str, tuple[Identity, float]] = OrderedDict()
         """SOP Instance UID -> the image that was meant where another came in its place, and until when that is sure"""
 
     # What an adapter says.
 
     @abstractmethod
-    def states(self, since: date | None = None) -> Iterator[StudyState]:
-        """Every study now present, or those of a study date not before `since`."""
+    def told(self, since: date | None = None) -> Iterator[StudyState]:
+        """Every study now present, or those of a study date not before `since`, whatever its UID."""
 
     def changes(self, since: str) -> Changes | None:
         """What has changed after a cursor; None, for most archives keep no such record."""
@@ -106,6 +108,17 @@ class RemotePacs(ABC):
         return None
 
     # What they share.
+
+    def states(self, since: date | None = None) -> Iterator[StudyState]:
+        """Every study now present, or those of a study date not before `since`; others than by a UID are skipped."""
+        wrong: set[str] = set()
+        for state in self.told(since):
+            if is_uid(state.study_instance_uid):
+                yield state
+            else:
+                wrong.add(state.study_instance_uid)
+        with self._lock:
+            self._misnamed = frozenset(wrong) if since is None else self._misnamed | wrong
 
     def studies(self) -> Iterator[Study]:
         """All studies now present, each read when its turn comes."""
@@ -185,7 +198,8 @@ class RemotePacs(ABC):
     def skipped(self) -> Sequence[tuple[str, str]]:
         """What was met in studies that were read, and cannot be served: where it is, and why."""
         with self._lock:
-            return sorted(one for reasons in self._skipped.values() for one in reasons)
+            wrong = [(f"study {uid!r}", "its Study Instance UID is not a UID") for uid in self._misnamed]
+            return sorted([*wrong, *(one for reasons in self._skipped.values() for one in reasons)])
 
     @contextmanager
     def file(self, instance: Instance) -> Iterator[Path]:
