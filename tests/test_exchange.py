@@ -293,6 +293,9 @@ def test_the_trace_tells_each_step_and_what_decided() -> None:
     _, trace = ran(world)
     record = world.traces[trace.id]
     assert [step["step"] for step in record["steps"]] == ["decode", "decide", "handle"]
+    times = [step["ms"] for step in record["steps"]]
+    assert times == sorted(times), "each since the exchange began"
+    assert times[0] >= 0
     assert (record["transaction"], record["peer"], record["user"]) == ("ITI-18", "192.0.2.7", SUBJECT.audit_name)
     decided = record["steps"][1]
     assert {key: decided[key] for key in ("resource", "permit", "policy", "rule", "document")} == {

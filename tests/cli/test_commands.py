@@ -571,6 +571,13 @@ def test_a_consent_is_granted_listed_and_revoked(full_server: Server, folder: Pa
     others = done(*asked, "PORTER^^2.999.40", config=hub)
     assert {(item["decision"], item["rule"]) for item in others} == {("deny", "default")}
 
+    # Who looked at what is the patient's, and nobody else did.
+    begun = done("audit", "search", "--patient", patient, "--user", "dr", "--outcome", "0", config=hub)
+    assert {(item["transaction"], item["patient"], item["user"]) for item in begun} == {("ITI-18", patient, "dr")}
+    assert done("audit", "search", "--patient", patient, "--user", "dr.hyde", config=hub) == []
+    last = begun[-1]["time"]
+    assert done("audit", "search", "--patient", patient, "--user", "dr", "--until", last, config=hub) == begun[:-1]
+
     (revoked,) = done("consent", "revoke", patient, granted["entry"], *signing, config=hospital)
     assert done("find", patient, config=consumer) == []
     after = done(*asked, "112247003^^2.16.840.1.113883.6.96", config=hub)

@@ -9,7 +9,11 @@ import base64
 import hashlib
 import re
 import shutil
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +26,7 @@ from tests import builders
 from tests.imaging import FILES, STUDIES
 from tests.security.asking import LOCATION, REPOSITORY, Asker, quoted, unique_ids
 from tests.security.targets import URGENT
-from tests.servers import free_port, serving
+from tests.servers import PATIENCE, free_port, serving
 from tests.trusted import CT, DOCTOR, DOE, MR, PETER, SNOMED, Trusted, settings
 from xdsi.domain.imaging import ImagingRequest, SeriesRequest, StudyRequest
 from xdsi.domain.retrieval import DocumentRequest, RetrieveRequest
@@ -96,7 +100,8 @@ def announcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Announcing]
     large_image(folder / "images" / "large.dcm")
     port = free_port()
     given = settings(folder, port).replace(f"folder:{STUDIES}'", f"folder:{folder / 'images'}'\nannounce = 'on-demand'")
-    (folder / "hub.toml").write_text(given.replace("'ITI-44',", "'ITI-44', 'ITI-61',"))
+    given = given.replace("'ITI-44',", "'ITI-44', 'ITI-61',").replace("[server]\n", "[server]\nworkers = 2\n")
+    (folder / "hub.toml").write_text(given)
     with serving(folder / "data", config=folder / "hub.toml", port=port) as server:
         hub = Trusted(server, folder)
         for patient in (DOE, PETER):
@@ -203,6 +208,41 @@ def test_a_snapshot_does_not_outlive_a_revocation(announcing: Announcing) -> Non
     assert set(seen(announcing, snapshot, handle).values()) == {False}
     announcing.grant()
     assert set(seen(announcing, snapshot, handle).values()) == {True}
+
+
+def test_a_revocation_counts_on_every_worker(announcing: Announcing) -> None:
+    """For the first request that each of them gets after its answer, by a connection of its own."""
+    announcing.grant()
+    handle, _ = made_of(announcing, DOE, Asker(announcing.hub), CT)
+    for permitted in (True, False):
+        if not permitted:
+            announcing.revoke()
+        workers: set[str] = set()
+        until = time.monotonic() + PATIENCE
+        while len(workers) < 2:
+            assert time.monotonic() < until, "one worker answers all"
+            with ThreadPoolExecutor(6) as pool:
+                answers = list(pool.map(lambda _: alone(announcing.hub, handle), range(12)))
+            assert {b"DICM" in documents(one) for one in answers} == {permitted}
+            workers |= {worker_of(announcing.hub, one) for one in answers}
+
+
+def alone(hub: Trusted, unique_id: str) -> requests.Response:
+    """ITI-43 on a connection that nothing else uses."""
+    own = Trusted(hub.server, hub.folder)
+    try:
+        return Asker(own).retrieve(unique_id)
+    finally:
+        own.session.close()
+
+
+def worker_of(hub: Trusted, answer: requests.Response) -> str:
+    """The process that answered, as the audit record names it."""
+    with closing(sqlite3.connect(f"file:{hub.folder / 'data' / 'xdsi.sqlite3'}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT xml FROM audit_record WHERE trace = ?", (answer.headers["Xdsi-Trace"],))
+        (found, *_) = (re.search(rb'AlternativeUserID="(\d+)"', xml) for (xml,) in rows)
+    assert found is not None
+    return str(found[1].decode())
 
 
 def test_who_denies_a_study_denies_its_announcement_and_its_snapshots(announcing: Announcing) -> None:

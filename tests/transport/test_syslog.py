@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -243,6 +244,35 @@ def test_a_frame_says_who_sends(certificates: Pki) -> None:
     assert (read.hostname, read.app_name, read.process_id) == ("a.example.org", "xdsi", "1")
     assert (read.message_id, read.facility, read.severity) == ("IHE+RFC-3881", 10, 5)
     assert read.message == entry.xml
+
+
+def test_what_waited_for_days_arrives_as_it_was_when_the_collector_is_back(certificates: Pki, tmp_path: Path) -> None:
+    """Through restarts of the node, in the order of what happened, with the times at which it happened."""
+    long_ago = (datetime.now(UTC) - timedelta(days=6)).replace(microsecond=0)
+    engine, store, port = open_database(f"sqlite:///{tmp_path / 'hospital'}.db"), MemoryStore(), free_port()
+    metadata.create_all(engine)
+
+    def trail(now: datetime) -> DatabaseAuditTrail:
+        return DatabaseAuditTrail(engine, encode=audit.encode, decode=audit.decode, host="hospital", clock=lambda: now)
+
+    for day in range(6):
+        now = long_ago + timedelta(days=day)
+        of_that_day = trail(now)
+        with forwarding(of_that_day, port, certificates.client()) as forwarder:
+            of_that_day.append(events_for(facts("ITI-18", time=now, patients=(f"P{day}^^^&2.999.1.1&ISO",))), trace="t")
+            forwarder.wake()
+            until(lambda sending=forwarder: sending.status.failures >= 2)  # type: ignore[misc]
+        assert of_that_day.backlog() == (day + 1, long_ago)
+        of_that_day.close()
+    today = trail(datetime.now(UTC))
+    with collecting(store, certificates.server(), port), forwarding(today, port, certificates.client()):
+        until(lambda: today.backlog()[0] == 0)
+    arrived = [audit.decode(raw) for raw in store.messages]
+    assert [event.patient for event in arrived] == [f"P{day}^^^&2.999.1.1&ISO" for day in range(6)]
+    assert [event.time for event in arrived] == [long_ago + timedelta(days=day) for day in range(6)]
+    assert today.verify().intact
+    today.close()
+    engine.dispose()
 
 
 def test_from_one_trail_to_another_each_record_arrives_once(certificates: Pki, tmp_path: Path) -> None:
