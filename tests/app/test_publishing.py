@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.archives import Orthanc, running_orthanc
 from tests.cli.test_commands import done, xdsi
 from tests.imaging import STUDIES
 from tests.servers import PATIENCE, Server, free_port, serving, start, wait_until
+from tests.wire.test_hl7v2_orders import message, obr
 from xdsi import app, settings
 from xdsi.actors.manifest_publisher import Attempt
 from xdsi.domain.imaging import Study
@@ -176,18 +178,27 @@ def rejection(manifest: bytes, uid: str) -> bytes:
     return out.getvalue()
 
 
-def test_a_notice_of_the_archive_has_a_study_published_at_once(open_server: Server, tmp_path: Path) -> None:
-    """Nobody looks at the folder for an hour: the notice alone is the reason."""
+def test_a_notice_an_order_and_a_report_have_their_studies_published_at_once(
+    open_server: Server, tmp_path: Path
+) -> None:
+    """Nobody looks at the folder for an hour: what was told alone is the reason."""
     shared = FolderPacs(STUDIES)
-    study = next(one for one in shared.studies() if len(list(one.instances)) == 11)
-    folder, port = tmp_path / "images", free_port()
+    study, ordered, reported = sorted(shared.studies(), key=lambda one: -len(list(one.instances)))[:3]
+    folder, port, mllp_port = tmp_path / "images", free_port(), free_port()
     folder.mkdir()
+
+    def arrives(study: Study) -> str:
+        for one in study.instances:
+            (folder / one.sop_instance_uid).write_bytes(shared.path(one).read_bytes())
+        return study.study_instance_uid
+
     config = tmp_path / "source.toml"
     config.write_text(
         f"""
 [server]
 actors = ["imaging-source"]
 data_dir = "{tmp_path}/data"
+mllp_port = {mllp_port}
 [domain]
 profile = "open"
 patient_id_authority = "2.999.1.78"
@@ -209,10 +220,33 @@ notices_port = {port}
         # There is nothing yet: what was told is looked at, and done with.
         wait_until(lambda: source.queue() == [], PATIENCE)
         assert source.states(uid) == []
-        for one in study.instances:
-            (folder / one.sop_instance_uid).write_bytes(shared.path(one).read_bytes())
+        arrives(study)
         assert told(port, uid)
         wait_until(lambda: source.states(uid) == ["published"], PATIENCE)
+        of_order, of_report = arrives(ordered), arrives(reported)
+        assert said(mllp_port, message("ORM^O01", obr(), f"ZDS|{of_order}^RIS^Application^DICOM")) == b"AA"
+        wait_until(lambda: source.states(of_order) == ["published"], PATIENCE)
+        assert source.states(of_report) == []
+        final = message("ORU^R01", obr(status="F"), f"OBX|1|HD|113014^DICOM Study^DCM||{of_report}")
+        assert said(mllp_port, final) == b"AA"
+        wait_until(lambda: source.states(of_report) == ["published"], PATIENCE)
+    # What was told of its report counts where the rule asks for one.
+    config.write_text(config.read_text() + "signed_report = true\n")
+    _, answer = xdsi("publish", of_order, of_report, "--dry-run", config=config)
+    plans = {one["study"]: one["reasons"] for one in answer["items"]}
+    assert plans[of_order] == ["there is no signed report yet"]
+    assert "its report is final" in plans[of_report]
+
+
+def said(port: int, raw: bytes) -> bytes:
+    """Send an HL7 v2 message; the code of its acknowledgement."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(b"\x0b" + raw + b"\x1c\r")
+        answer = b""
+        while not answer.endswith(b"\x1c\r"):
+            answer += connection.recv(65536)
+    (segment,) = (one for one in answer.split(b"\r") if one.startswith(b"MSA"))
+    return segment.split(b"|")[1]
 
 
 def told(port: int, uid: str) -> bool:
