@@ -188,7 +188,7 @@ def settings(folder: Path, port: int, *more: str) -> str:
             "[[saml.issuer]]", "name = 'idp'", f"certificates = '{own}/idp.pem'",
             "[[jwt.issuer]]", f"name = '{ISSUER}'", f"jwks = '{folder / 'keys.json'}'",
             "[[node]]", "name = 'hub'", f"sha256 = '{pki.load(own, 'hub').sha256}'",
-            "permits = ['ITI-41', 'ITI-42', 'ITI-44', 'metrics']", *more,
+            "permits = ['ITI-41', 'ITI-42', 'ITI-44', 'metrics', 'publishing']", *more,
         ]
     )  # fmt: skip
 

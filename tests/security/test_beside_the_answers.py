@@ -33,6 +33,19 @@ def test_counts_are_for_who_is_permitted_them(trusted: Trusted, hidden: Target) 
     assert b'xdsi_exchanges_total{outcome="answered",transaction="RAD-69"}' in permitted.content
 
 
+def test_the_queue_of_publishing_is_for_who_is_permitted_it(trusted: Trusted) -> None:
+    """It names studies, whether anybody may see them or not, and patients in its reasons."""
+    head = b" /publishing HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    for node in ("consumer", "hospital-a"):
+        for request in (b"GET" + head + b"\r\n", b"POST" + head + b"Content-Length: 5\r\n\r\nall=1"):
+            refused = sent(trusted, request, node=node)
+            assert refused.statuses == (403,)
+            assert b"set aside" not in refused.content
+    permitted = sent(trusted, b"GET" + head + b"\r\n", node="hub")
+    assert permitted.statuses == (200,)
+    assert b"nothing was set aside" in permitted.content
+
+
 def total(answer: requests.Response) -> int:
     found = re.search(rb'totalResultCount="(\d+)"', answer.content)
     assert found is not None, answer.content[:1000]

@@ -147,6 +147,7 @@ def pages_for_operators(asker: Asker, it: Target) -> Iterable[requests.Response]
         "/robots.txt",
         "/.well-known/",
         "/validator",
+        "/publishing",
         "/fhir/metadata",
         "/fhir/ImagingStudy",
         "/data/xdsi.db",
