@@ -49,10 +49,16 @@ def _element(name: str, member: Any, depth: int) -> tuple[int, Any] | None:
         return None
     values = member.get("Value") or []
     if not isinstance(values, list):
-        raise MalformedMessage("the values of an element are no array", location=name)
+        # Some archives write a single value so. One wrong element is no reason to have nothing of the whole answer.
+        values = [values]
     if member.get("vr") == "SQ":
-        return int(name, 16), [_read(item, _element, depth - 1) for item in values if item is not None]
-    return int(name, 16), "\\".join(map(_text, values)).encode()
+        return int(name, 16), [_read(item, _element, depth - 1) for item in values if isinstance(item, Mapping)]
+    return int(name, 16), _encoded("\\".join(map(_text, values)))
+
+
+def _encoded(text: str) -> bytes:
+    """In UTF-8, half characters that JSON can hold replaced."""
+    return text.encode("utf-8", "replace")
 
 
 def _text(value: Any) -> str:
@@ -71,8 +77,9 @@ def _orthanc_element(name: str, member: Any, depth: int) -> tuple[int, Any] | No
         return None
     value = member.get("Value")
     if member.get("Type") == "Sequence":
-        return tag, [_read(item, _orthanc_element, depth - 1) for item in value or []]
-    return tag, str(value or "").encode()
+        items = value if isinstance(value, list) else []
+        return tag, [_read(item, _orthanc_element, depth - 1) for item in items if isinstance(item, Mapping)]
+    return tag, _encoded(str(value or ""))
 
 
 def records(answer: object) -> Iterator[DataSet]:
