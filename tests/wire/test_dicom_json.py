@@ -33,9 +33,11 @@ def test_a_value_in_whatever_form(member: Any, value: bytes) -> None:
 
 
 def test_the_values_beside_a_wrong_one_stay() -> None:
-    (found,) = records([{NAME: {"vr": "PN", "Value": 7.0}, NUMBER: {"vr": "IS", "Value": ["12"]}, "x": 1}])
+    (found,) = records([{NAME: {"vr": "PN", "Value": [7.0]}, NUMBER: {"vr": "IS", "Value": ["12"]}, "x": 1}])
     assert found.number(tags.INSTANCE_NUMBER) == 12
     assert found[tags.PATIENT_NAME] == b"7"
+    with pytest.raises(MalformedMessage, match="no array"):
+        dataset({NUMBER: {"vr": "IS", "Value": 12}})
 
 
 def test_items_of_a_sequence_that_are_none_are_left_out() -> None:

@@ -49,7 +49,9 @@ def _element(name: str, member: Any, depth: int) -> tuple[int, Any] | None:
         return None
     values = member.get("Value") or []
     if not isinstance(values, list):
-        # Some archives write a single value so. One wrong element is no reason to have nothing of the whole answer.
+        if not isinstance(values, str | Mapping):
+            raise MalformedMessage("the values of an element are no array", location=name)
+        # Some archives write a single value so.
         values = [values]
     if member.get("vr") == "SQ":
         return int(name, 16), [_read(item, _element, depth - 1) for item in values if isinstance(item, Mapping)]
