@@ -26,10 +26,14 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory of a process in bytes: now, and at its highest."""
+    """Resident memory of a process in bytes: now, at its highest, and what is its own of that which is there now.
+
+    What is not its own are pages of files, above all of the database: they are shared, and counted for each mapping.
+    """
 
     now: int
     highest: int
+    own: int
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ class Server:
         """Of the worker."""
         status = Path(f"/proc/{self.worker()}/status").read_text()
         lines = dict(line.split(":", 1) for line in status.splitlines())
-        now, highest = (int(lines[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
-        return Memory(now, highest)
+        now, highest, own = (int(lines[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM", "RssAnon"))
+        return Memory(now, highest, own)
 
     def processor(self) -> float:
         """Seconds of processor that the worker has used."""

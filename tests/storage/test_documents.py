@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -271,8 +271,8 @@ def test_large_documents_are_hashed_first_only_when_their_file_changed(
 ) -> None:
     monkeypatch.setattr(documents, "ALWAYS_VERIFIED", 4)
     hashed = []
-    chunks_of = blobs.chunks_of
-    monkeypatch.setattr(blobs, "chunks_of", lambda path, start: hashed.append(path) or chunks_of(path, start))
+    small_file = blobs.small_file
+    monkeypatch.setattr(blobs, "small_file", lambda path, size: hashed.append(path) or small_file(path, size))
 
     def verify(unique_id: str, *, always: bool = False) -> bool:
         found = sqlite_store.find(unique_id)
@@ -303,16 +303,35 @@ def test_a_document_that_cannot_be_read_is_not_put_into_quarantine(
 ) -> None:
     publish(sqlite_store, "2.999.1", b"precious")
 
-    def refuse(path: Path, start: int) -> Iterator[bytes]:
+    def refuse(path: Path, size: int) -> bytes:
         raise OSError(5, "Input/output error")
 
     found = sqlite_store.find("2.999.1")
     assert found is not None
     with monkeypatch.context() as patch:
-        patch.setattr(blobs, "chunks_of", refuse)
+        patch.setattr(blobs, "small_file", refuse)
         assert not found.verify()
     assert files(folder, "quarantine") == []
     assert found.verify()
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 100])
+def test_a_small_file_is_read_at_once_whatever_became_of_it(
+    sqlite_store: SqlDocumentStore, folder: Path, size: int
+) -> None:
+    """Whole, shorter, longer, of more bytes than anybody should read: the same bytes, or other ones."""
+    data = b"0123456789" * 10
+    publish(sqlite_store, "2.999.1", data[:size])
+    found = sqlite_store._blobs.find(hashlib.sha256(data[:size]).hexdigest())
+    assert found is not None
+    assert found.whole(size) == data[:size]
+    path = blob(folder, data[:size])
+    for other in (data[: size - 1] if size else b"x", data[:size] + b"x", data[:size] + b"x" * 1_000_000):
+        path.write_bytes(other)
+        again = sqlite_store._blobs.find(hashlib.sha256(data[:size]).hexdigest())
+        assert again is not None
+        assert again.whole(size) != data[:size]
+        assert len(again.whole(size)) < 200
 
 
 # --- durability

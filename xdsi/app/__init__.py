@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xdsi.actors import document_repository
+from xdsi.app.allocator import share_arenas
 from xdsi.app.checking import check
 from xdsi.app.claim import Claim, claim
 from xdsi.app.metadata import export_metadata, import_metadata
@@ -34,6 +35,7 @@ __all__ = [
     "import_metadata",
     "one_command",
     "prepare",
+    "share_arenas",
     "tls_files",
     "utc_now",
 ]

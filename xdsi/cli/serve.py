@@ -65,6 +65,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
 
     def make() -> WsgiApp:
         claim.leave_to_parent()
+        app.share_arenas()
         application = app.build(chosen, source)
         application.start_services()
         atexit.register(application.close)

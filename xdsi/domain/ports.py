@@ -170,6 +170,9 @@ class Blob(Protocol):
     def open(self, start: int = 0) -> Iterator[bytes]:
         """Them from an offset on, in chunks; Unavailable when they cannot be read now, IntegrityLost when rotten."""
 
+    def whole(self, size: int) -> bytes:
+        """All of them in one piece, for those that should be few: `size`. Where there are more, some of those, too."""
+
     def set_aside(self) -> bool:
         """Keep them where nobody is served from; False where they are no longer what they were."""
 

@@ -46,15 +46,18 @@ def run(
 
     Raises SoapFault where the answer is a fault.
     """
+    # A message may have thousands of elements, and nobody looks at them once they are decoded.
+    read = [message]
+    del message
     payload: Payload = serve(
         actor,
         transaction,
         caller,
-        read=lambda: _decoded(transaction, message),
+        read=lambda: _decoded(transaction, read.pop()),
         write=lambda response: transaction.response.encode(response, packaging),
         trace=trace,
         reply_to=reply_to,
-        sending=lambda: repetition.sending_of(actor, transaction, message, caller, message_id),
+        sending=lambda: repetition.sending_of(actor, transaction, read[0], caller, message_id),
         packaging=packaging,
     )
     return payload
@@ -218,18 +221,22 @@ def _work(
     if transaction.writes:
         return response, payload
 
-    def record(connection: Any = None) -> None:
+    def together(connection: Any) -> None:
         nonlocal payload
-        if connection is None and transaction.changes and actor.recording is not None:
-            with actor.recording() as shared:
-                record(shared)
-            return
         for asked, of in beside.records:
             actor.trail.append(asked, trace=of, connection=connection)
         actor.trail.append(events, trace=trace.id, connection=connection)
         if first is None:
             own = Unit(connection) if connection is not None else None
             payload = repetition.keep(actor, transaction, response, sending, own, packaging, trace)
+
+    # Neither calls itself: a function that does keeps what it refers to until garbage is collected.
+    def record(connection: Any = None) -> None:
+        if connection is None and transaction.changes and actor.recording is not None:
+            with actor.recording() as shared:
+                together(shared)
+        else:
+            together(connection)
 
     if transaction.settle is not None and first is None:
         transaction.settle(response, actor.ports.get(transaction.number), record)

@@ -15,15 +15,15 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
 from typing import Final
 
 from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.submission import Document
-from xdsi.storage.files import chunks_of, create, disk, flush, locked, make_folder, write_all
-from xdsi.storage.forms import PLAIN, Encoding, Form
+from xdsi.storage.files import chunks_of, create, disk, flush, locked, make_folder, small_file, write_all
+from xdsi.storage.forms import MAGIC, PLAIN, Encoding, Form, up_to
 from xdsi.storage.spool import SpooledDocument
 
 GRACE_SECONDS: Final = 3600.0
@@ -76,6 +76,12 @@ class FileBlob:
                 yield first
                 break
         yield from stream
+
+    def whole(self, size: int) -> bytes:
+        """Its bytes in one piece, and some more than `size` where there are more."""
+        with disk(_WHAT):
+            read = small_file(self.path, min(self.stored, max(size, len(MAGIC))))
+        return up_to(self.open(), size) if read.startswith(MAGIC) else read
 
     def _source(self, start: int) -> Iterator[bytes]:
         with disk(_WHAT):
@@ -175,22 +181,22 @@ class FolderBlobs:
     def find(self, sha256: str) -> FileBlob | None:
         """The file with this hash, or None."""
         for key_id, name in self.form.named(sha256):
-            if (found := self._found(self._path(name))) is not None:
-                return replace(found, key_id=key_id)
+            if (found := self._found(self._path(name), key_id)) is not None:
+                return found
         return None
 
     def has_key(self, key_id: str) -> bool:
         """True where what is encrypted with this key can be read."""
         return self.form.has_key(key_id)
 
-    def _found(self, path: Path) -> FileBlob | None:
+    def _found(self, path: Path, key_id: str = "") -> FileBlob | None:
         with disk(_WHAT):
             try:
                 found = path.stat()
             except FileNotFoundError:
                 return None
         state = f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
-        return FileBlob(self, path, found.st_size, state)
+        return FileBlob(self, path, found.st_size, state, key_id)
 
     def _hash_of(self, path: Path) -> str:
         """The hash of the document in a file, empty where there is none."""

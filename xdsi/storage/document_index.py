@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -167,6 +168,6 @@ def confirm(connection: Connection, unique_ids: Iterable[str]) -> None:
 
 
 def _indexed(row: Any) -> Indexed:
-    return Indexed(
-        row.unique_id, row.sha256, row.sha1, row.size, row.mime_type, row.verified, row.quarantined, row.stored
-    )
+    # Thousands of documents of one answer are of few types.
+    type_ = sys.intern(row.mime_type)
+    return Indexed(row.unique_id, row.sha256, row.sha1, row.size, type_, row.verified, row.quarantined, row.stored)

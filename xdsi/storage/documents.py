@@ -186,6 +186,8 @@ class SqlDocumentStore:
 class IndexedDocument:
     """A document in the store."""
 
+    __slots__ = ("_blobs", "_entry", "_index", "_lost", "_without_key")
+
     def __init__(
         self, entry: Indexed, blobs: BlobStore, index: DocumentIndex, lost: Loss, without_key: KeyMissing
     ) -> None:
@@ -241,14 +243,8 @@ class IndexedDocument:
             return "missing"
         if not always and entry.size > ALWAYS_VERIFIED and _state(blob) == entry.verified:
             return ""
-        found = hashlib.sha256()
         try:
-            left = entry.size
-            for chunk in blob.open():
-                found.update(chunk)
-                left -= len(chunk)
-                if left < 0:
-                    break
+            found = _sha256(blob, entry.size)
         except Unavailable as error:
             # What cannot be read is not rotten: the disk may come back.
             log.error("document %s cannot be read: %s", entry.unique_id, error)
@@ -256,7 +252,7 @@ class IndexedDocument:
         except IntegrityLost as error:
             self._condemn(blob, str(error))
             return "rotten"
-        if found.hexdigest() != entry.sha256:
+        if found != entry.sha256:
             self._condemn(blob, "its hash is not the one it was stored with")
             return "rotten"
         if _state(blob) != entry.verified:
@@ -298,20 +294,13 @@ class IndexedDocument:
         yield bytes(end)
 
     def _whole(self, blob: Blob) -> Iterator[bytes]:
-        read: list[bytes] = []
-        size = 0
         try:
-            for chunk in blob.open():
-                read.append(chunk)
-                size += len(chunk)
-                if size > self._entry.size:
-                    break
+            data = blob.whole(self._entry.size)
         except Unavailable as error:
             raise IntegrityLost(f"document {self.unique_id} cannot be read: {error}") from error
         except IntegrityLost as error:
             self._condemn(blob, str(error))
             raise
-        data = read[0] if len(read) == 1 else b"".join(read)
         self._require(blob, hashlib.sha256(data).hexdigest())
         if data:
             yield data
@@ -340,3 +329,16 @@ class IndexedDocument:
         except (Unavailable, NestedUnitOfWork) as error:
             # It is only hashed again next time.
             log.info("document %s: %s", self.unique_id, error)
+
+
+def _sha256(blob: Blob, size: int) -> str:
+    """The hash of bytes that should be so many; of more than that it is another one."""
+    if size <= _AT_ONCE:
+        return hashlib.sha256(blob.whole(size)).hexdigest()
+    found = hashlib.sha256()
+    for chunk in blob.open():
+        found.update(chunk)
+        size -= len(chunk)
+        if size < 0:
+            break
+    return found.hexdigest()

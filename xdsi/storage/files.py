@@ -52,6 +52,18 @@ def chunks_of(path: Path, start: int = 0) -> Iterator[bytes]:
         os.close(descriptor)
 
 
+def small_file(path: Path, size: int) -> bytes:
+    """The bytes of a file that should have `size` of them, in one piece; one more of a file that has more."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        read = os.read(descriptor, size + 1)
+        while len(read) < size and (more := os.read(descriptor, size + 1 - len(read))):
+            read += more
+    finally:
+        os.close(descriptor)
+    return read
+
+
 def flush(path: Path) -> None:
     """The bytes of a file, or the names in a folder, are on the disk when this returns."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -281,6 +281,17 @@ def _first(chunks: Iterator[bytes], length: int) -> Iterator[bytes]:
             return
     if length:
         raise IntegrityLost("a stored document ends early")
+
+
+def up_to(chunks: Iterable[bytes], size: int) -> bytes:
+    """The bytes of chunks in one piece; no more are taken once there are more than so many."""
+    read: list[bytes] = []
+    for chunk in chunks:
+        read.append(chunk)
+        size -= len(chunk)
+        if size < 0:
+            break
+    return read[0] if len(read) == 1 else b"".join(read)
 
 
 def _at_least(chunks: Iterator[bytes], size: int) -> bytes:

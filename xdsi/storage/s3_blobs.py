@@ -24,7 +24,7 @@ from sqlalchemy.engine import Engine
 
 from xdsi.domain.submission import Document
 from xdsi.storage.copies_in_doubt import CopiesInDoubt
-from xdsi.storage.forms import PLAIN, Encoding, Form
+from xdsi.storage.forms import PLAIN, Encoding, Form, up_to
 from xdsi.storage.s3_bucket import Bucket, Listed, S3Location, Window
 from xdsi.storage.s3_upload import PART, THREADS, Upload
 from xdsi.storage.spool import SpooledDocument
@@ -63,6 +63,10 @@ class S3Blob:
     def open(self, start: int = 0) -> Iterator[bytes]:
         """Its bytes from an offset on."""
         return self.form.read(self._source, self.found.size, start)
+
+    def whole(self, size: int) -> bytes:
+        """Its bytes in one piece, and some more than `size` where there are more."""
+        return up_to(self.open(), size)
 
     def _source(self, start: int) -> Iterator[bytes]:
         return self.bucket.open(self.found.key, start)

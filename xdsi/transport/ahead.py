@@ -41,8 +41,11 @@ def _gathered(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
             held.append(piece)
             size += len(piece)
             if size >= GATHERED:
-                ready, held, size = held, [], 0
-                yield _joined(ready)
+                whole = _joined(held)
+                # While it is sent, what it was made of is not needed.
+                held.clear()
+                size = 0
+                yield whole
     except Exception:
         if held:
             yield _joined(held)

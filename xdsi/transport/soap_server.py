@@ -86,7 +86,14 @@ class _Received:
     transaction: Transaction[Any, Any] | None = None
     caller: Caller | None = None
     message: Message | None = None
+    reply_to: str = ""
     recording: Recording | None = None
+
+    def take(self) -> Message:
+        """The message, which is not held here any longer."""
+        assert self.message is not None
+        message, self.message, self.envelope = self.message, None, None
+        return message
 
 
 class _FaultInside(Fault):  # type: ignore[misc]
@@ -137,6 +144,8 @@ class _Server(WsgiApplication):  # type: ignore[misc]
             return refusal
         start_response("200 OK", list(ctx.transport.resp_headers.items()))
         answer: Iterable[bytes] = ctx.out_string
+        # spyne's objects refer to each other, and would keep a request and its answer until garbage is collected.
+        ctx.udc = ctx.in_body_doc = ctx.in_object = ctx.out_object = ctx.out_document = ctx.out_string = None
         return answer
 
 
@@ -162,7 +171,7 @@ class _Protocol(Soap12):  # type: ignore[misc]
     def decompose_incoming_envelope(self, ctx: Any, message: str = Soap12.REQUEST) -> None:
         """Name the operation by wsa:Action."""
         ctx.in_header_doc = None
-        ctx.in_body_doc = ctx.udc.message
+        ctx.in_body_doc = ctx.udc
         ctx.method_request_string = f"{{{_TNS}}}{_operation(ctx.udc.transaction)}"
 
     def generate_method_contexts(self, ctx: Any) -> list[Any]:
@@ -282,6 +291,7 @@ class SoapEndpoint:
             received.message_id = soap.message_id_of(raw, limit=limit, huge=huge)
             raise
         received.message_id = envelope.message_id
+        received.reply_to = envelope.reply_to
         received.envelope = envelope
         transaction = self.actor.find(envelope.action)
         if transaction is None:
@@ -375,18 +385,16 @@ class SoapEndpoint:
     def answer(self, received: _Received) -> Payload:
         """Run the exchange."""
         assert received.transaction is not None
-        assert received.message is not None
         assert received.caller is not None
-        assert received.envelope is not None
         try:
             return run(
                 self.actor,
                 received.transaction,
-                received.message,
+                received.take(),
                 received.caller,
                 packaging=received.packaging,
                 trace=received.trace,
-                reply_to=received.envelope.reply_to,
+                reply_to=received.reply_to,
                 message_id=received.message_id,
             )
         except Exception as error:

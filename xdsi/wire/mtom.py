@@ -188,6 +188,8 @@ class MultipartWriter:
         """The message as pieces: the envelope, then each part, opened in its turn and closed before the next."""
         yield self.root_header()
         yield from root
+        # It may be long, and what follows takes long to leave.
+        del root
         for attachment in attachments:
             yield self.part_end + self._header(attachment.content_id, attachment.content_type)
             yield from attachment.open()

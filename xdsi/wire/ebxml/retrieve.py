@@ -5,6 +5,7 @@ ITI TF-2 3.43.5; XDS.b_DocumentRepository.xsd.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 
 from lxml import etree
@@ -51,7 +52,9 @@ def _identity(element: etree._Element) -> DocumentRequest:
     found: dict[str, str] = {}
     for child in element.iterchildren(_HOME, _REPOSITORY_ID, _DOCUMENT_ID):
         found.setdefault(child.tag, xml.content(child))
-    return DocumentRequest(found.get(_HOME, ""), found.get(_REPOSITORY_ID, ""), found.get(_DOCUMENT_ID, ""))
+    # Thousands of documents are asked for of one repository.
+    home, repository = sys.intern(found.get(_HOME, "")), sys.intern(found.get(_REPOSITORY_ID, ""))
+    return DocumentRequest(home, repository, found.get(_DOCUMENT_ID, ""))
 
 
 def _text(element: etree._Element, name: str) -> str:
@@ -87,13 +90,16 @@ def encode_answer(answer: RetrieveAnswer, packaging: Packaging) -> Payload:
     head = (f'<xds:RetrieveDocumentSetResponse xmlns:xds="{XDS}">{response.registry_response(answer.outcome)}').encode()
     if packaging is Packaging.SIMPLE and answer.documents:
         return Payload(_inline(head, answer.documents))
-    body = [head]
+    # Not a piece for each document: thousands of small ones leave the memory full of holes.
+    body = bytearray(head)
     attachments = []
     for retrieved in answer.documents:
         part = attachment(retrieved.document, retrieved.mime_type)
         attachments.append(part)
-        body += (_opening(retrieved), mtom.include(part.content_id), _CLOSING)
-    return Payload((*body, _TAIL), tuple(attachments))
+        body += _opening(retrieved)
+        body += mtom.include(part.content_id)
+        body += _CLOSING
+    return Payload((bytes(body), _TAIL), tuple(attachments))
 
 
 _CLOSING = b"</xds:Document></xds:DocumentResponse>"
