@@ -45,7 +45,7 @@ bench-registry: .venv
 bench-repository: .venv
 	$(BIN)/python -m tests.bench --only repository
 
-# CONSENTS=10000000 for the largest number that was tried (50 GB of disk, half an hour of loading).
+# CONSENTS=10000000 for the largest number that was tried (46 GB of disk, half an hour).
 bench-trust: .venv
 	$(BIN)/python -m tests.bench.trust $(if $(CONSENTS),--consents $(CONSENTS))
 
