@@ -166,46 +166,70 @@ def worker_with_connection() -> Iterator[tuple[Any, Any, socket.socket]]:
     config = Config()
     config.set("threads", 2)
     worker = http_server.Worker(1, os.getpid(), [], None, 30, config, None)
+    worker._wanted.make()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         own, address = listener.accept()
     with client, own:
         yield worker, http_server._Connection(config, own, address, own.getsockname()), client
+    worker._wanted.close()
     worker.tmp.close()
 
 
 @pytest.mark.parametrize(
     ("engaged", "alive", "sent", "stays"),
     [
-        pytest.param(1, True, b"", False, id="nothing comes"),
-        pytest.param(1, True, GET, True, id="the next request comes"),
-        pytest.param(2, True, GET, False, id="no thread is left for others"),
-        pytest.param(3, True, GET, False, id="others wait"),
-        pytest.param(1, False, GET, False, id="the worker stops"),
+        pytest.param(2, True, b"", False, id="nothing comes"),
+        pytest.param(2, True, GET, True, id="the next request comes"),
+        pytest.param(3, True, GET, False, id="another waits for a thread"),
+        pytest.param(2, False, GET, False, id="the worker stops"),
     ],
 )
-def test_a_thread_stays_for_the_next_request_while_others_are_free(
+def test_a_thread_stays_for_the_next_request_unless_it_is_wanted(
     engaged: int, alive: bool, sent: bytes, stays: bool
 ) -> None:
     with worker_with_connection() as (worker, connection, client):
-        worker.alive, worker._engaged = alive, engaged
+        worker.alive = alive
+        worker._engage(engaged)
         connection.init()
         client.sendall(sent)
         assert worker._next(connection) is stays
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["another waits", "the worker stops"])
+def test_a_thread_that_stays_leaves_at_once_when_it_is_wanted(monkeypatch: pytest.MonkeyPatch, *, stops: bool) -> None:
+    monkeypatch.setattr(http_server, "_STAY_MILLISECONDS", 1_000_000)
+    with worker_with_connection() as (worker, connection, _):
+        worker._engage(2)
+        connection.init()
+        worker.method_queue.init()
+        stayed: list[bool] = []
+        thread = threading.Thread(target=lambda: stayed.append(worker._next(connection)))
+        thread.start()
+        if stops:
+            worker.handle_exit(15, None)
+        else:
+            worker._engage(1)
+        thread.join(PATIENCE)
+        assert stayed == [False]
+        worker.method_queue.close()
 
 
 def test_who_has_a_thread_or_waits_for_one_is_counted_until_it_is_given_back() -> None:
     with worker_with_connection() as (worker, connection, client):
         worker.tpool, worker.nr_conns = worker.get_thread_pool(), 1
         worker.method_queue.init()
+        worker._engage(2)
         client.close()
         worker.enqueue_req(connection)
-        assert worker._engaged == 1
+        assert (worker._engaged, worker._wanted.up) == (3, True)
         with selectors.DefaultSelector() as poller:
             poller.register(worker.method_queue.fileno(), selectors.EVENT_READ)
             assert poller.select(PATIENCE)
-        worker.method_queue.run_callbacks(None)
-        assert (worker._engaged, worker.nr_conns) == (0, 0)
+            worker.method_queue.run_callbacks(None)
+            assert (worker._engaged, worker._wanted.up, worker.nr_conns) == (2, False, 0)
+            poller.register(worker._wanted, selectors.EVENT_READ)
+            assert not poller.select(0)
         worker.tpool.shutdown()
         worker.method_queue.close()
 

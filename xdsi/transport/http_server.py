@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
+import os
 import secrets
 import select
 import socket
@@ -18,6 +19,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from selectors import EVENT_READ
@@ -198,10 +200,41 @@ def require_port(address: str, port: int) -> None:
             raise ConfigurationError(f"server.port: {address}:{port} cannot be had: {error.strerror}") from error
 
 
+class _Flag:
+    """What threads see that wait for something else, too: its file is readable while it is up."""
+
+    def __init__(self) -> None:
+        self.up = False
+        self._ends = (-1, -1)
+
+    def make(self) -> None:
+        """Have a file, of this process alone."""
+        self._ends = os.pipe()
+        for end in self._ends:
+            os.set_blocking(end, False)
+
+    def fileno(self) -> int:
+        return self._ends[0]
+
+    def put(self, *, up: bool) -> None:
+        """Up or down; by one thread alone."""
+        if up and not self.up:
+            self.up = True
+            os.write(self._ends[1], b"!")
+        elif self.up and not up:
+            self.up = False
+            with suppress(BlockingIOError):
+                os.read(self._ends[0], 1)
+
+    def close(self) -> None:
+        for end in self._ends:
+            os.close(end)
+
+
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with our connections: one gets a thread only while it has sent something.
 
-    A thread that has answered stays with its connection for a moment, if it is not the last one that is free: the next
+    A thread that has answered stays with its connection for a moment, unless somebody waits for a thread: the next
     request is then served without a turn of the thread that waits for all connections.
     """
 
@@ -209,11 +242,27 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         super().__init__(*arguments, **named)
         self._engaged = 0
         """connections that have a thread or wait for one; counted by the main thread alone"""
+        self._wanted = _Flag()
+        """up while more of them are engaged than there are threads, and once the worker stops"""
+
+    def init_process(self) -> None:
+        """Serve, from here on in a process of its own."""
+        self._wanted.make()
+        super().init_process()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to stop: nobody stays with a connection."""
+        super().handle_exit(sig, frame)
+        self._wanted.put(up=True)
 
     def enqueue_req(self, conn: _Connection) -> None:
         """Have a thread see to a connection."""
-        self._engaged += 1
+        self._engage(1)
         super().enqueue_req(conn)
+
+    def _engage(self, change: int) -> None:
+        self._engaged += change
+        self._wanted.put(up=self._engaged > self.cfg.threads or not self.alive)
 
     def accept(self, listener: Any) -> None:
         """Accept one connection and wait for its first bytes."""
@@ -243,17 +292,16 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         return kept
 
     def _next(self, conn: _Connection) -> bool:
-        """Stay with a connection that was answered; True when the next request begins, False to wait elsewhere.
-
-        Never while others wait: one thread is always left for them, or they have come while this one was busy.
-        """
-        if not self.alive or self._engaged >= self.cfg.threads:
+        """Stay with a connection that was answered; True when the next request begins, False to wait elsewhere."""
+        if self._wanted.up or not self.alive:
             return False
         if conn.at_hand():
             return True
         waiting = select.poll()
         waiting.register(conn.sock, select.POLLIN)
-        return bool(waiting.poll(_STAY_MILLISECONDS)) and self.alive
+        waiting.register(self._wanted, select.POLLIN)
+        come = waiting.poll(_STAY_MILLISECONDS)
+        return bool(come) and not self._wanted.up
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Refuse what is no HTTP as everything else is refused: by a fault with a trace."""
@@ -276,7 +324,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: _Connection, fs: Any) -> None:
         """Wait for more of a handshake, or end as gunicorn does."""
-        self._engaged -= 1
+        self._engage(-1)
         result = None if fs.cancelled() or fs.exception() is not None else fs.result()
         if result is gthread._DEFER and self.alive:
             self._await(conn)
