@@ -117,6 +117,22 @@ def test_a_study_that_is_gone_is_withdrawn() -> None:
     assert done(Considered, gone=lambda uid: "it stands") == ("dead", "it stands")
 
 
+def test_a_study_that_cannot_be_served_is_withdrawn_and_set_aside_with_the_reason() -> None:
+    """Else an operator would be told that it was deleted, or nothing."""
+    gone: list[str] = []
+
+    def withdraw(uid: str) -> str:
+        gone.append(uid)
+        return ""
+
+    def publish(uid: str) -> Considered:
+        return Considered(uid, withheld="of two patients")
+
+    assert done(publish, gone=withdraw) == ("dead", "of two patients")
+    assert gone == [UID]
+    assert done(publish, gone=lambda uid: "it stands") == ("dead", "of two patients; it stands")
+
+
 @dataclass
 class Archive:
     """An archive with or without a record of changes, and what its differences led to."""

@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from tests import audit_samples, trusted
 from tests.certificates import identity
-from tests.imaging import STUDIES
+from tests.imaging import FILES, STUDIES
 from tests.servers import Server, envelope, exchange, free_port, http, wait_until
 from tests.time_stamping import stamping
 from xdsi import app
@@ -430,6 +430,19 @@ def test_a_comparison_says_when_the_registry_was_not_asked(hospital: Path) -> No
     status, answer = xdsi("source", "reconcile", "--dry-run", config=hospital)
     assert status == 0
     assert answer["message"].endswith("the registry was not asked: imaging_source.registry_url is not set")
+
+
+def test_a_study_of_two_patients_is_withheld_with_the_reason(hospital: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        dataset = pydicom.dcmread(FILES / "CT_small.dcm")
+        dataset.StudyInstanceUID, dataset.PatientID = "2.25.4710", f"P{number}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.4710.{number}"
+        dataset.save_as(tmp_path / f"{number}.dcm")
+    mixed = tmp_path / "mixed.toml"
+    mixed.write_text(hospital.read_text().replace(f"folder:{STUDIES}", f"folder:{tmp_path}"))
+    status, answer = xdsi("publish", "2.25.4710", "--dry-run", config=mixed)
+    assert (status, answer["items"][0]["result"]) == (1, "withheld")
+    assert answer["items"][0]["reasons"] == ["files of study 2.25.4710 name different patients"]
 
 
 def test_a_study_that_is_not_there(hospital: Path) -> None:

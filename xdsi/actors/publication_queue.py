@@ -111,7 +111,7 @@ class Worker:
             considered = self.publish(uid)
             if considered.study is not None:
                 self.queue.looked_at(considered.study)
-            elif left := self.gone(uid):
+            elif left := "; ".join(filter(None, (considered.withheld, self.gone(uid)))):
                 self.queue.set_aside(job, left)
                 return
         except Unavailable as error:

@@ -26,6 +26,8 @@ class Considered:
     study: Study | None = None
     verdict: Verdict = _NOTHING
     published: Published | None = None
+    withheld: str = ""
+    """why a study that the archive has cannot be served"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +117,16 @@ class StudyPublisher:
     def _considered(self, uid: str, *, whatever_the_rule: bool) -> Considered:
         study = self.pacs.reread(uid)
         if study is None:
-            return Considered(uid)
+            return self._nothing(uid)
         verdict = judge(study, self.rule, today=self.clock().date(), reported=self.reported(study))
         if whatever_the_rule and not verdict.publish:
             verdict = Verdict(publish=True, reasons=("asked for, whatever the rule says",))
         return Considered(uid, study, verdict)
+
+    def _nothing(self, uid: str) -> Considered:
+        """No study, and why where it is there but cannot be served, such as that its files are of two patients."""
+        found = {reason for place, reason in self.pacs.skipped() if place == uid or uid in reason.split()}
+        if not found:
+            return Considered(uid)
+        withheld = "; ".join(sorted(found))
+        return Considered(uid, verdict=Verdict(publish=False, reasons=(withheld,)), withheld=withheld)

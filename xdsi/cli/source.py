@@ -167,7 +167,7 @@ _DONE = {
 
 def _item(one: Considered) -> dict[str, Any]:
     done = one.published
-    nothing = "not chosen" if one.study is not None else _MISSING
+    nothing = "withheld" if one.withheld else "not chosen" if one.study is not None else _MISSING
     return {
         "study": one.study_instance_uid,
         "result": str(done.result) if done is not None else nothing,
