@@ -24,7 +24,7 @@ from xdsi.domain.identifiers import PatientId, new_entry_uuid, new_oid
 from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Outcome, Status
 from xdsi.domain.removal import DocumentRemovalRequest, RemovalRequest
-from xdsi.domain.retrieval import DocumentRequest
+from xdsi.domain.retrieval import DocumentRequest, RetrieveRequest
 from xdsi.domain.subject import Caller, Node, Peer, Subject
 from xdsi.domain.submission import Provision, Submission
 from xdsi.exchange import Actor, Trace, Transaction, run
@@ -32,6 +32,7 @@ from xdsi.settings import Domain, Repository, Server, Settings
 from xdsi.spec import xacml
 from xdsi.storage import tables as t
 from xdsi.transactions import iti41_provide_and_register_document_set as iti41
+from xdsi.transactions import iti42_register_document_set as iti42
 from xdsi.transactions import iti43_retrieve_document_set as iti43
 from xdsi.transactions import iti62_remove_metadata as iti62
 from xdsi.transactions import iti86_remove_documents as iti86
@@ -262,3 +263,51 @@ def test_housekeeping_takes_back_what_was_never_registered_and_nothing_else(
     assert parts.documents.find("2.999.77") is None
     for unique_id in (kept.unique_id, one.unique_id):
         assert parts.documents.find(unique_id) is not None
+
+
+NOBODY = Caller(peer=Peer(address="198.51.100.9"))
+STRANGERS = [
+    pytest.param(NOBODY, id="shows nothing"),
+    pytest.param(replace(ARCHIVE, subject=None), id="a node without a person"),
+    pytest.param(replace(NOBODY, subject=STEWARD.subject), id="a person without a node"),
+    pytest.param(
+        replace(NOBODY, subject=Subject(user_id="x", issuer="elsewhere", assertion_id="_9")), id="a person of nowhere"
+    ),
+]
+
+
+@pytest.mark.parametrize("caller", STRANGERS)
+def test_a_stranger_removes_nothing_and_learns_nothing(parts: Parts, caller: Caller) -> None:
+    """Given a document without a consent, a stranger is told of it what he is told of one that does not exist."""
+    one, missing = stored(parts, NONE), new_oid()
+    told = [removed(parts, asked, caller=caller) for asked in (one.unique_id, missing)]
+    assert [[problem.code for problem in outcome.problems] for outcome in told] == [["XDSDocumentUniqueIdError"]] * 2
+    first, second = (
+        [problem.context.replace(asked, "ID").partition("[trace")[0] for problem in outcome.problems]
+        for outcome, asked in zip(told, (one.unique_id, missing), strict=True)
+    )
+    assert first == second
+    kept = parts.documents.find(one.unique_id)
+    assert kept is not None
+    assert b"".join(kept.document.open()) == HELLO
+
+
+@pytest.mark.parametrize("repository", [HERE, "2.999.1.99", ""], ids=["this repository", "another one", "none"])
+@pytest.mark.parametrize("same_bytes", [True, False], ids=["the hash is known", "the hash is not known"])
+def test_who_claims_a_document_for_his_own_patient_gets_no_hold_of_it(
+    parts: Parts, repository: str, same_bytes: bool
+) -> None:
+    """Given an entry with the same uniqueId for a patient who lets everybody do everything, the document is hidden."""
+    one = stored(parts, NONE)
+    claim = builders.document_entry(
+        new_entry_uuid(), unique_id=one.unique_id, patient_id=WHOLE.cx, repository_unique_id=repository,
+        hash=one.hash if same_bytes else "0" * 40, size=one.size,
+    )  # fmt: skip
+    own = builders.submission_set(new_entry_uuid(), unique_id=new_oid(), patient_id=WHOLE.cx)
+    submission = builders.submission(claim, sets=[own])
+    accepted = sent(parts.registry_actor, ARCHIVE, iti42.TRANSACTION, submission).accepted
+    assert accepted is (same_bytes and bool(repository)), "a hash that is not that of the first is refused"
+    asked = RetrieveRequest((DocumentRequest("", HERE, one.unique_id),))
+    for outcome in (sent(parts.repository_actor, STEWARD, iti43.TRANSACTION, asked), removed(parts, one.unique_id)):
+        assert [problem.code for problem in outcome.problems] == ["XDSDocumentUniqueIdError"]
+    assert parts.documents.find(one.unique_id) is not None
