@@ -8,6 +8,7 @@ imports zeep.
 from __future__ import annotations
 
 import functools
+import secrets
 import ssl
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -62,6 +63,28 @@ def _operation(client: Client, action: str) -> tuple[Any, Any]:
             if operation.abstract.wsa_action == action or operation.soapaction == action:
                 return binding, operation
     raise LookupError(f"no operation with action {action}")
+
+
+@functools.lru_cache(maxsize=256)
+def _around(action: str, wsdl: str, url: str) -> tuple[bytes, bytes, bytes]:
+    """What zeep writes around a message of this operation: before its id, after it in the header, after its body."""
+    client = _described(wsdl)
+    _, operation = _operation(client, action)
+    envelope = etree.Element(E(ns.SOAP, "Envelope"), nsmap={"soap": ns.SOAP, "wsa": ns.WSA})
+    etree.SubElement(envelope, E(ns.SOAP, "Header"))
+    envelope, _ = apply_egress(client, envelope, {}, operation, {"address": url})
+    header = envelope[0]
+    mark = secrets.token_hex(16)
+    for block in header:
+        if block.tag == E(ns.WSA, "Action"):
+            block.set(E(ns.SOAP, "mustUnderstand"), "1")
+        elif block.tag == E(ns.WSA, "MessageID"):
+            block.text = mark
+    reply_to = etree.SubElement(header, E(ns.WSA, "ReplyTo"))
+    etree.SubElement(reply_to, E(ns.WSA, "Address")).text = ns.WSA_ANONYMOUS
+    opening, _, closing = etree.tostring(envelope, encoding="UTF-8").partition(b"</soap:Header>")
+    before, _, after = opening.partition(mark.encode())
+    return before, after, closing
 
 
 class SoapClient:
@@ -136,24 +159,10 @@ class SoapClient:
         self, transaction: Transaction[Any, Any], body: Iterable[bytes], message_id: str, security: bytes
     ) -> Iterator[bytes]:
         """zeep makes the header from the WSDL; the security header and the body go in as bytes, untouched."""
-        client = _described(_wsdl_name(transaction))
-        _, operation = _operation(client, transaction.trigger)
-        envelope = etree.Element(E(ns.SOAP, "Envelope"), nsmap={"soap": ns.SOAP, "wsa": ns.WSA})
-        etree.SubElement(envelope, E(ns.SOAP, "Header"))
-        envelope, _ = apply_egress(client, envelope, {}, operation, {"address": self.url})
-        header = envelope[0]
-        for block in header:
-            if block.tag == E(ns.WSA, "Action"):
-                block.set(E(ns.SOAP, "mustUnderstand"), "1")
-            elif block.tag == E(ns.WSA, "MessageID"):
-                block.text = message_id
-        reply_to = etree.SubElement(header, E(ns.WSA, "ReplyTo"))
-        etree.SubElement(reply_to, E(ns.WSA, "Address")).text = ns.WSA_ANONYMOUS
-        written = etree.tostring(envelope, encoding="UTF-8")
-        opening, closing_header, rest = written.partition(b"</soap:Header>")
-        yield opening + security + closing_header + b"<soap:Body>"
+        before, after, closing = _around(transaction.trigger, _wsdl_name(transaction), self.url)
+        yield before + message_id.encode() + after + security + b"</soap:Header><soap:Body>"
         yield from body
-        yield b"</soap:Body>" + rest
+        yield b"</soap:Body>" + closing
 
     def _read(self, response: requests.Response, spool: Spool) -> Reply:
         content_type = response.headers.get("Content-Type", "")
