@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -705,6 +705,32 @@ def test_a_call_that_fails_is_audited_and_raised(error: Exception) -> None:
         called(world, Line(error))
     assert events(world) == [("ITI-18", 8)]
     assert str(error) in world.audited[0].outcome_description
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (message("<x/>"), {"trace": "ab" * 16}),
+        (SoapFault("Sender", f"no [trace {'0' * 32}]"), {"trace": "0" * 32, "error": f"no [trace {'0' * 32}]"}),
+        (Unavailable("away"), {"trace": "", "error": "away"}),
+    ],
+    ids=["answered", "refused", "away"],
+)
+def test_what_is_sent_on_for_an_exchange_is_a_step_of_it(answer: Message | Exception, told: dict[str, str]) -> None:
+    """Where to, how long it took, and under which trace the other end knows it: hop by hop."""
+    world, others = World(), World()
+
+    def ask(call: Any) -> Any:
+        with suppress(Exception):
+            called(others, Line(answer)).close()
+        return world.handle(call)
+
+    _, trace = ran(world, transaction(world, handle=ask))
+    (step,) = [step for step in world.traces[trace.id]["steps"] if step["step"] == "sent on"]
+    assert 0 <= step.pop("took") <= step.pop("ms")
+    assert step == {"step": "sent on", "transaction": "ITI-18", "to": Line.url, **told}
+    called(others, Line(message("<x/>"))).close()
+    assert len(trace.steps) == len(["decode", "decide", "sent on", "handle"]), "what is sent afterwards is not"
 
 
 def test_an_answer_that_cannot_be_audited_is_no_refusal() -> None:

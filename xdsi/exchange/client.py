@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -11,7 +12,7 @@ from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts, Side
 from xdsi.domain.errors import Unavailable
 from xdsi.domain.ports import Clock, Spool
 from xdsi.domain.subject import Subject
-from xdsi.exchange.row import Transaction
+from xdsi.exchange.row import ANSWERING, Transaction
 from xdsi.rules import audit as audit_rules
 from xdsi.wire import saml_issue
 from xdsi.wire.message import Message, Packaging, Payload
@@ -81,6 +82,7 @@ def call(
 ) -> Called[Resp]:
     """Start a transaction as its client, and audit our side of it (ITI-20).
 
+    Where it is asked for the sake of an exchange that is being answered, it is a step of that one's trace.
     `number` names the transaction in the audit record where it is sent under another name (RAD-68 as ITI-41).
     Raises what the channel raises, after the failure was audited.
     """
@@ -95,6 +97,7 @@ def call(
     security = saml_issue.security_header(client.assertion) if client.assertion else b""
     payload = transaction.request.encode(request, packaging)
     reply: Reply | None = None
+    began = time.perf_counter()
     try:
         reply = channel.send(transaction, payload, packaging, security)
         answer = transaction.response.decode(reply.message)
@@ -104,12 +107,15 @@ def call(
         failed = replace(transaction.facts(request, None, facts), outcome=8, outcome_description=str(error))
         # A fault names the trace under which the other end keeps its reasons.
         found = _TRACE.search(str(error))
+        there = found[1] if found else ""
+        _note(facts, there, began, error=str(error))
         try:
-            client.trail.append(audit_rules.events_for(failed), trace=found[1] if found else "")
+            client.trail.append(audit_rules.events_for(failed), trace=there)
         except Unavailable as unavailable:
             # What the caller has to act on is how the exchange failed, not that this could not be written down.
             log.error("a failed %s could not be audited: %s", facts.transaction, unavailable)
         raise
+    _note(facts, reply.trace, began)
     described = replace(transaction.facts(request, answer, facts), trace=reply.trace)
     try:
         client.trail.append(audit_rules.events_for(described), trace=reply.trace)
@@ -118,3 +124,11 @@ def call(
         # The other end has done what it was asked: nobody may undo his own half of it.
         raise Unavailable(f"the answer could not be audited: {unavailable}", uncertain=True) from unavailable
     return Called(answer, reply)
+
+
+def _note(facts: ExchangeFacts, trace: str, began: float, **more: str) -> None:
+    """Tell the operator of the exchange that is being answered what was sent on, and under which trace it is there."""
+    answering = ANSWERING.get()
+    if answering is not None:
+        took = round((time.perf_counter() - began) * 1000, 2)
+        answering.note("sent on", transaction=facts.transaction, to=facts.endpoint, trace=trace, took=took, **more)

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -50,6 +51,10 @@ class Trace:
     def note(self, step: str, **detail: Any) -> None:
         """Remember a step; `ms` is the time since the exchange began."""
         self.steps.append({"step": step, "ms": round((time.perf_counter() - self.started) * 1000, 2), **detail})
+
+
+ANSWERING: ContextVar[Trace | None] = ContextVar("answering", default=None)
+"""the exchange that this thread answers: what is asked of others on the way is a step of it"""
 
 
 @dataclass(frozen=True, slots=True)

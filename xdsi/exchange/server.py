@@ -20,7 +20,7 @@ from xdsi.domain.repetition import Sending
 from xdsi.domain.subject import Caller
 from xdsi.exchange import repetition
 from xdsi.exchange.record import described, facts_of, keep
-from xdsi.exchange.row import Actor, Beside, Call, Located, Trace, Transaction, Unit
+from xdsi.exchange.row import ANSWERING, Actor, Beside, Call, Located, Trace, Transaction, Unit
 from xdsi.rules import audit as audit_rules
 from xdsi.wire.message import Message, Packaging, Payload
 
@@ -82,6 +82,7 @@ def serve(
     """
     base = facts_of(actor, transaction, caller, trace, Side.SERVER, reply_to)
     asked: list[Any] = []
+    before = ANSWERING.set(trace)
     try:
         response, payload = _respond(actor, transaction, read, caller, base, trace, asked, sending(), packaging)
         return payload or write(response)
@@ -97,6 +98,7 @@ def serve(
             log.error("trace %s: a failure could not be audited: %s", trace.id, unavailable)
         raise fault from error
     finally:
+        ANSWERING.reset(before)
         keep(actor, trace, caller.peer, transaction.number, caller.subject)
 
 
