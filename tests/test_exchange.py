@@ -542,6 +542,19 @@ def test_an_assertion_lets_a_person_in() -> None:
     assert world.audited == []
 
 
+def test_each_use_of_an_assertion_is_told_by_its_id() -> None:
+    """Also where a second use is not refused: a stolen one is found by where else it was used."""
+    world = World()
+    raw, row = assertion(), transaction(world)
+    for _ in range(2):
+        trace = Trace()
+        peer = Peer(address="192.0.2.7", certificate_sha256="ab")
+        caller = admit(actor(world, row), row, envelope(raw), peer, trace)
+        assert caller.subject is not None
+        assert [(step["step"], step["assertion"]) for step in trace.steps] == [("admit", caller.subject.assertion_id)]
+        assert caller.subject.assertion_id.encode() in raw
+
+
 @pytest.mark.parametrize(
     ("made", "code"),
     [

@@ -98,7 +98,8 @@ def _admit(
         keep(actor, trace, peer, transaction.number)
         actor.trail.append(audit_rules.events_for(facts), trace=trace.id)
         raise
-    trace.note("admit", user=subject.audit_name, node=node.name if node else "")
+    # By its issuer's ID: who looks for uses of one assertion finds them all, whether or not a second one is refused.
+    trace.note("admit", user=subject.audit_name, node=node.name if node else "", assertion=subject.assertion_id)
     return Caller(peer=peer, subject=subject, assertion=verified.raw)
 
 
