@@ -6,7 +6,9 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -206,6 +208,18 @@ def _sqlite_error(code: int) -> Exception:
     error = sqlite3.OperationalError("as if")
     error.sqlite_errorcode = code  # type: ignore[attr-defined]
     return error
+
+
+def test_a_savepoint_that_is_gone_is_told_by_an_error_of_sqlalchemy(sqlite_engine: Engine) -> None:
+    """Given that SQLite rolled back by itself, as it does on a full disk, then the group knows that it is broken."""
+    with suppress(Unavailable, sa.exc.OperationalError), writing(sqlite_engine) as connection:
+        savepoint = connection.begin_nested()
+        add(connection, "A")
+        driver: Any = connection.connection.driver_connection
+        driver.execute("ROLLBACK")
+        with pytest.raises(sa.exc.OperationalError, match="no such savepoint"):
+            savepoint.rollback()
+    assert ids(sqlite_engine) == set()
 
 
 def test_a_unit_of_work_inside_another_is_a_mistake_not_a_deadlock(sqlite_engine: Engine) -> None:
