@@ -10,8 +10,8 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Executor, wait
 from typing import Final
 
-GATHERED: Final = 256 * 1024
-"""small pieces are sent together up to here"""
+GATHERED: Final = 128 * 1024
+"""small pieces are sent together up to here; of each answer that is on its way three such pieces are held"""
 
 
 def ahead(pieces: Iterator[bytes], executor: Executor) -> Generator[bytes, None, None]:
