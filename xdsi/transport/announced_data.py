@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pynetdicom import evt
 from pynetdicom.dimse_messages import N_CREATE_RQ, N_SET_RQ
@@ -22,22 +23,31 @@ _EMPTY_DATA_ENDS = b"\x02"
 def answered_without(seconds: float = SECONDS) -> tuple[Any, Callable[[Any], None]]:
     """A handler for an association: a request whose data set has not begun after some seconds has none."""
 
+    received_of: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
     def received(event: Any) -> None:
+        association = event.assoc
+        count = received_of[association] = received_of.get(association, 0) + 1
         items = getattr(event.pdu, "presentation_data_value_items", ())
         if items and items[-1].data and items[-1].data[0] & 0b11 == _COMMAND_ENDS:
-            timer = threading.Timer(seconds, _end, (event.assoc, event.assoc.dimse.message))
+
+            def end() -> None:
+                # With anything received since, it is another request that may wait for its data set now.
+                if received_of.get(association) == count:
+                    _end(association)
+
+            timer = threading.Timer(seconds, end)
             timer.daemon = True
             timer.start()
 
     return evt.EVT_PDU_RECV, received
 
 
-def _end(association: Any, before: Any) -> None:
+def _end(association: Any) -> None:
     message = association.dimse.message
     if (
         not association.is_established
         or message is None
-        or message is before
         or not isinstance(message, N_CREATE_RQ | N_SET_RQ)
         or (message.data_set is not None and message.data_set.tell())
     ):
