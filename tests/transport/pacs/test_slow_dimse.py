@@ -64,17 +64,17 @@ def given_up(ask: Callable[[DimsePacs], Any], pacs: DimsePacs, relay: Crawling) 
             relay.end.set()
 
 
-@pytest.mark.parametrize("way", ["hangs", "crawls"])
 @pytest.mark.parametrize(
-    ("ask", "slow", "later"),
+    ("ask", "slow", "later", "way"),
     [
         # In the middle of the header of a PDU, and of a PDU; of the answer to the association, too.
-        (states, b"", 3),
-        (states, b"", 60),
-        (study, STUDY, 3),
-        (study, STUDY, 100),
-        (image, IMAGE, 0),
-        (image, IMAGE, 5_000),
+        (states, b"", 3, "hangs"),
+        (states, b"", 60, "crawls"),
+        (study, STUDY, 3, "crawls"),
+        (study, STUDY, 100, "hangs"),
+        (image, IMAGE, 0, "hangs"),
+        (image, IMAGE, 5_000, "hangs"),
+        (image, IMAGE, 5_000, "crawls"),
     ],
 )
 def test_an_archive_that_hangs_or_crawls_is_given_up(
@@ -92,8 +92,7 @@ def test_an_archive_that_hangs_or_crawls_is_given_up(
             assert IMAGE in image(pacs), "afterwards it is to be had"
 
 
-@pytest.mark.parametrize("way", ["hangs", "crawls"])
-@pytest.mark.parametrize("later", [100, 20_000])
+@pytest.mark.parametrize(("later", "way"), [(100, "hangs"), (20_000, "crawls")])
 def test_an_image_by_c_move_that_does_not_come_on_is_given_up(way: str, later: int, tmp_path: Path) -> None:
     ours, to = free_port(), [0]
     with (
@@ -164,8 +163,7 @@ def test_an_archive_that_takes_an_image_and_does_not_say_so_is_given_up(way: str
         assert "does not answer" in said
 
 
-@pytest.mark.parametrize("way", ["hangs", "crawls"])
-@pytest.mark.parametrize("later", [3, 400])
+@pytest.mark.parametrize(("later", "way"), [(3, "hangs"), (400, "crawls")])
 def test_who_crawls_keeps_no_association_of_a_server(way: str, later: int) -> None:
     ae = AE(ae_title="OURS")
     ae.add_supported_context(CT.SOPClassUID)
