@@ -17,7 +17,8 @@ from xdsi.settings import Limits, Settings
 from xdsi.storage.recordings import FileRecording
 from xdsi.transport.http_server import Deadlines
 from xdsi.transport.rest import RestEndpoint
-from xdsi.transport.soap_server import SoapEndpoint, SoapLimits
+from xdsi.transport.soap_request import SoapLimits
+from xdsi.transport.soap_server import SoapEndpoint
 from xdsi.transport.wsgi import compose
 from xdsi.wire.mtom import MultipartLimits
 from xdsi.wire.xml import Shape

@@ -11,8 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from spyne import Application, ServiceBase, const, rpc
 from spyne.interface import InterfaceDocuments
@@ -24,76 +23,22 @@ from spyne.server.wsgi import WsgiApplication, WsgiMethodContext
 
 from xdsi.domain.errors import MalformedMessage, SoapFault
 from xdsi.domain.ports import Spool
-from xdsi.domain.subject import Caller, Peer
+from xdsi.domain.subject import Peer
 from xdsi.domain.submission import Document
 from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, broke_off, keep, run
 from xdsi.spec import namespaces as ns
 from xdsi.transport.ahead import ahead
+from xdsi.transport.soap_request import Received, Recording, SoapLimits, chunks_of, discard, whole
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.xml import LIMIT as ROOT_LIMIT
-from xdsi.wire.xml import MAX_MARKUP, SHAPE, Shape
 
 log = logging.getLogger("xdsi.soap")
 
-READ_SIZE = 1024 * 1024
 _SENDING = 64
 _TNS = "urn:xdsi:actors"
 # spyne collects garbage by itself every second, in each thread that ends a request then: 90 ms without an answer.
 const.MIN_GC_INTERVAL = float("inf")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoapLimits:
-    """What one request may carry."""
-
-    simple_bytes: int = 32 * 1024 * 1024
-    message_bytes: int = 4 * 1024**3
-    unverified_bytes: int = 64 * 1024 * 1024
-    """spooled before the root part was read and its sender verified"""
-    shape: Shape = SHAPE
-    markup: int = MAX_MARKUP
-    """of the envelope"""
-    multipart: mtom.MultipartLimits = field(default_factory=mtom.MultipartLimits)
-
-
-class Recording(Protocol):
-    """Keeps the bytes of one exchange, both ways, for people to look at."""
-
-    def request(self, data: bytes) -> None:
-        """Bytes as they came."""
-
-    def response(self, data: bytes) -> None:
-        """Bytes as they leave."""
-
-    def name(self, transaction: str, packaging: str) -> None:
-        """What the exchange turned out to be."""
-
-    def close(self) -> None:
-        """The exchange is over."""
-
-
-@dataclass(slots=True)
-class _Received:
-    """A request on its way through spyne."""
-
-    trace: Trace
-    spool: Spool
-    packaging: Packaging = Packaging.SIMPLE
-    message_id: str = ""
-    """of the request, as far as one could be read"""
-    envelope: soap.Envelope | None = None
-    transaction: Transaction[Any, Any] | None = None
-    caller: Caller | None = None
-    message: Message | None = None
-    reply_to: str = ""
-    recording: Recording | None = None
-
-    def take(self) -> Message:
-        """The message, which is not held here any longer."""
-        assert self.message is not None
-        message, self.message, self.envelope = self.message, None, None
-        return message
 
 
 class _FaultInside(Fault):  # type: ignore[misc]
@@ -165,7 +110,7 @@ class _Protocol(Soap12):  # type: ignore[misc]
             self._endpoint.receive(ctx.transport.req_env, received)
         except Exception as error:
             if not isinstance(error, OSError):
-                self._endpoint.discard(ctx.transport.req_env)
+                discard(ctx.transport.req_env, self._endpoint.limits)
             raise _FaultInside(_as_fault(error, received.trace)) from error
 
     def decompose_incoming_envelope(self, ctx: Any, message: str = Soap12.REQUEST) -> None:
@@ -227,7 +172,7 @@ class SoapEndpoint:
         self.actor = actor
         self.make_spool = make_spool
         self._peer_of = peer_of
-        self._limits = limits or SoapLimits()
+        self.limits = limits or SoapLimits()
         self._record = record
         self._observe = observe
         application = Application(
@@ -238,7 +183,7 @@ class SoapEndpoint:
             out_protocol=_Protocol(self),
             documents_container=InterfaceDocuments,
         )
-        self._wsgi = _Server(application, max_content_length=self._limits.message_bytes)
+        self._wsgi = _Server(application, max_content_length=self.limits.message_bytes)
         self._wsgi.doc.wsdl11 = None
         # A thread for each answer with documents that is being sent; they are started when there are some.
         self._ahead = ThreadPoolExecutor(_SENDING, thread_name_prefix="ahead")
@@ -250,12 +195,12 @@ class SoapEndpoint:
 
     # -- in
 
-    def begin(self) -> _Received:
+    def begin(self) -> Received:
         """A request arrives: a trace, a spool, and a recording where the settings ask for one."""
         trace = Trace()
-        return _Received(trace, self.make_spool(), recording=self._record(trace.id) if self._record else None)
+        return Received(trace, self.make_spool(), recording=self._record(trace.id) if self._record else None)
 
-    def receive(self, environ: Mapping[str, Any], received: _Received) -> None:
+    def receive(self, environ: Mapping[str, Any], received: Received) -> None:
         """Fill `received` from the HTTP request, verifying the sender before attachments are taken."""
         if environ["REQUEST_METHOD"] != "POST":
             raise SoapFault("Sender", "only POST is served here; the WSDL is at ?wsdl")
@@ -263,7 +208,7 @@ class SoapEndpoint:
             raise SoapFault("Sender", "Content-Encoding is not accepted", http_status=415)
         content_type = environ.get("CONTENT_TYPE", "")
         media_type, parameters = mtom.parse_content_type(content_type)
-        chunks = self._chunks(environ, received)
+        chunks = chunks_of(environ, self.limits, received.recording)
         if media_type == "multipart/related":
             kind = parameters.get("type", "application/xop+xml").lower()
             if kind not in ("application/xop+xml", "application/soap+xml"):
@@ -271,7 +216,7 @@ class SoapEndpoint:
             received.packaging = Packaging.MTOM
             self._receive_mtom(content_type, chunks, environ, received)
         elif media_type in ("application/soap+xml", "text/xml"):
-            self._open(_whole(chunks, self._limits.simple_bytes), environ, received)
+            self._open(whole(chunks, self.limits.simple_bytes), environ, received)
             received.message = Message(received.envelope.body)  # type: ignore[union-attr]
         else:
             raise SoapFault(
@@ -280,12 +225,12 @@ class SoapEndpoint:
                 http_status=415,
             )
 
-    def _open(self, raw: bytes, environ: Mapping[str, Any], received: _Received) -> None:
+    def _open(self, raw: bytes, environ: Mapping[str, Any], received: Received) -> None:
         huge = len(raw) > ROOT_LIMIT
-        limit = max(self._limits.simple_bytes, self._limits.multipart.root)
+        limit = max(self.limits.simple_bytes, self.limits.multipart.root)
         try:
             envelope = soap.read_envelope(
-                raw, limit=limit, huge=huge, shape=self._limits.shape, max_markup=self._limits.markup
+                raw, limit=limit, huge=huge, shape=self.limits.shape, max_markup=self.limits.markup
             )
         except SoapFault:
             received.message_id = soap.message_id_of(raw, limit=limit, huge=huge)
@@ -307,9 +252,9 @@ class SoapEndpoint:
         received.caller = admit(self.actor, transaction, envelope, peer, received.trace)
 
     def _receive_mtom(
-        self, content_type: str, chunks: Iterator[bytes], environ: Mapping[str, Any], received: _Received
+        self, content_type: str, chunks: Iterator[bytes], environ: Mapping[str, Any], received: Received
     ) -> None:
-        reader = mtom.MultipartReader(content_type, self._limits.multipart)
+        reader = mtom.MultipartReader(content_type, self.limits.multipart)
         parts: dict[str, Document] = {}
         root = bytearray()
         unverified = 0
@@ -329,7 +274,7 @@ class SoapEndpoint:
                         part.write(event.data)
                         if received.caller is None:
                             unverified += len(event.data)
-                            if unverified > self._limits.unverified_bytes:
+                            if unverified > self.limits.unverified_bytes:
                                 raise MalformedMessage("too many bytes before the root part", expected="root first")
                 elif isinstance(event, mtom.PartEnd):
                     if part is root:
@@ -346,43 +291,9 @@ class SoapEndpoint:
         mtom.find_includes(envelope.root, parts)
         received.message = Message(envelope.body, parts)
 
-    def _chunks(self, environ: Mapping[str, Any], received: _Received) -> Iterator[bytes]:
-        stream = environ["wsgi.input"]
-        declared = environ.get("CONTENT_LENGTH")
-        remaining = int(declared) if declared else None
-        if remaining is not None and remaining > self._limits.message_bytes:
-            raise SoapFault("Sender", f"request too large; at most {self._limits.message_bytes} bytes")
-        total = 0
-        while remaining is None or remaining > 0:
-            wanted = READ_SIZE if remaining is None else min(READ_SIZE, remaining)
-            data = stream.read(wanted)
-            if not data:
-                if remaining:
-                    raise MalformedMessage("the request ended early", expected=f"{remaining} more bytes")
-                return
-            total += len(data)
-            if total > self._limits.message_bytes:
-                raise MalformedMessage("request too large", expected=f"at most {self._limits.message_bytes} bytes")
-            if remaining is not None:
-                remaining -= len(data)
-            if received.recording is not None:
-                received.recording.request(data)
-            yield data
-
-    def discard(self, environ: Mapping[str, Any]) -> None:
-        """Take in the rest of a refused request, within the limit: who is still sending reads no answer."""
-        left = self._limits.unverified_bytes
-        if int(environ.get("CONTENT_LENGTH") or 0) > left:
-            return
-        try:
-            while left > 0 and (data := environ["wsgi.input"].read(READ_SIZE)):
-                left -= len(data)
-        except OSError as error:
-            log.debug("the rest of a refused request did not arrive: %s", error)
-
     # -- through
 
-    def answer(self, received: _Received) -> Payload:
+    def answer(self, received: Received) -> Payload:
         """Run the exchange."""
         assert received.transaction is not None
         assert received.caller is not None
@@ -404,7 +315,7 @@ class SoapEndpoint:
 
     def send(self, ctx: Any) -> None:
         """Set the answer's headers and bytes."""
-        received: _Received = ctx.udc
+        received: Received = ctx.udc
         headers = ctx.transport.resp_headers
         relates_to = received.message_id
         # For who asked, and for now: a cache on the way gives it to nobody else, whatever it takes POST for.
@@ -447,16 +358,7 @@ class SoapEndpoint:
             ctx.out_string = _recorded(ctx.out_string, received.recording)
 
 
-def _whole(chunks: Iterator[bytes], limit: int) -> bytes:
-    raw = bytearray()
-    for chunk in chunks:
-        raw += chunk
-        if len(raw) > limit:
-            raise MalformedMessage("message too large for this packaging", expected=f"at most {limit} bytes, or MTOM")
-    return bytes(raw)
-
-
-def _answer(actor: Actor, pieces: Iterator[bytes], received: _Received) -> tuple[Iterable[bytes], int | None]:
+def _answer(actor: Actor, pieces: Iterator[bytes], received: Received) -> tuple[Iterable[bytes], int | None]:
     """A small answer as one piece, with its length; a large one piece by piece."""
     head: list[bytes] = []
     size = 0
@@ -469,7 +371,7 @@ def _answer(actor: Actor, pieces: Iterator[bytes], received: _Received) -> tuple
     return [b"".join(head)], size
 
 
-def _closing(actor: Actor, head: Iterable[bytes], rest: Iterator[bytes], received: _Received) -> Iterator[bytes]:
+def _closing(actor: Actor, head: Iterable[bytes], rest: Iterator[bytes], received: Received) -> Iterator[bytes]:
     began = time.perf_counter()
     try:
         yield from head

@@ -1,0 +1,120 @@
+"""A SOAP request on its way in: its body as it arrives, within limits, and what is known of it by and by."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from xdsi.domain.errors import MalformedMessage, SoapFault
+from xdsi.domain.ports import Spool
+from xdsi.domain.subject import Caller
+from xdsi.exchange import Trace, Transaction
+from xdsi.wire import mtom, soap
+from xdsi.wire.message import Message, Packaging
+from xdsi.wire.xml import MAX_MARKUP, SHAPE, Shape
+
+log = logging.getLogger("xdsi.soap")
+
+READ_SIZE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoapLimits:
+    """What one request may carry."""
+
+    simple_bytes: int = 32 * 1024 * 1024
+    message_bytes: int = 4 * 1024**3
+    unverified_bytes: int = 64 * 1024 * 1024
+    """spooled before the root part was read and its sender verified"""
+    shape: Shape = SHAPE
+    markup: int = MAX_MARKUP
+    """of the envelope"""
+    multipart: mtom.MultipartLimits = field(default_factory=mtom.MultipartLimits)
+
+
+class Recording(Protocol):
+    """Keeps the bytes of one exchange, both ways, for people to look at."""
+
+    def request(self, data: bytes) -> None:
+        """Bytes as they came."""
+
+    def response(self, data: bytes) -> None:
+        """Bytes as they leave."""
+
+    def name(self, transaction: str, packaging: str) -> None:
+        """What the exchange turned out to be."""
+
+    def close(self) -> None:
+        """The exchange is over."""
+
+
+@dataclass(slots=True)
+class Received:
+    """A request on its way through spyne."""
+
+    trace: Trace
+    spool: Spool
+    packaging: Packaging = Packaging.SIMPLE
+    message_id: str = ""
+    """of the request, as far as one could be read"""
+    envelope: soap.Envelope | None = None
+    transaction: Transaction[Any, Any] | None = None
+    caller: Caller | None = None
+    message: Message | None = None
+    reply_to: str = ""
+    recording: Recording | None = None
+
+    def take(self) -> Message:
+        """The message, which is not held here any longer."""
+        assert self.message is not None
+        message, self.message, self.envelope = self.message, None, None
+        return message
+
+
+def chunks_of(environ: Mapping[str, Any], limits: SoapLimits, recording: Recording | None) -> Iterator[bytes]:
+    """The body as it arrives; MalformedMessage where it ends early or goes on, SoapFault where it says too much."""
+    stream = environ["wsgi.input"]
+    declared = environ.get("CONTENT_LENGTH")
+    remaining = int(declared) if declared else None
+    if remaining is not None and remaining > limits.message_bytes:
+        raise SoapFault("Sender", f"request too large; at most {limits.message_bytes} bytes")
+    total = 0
+    while remaining is None or remaining > 0:
+        wanted = READ_SIZE if remaining is None else min(READ_SIZE, remaining)
+        data = stream.read(wanted)
+        if not data:
+            if remaining:
+                raise MalformedMessage("the request ended early", expected=f"{remaining} more bytes")
+            return
+        total += len(data)
+        if total > limits.message_bytes:
+            raise MalformedMessage("request too large", expected=f"at most {limits.message_bytes} bytes")
+        if remaining is not None:
+            remaining -= len(data)
+        if recording is not None:
+            recording.request(data)
+        yield data
+
+
+def discard(environ: Mapping[str, Any], limits: SoapLimits) -> None:
+    """Take in the rest of a refused request, within the limit: who is still sending reads no answer."""
+    left = limits.unverified_bytes
+    if int(environ.get("CONTENT_LENGTH") or 0) > left:
+        return
+    try:
+        while left > 0 and (data := environ["wsgi.input"].read(READ_SIZE)):
+            left -= len(data)
+    except OSError as error:
+        log.debug("the rest of a refused request did not arrive: %s", error)
+
+
+def whole(chunks: Iterator[bytes], limit: int) -> bytes:
+    """A body in one piece; raises MalformedMessage where it is more than `limit` bytes."""
+    raw = bytearray()
+    for chunk in chunks:
+        raw += chunk
+        if len(raw) > limit:
+            raise MalformedMessage("message too large for this packaging", expected=f"at most {limit} bytes, or MTOM")
+    return bytes(raw)
