@@ -150,6 +150,15 @@ class Trusted:
         items: list[dict[str, Any]] = answer["items"]
         return items
 
+    def furnish(self) -> None:
+        """Two patients with a study each; one of them lets doctors see everything."""
+        for patient in (DOE, PETER):
+            self.command("patient", "add", patient)
+        self.command("publish", CT, MR)
+        (signer,) = self.command("pki", "signer", str(self.pki), DOE)
+        permit = ("--permit", f"role={DOCTOR}^^{SNOMED}")
+        self.command("consent", "grant", DOE, *permit, "--key", signer["key"], "--cert", signer["certificate"])
+
     def audited(self, trace: str) -> list[tuple[str, int]]:
         """(transaction or event, outcome) of every record of one exchange."""
         items = self.command("audit", "search", "--trace", trace)
@@ -219,13 +228,6 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusted]:
     (folder / "hub.toml").write_text(settings(folder, port, *entities(folder, move_port, *store_ports)))
     with serving(folder / "data", config=folder / "hub.toml", port=port) as server:
         hub = Trusted(server, folder, move_port, tuple(store_ports))
-        for patient in (DOE, PETER):
-            hub.command("patient", "add", patient)
-        hub.command("publish", CT, MR)
-        (signer,) = hub.command("pki", "signer", str(hub.pki), DOE)
-        hub.command(
-            "consent", "grant", DOE, "--permit", f"role={DOCTOR}^^{SNOMED}", "--key", signer["key"], "--cert",
-            signer["certificate"],
-        )  # fmt: skip
+        hub.furnish()
         yield hub
         hub.session.close()

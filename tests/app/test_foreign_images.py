@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
-from pydicom import Dataset
-from pynetdicom import AE, StoragePresentationContexts, evt
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # type: ignore[attr-defined]
 
 from tests.app.test_archives import LOCATION, consumer_of, request_of, series_of_files
 from tests.archives import running_orthanc
+from tests.moving import moved
 from tests.servers import PATIENCE, Server, free_port, serving
 from tests.trusted import DOCTOR, PURPOSES, SNOMED
 from xdsi import app
@@ -41,31 +38,6 @@ class Hospital:
         """Status and content."""
         with requests.get(f"{self.server.base_url}{path}", headers={"Accept": accept}, timeout=PATIENCE) as answer:
             return answer.status_code, answer.content
-
-    def moved(self, *keys: tuple[str, str | list[str]]) -> tuple[Any, set[str]]:
-        came: set[str] = set()
-
-        def store(event: Any) -> int:
-            came.add(str(event.request.AffectedSOPInstanceUID))
-            return 0x0000
-
-        own = AE(ae_title="MOVER")
-        own.supported_contexts = StoragePresentationContexts
-        listening = own.start_server(
-            ("127.0.0.1", self.store_port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
-        )
-        try:
-            asking = AE(ae_title="MOVER")
-            asking.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
-            association = asking.associate("127.0.0.1", self.move_port, ae_title="XDSI")
-            wanted = Dataset()
-            for name, value in keys:
-                setattr(wanted, name, value)
-            *_, (last, _) = association.send_c_move(wanted, "MOVER", StudyRootQueryRetrieveInformationModelMove)
-            association.release()
-            return last, came
-        finally:
-            listening.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +97,12 @@ def test_it_leaves_by_no_other_way_and_the_others_do(hospital: Hospital) -> None
             status, content = hospital.get(way % uid, accept)
             assert status == expected, way
             seen += content
-    last, came = hospital.moved(("QueryRetrieveLevel", "STUDY"), ("StudyInstanceUID", STUDY))
+    ports = (hospital.move_port, hospital.store_port)
+    last, came = moved(*ports, QueryRetrieveLevel="STUDY", StudyInstanceUID=STUDY)
     assert (last.NumberOfCompletedSuboperations, last.NumberOfFailedSuboperations) == (len(OTHERS), 1)
     assert came == set(OTHERS)
-    some = ("StudyInstanceUID", STUDY), ("SeriesInstanceUID", f"{STUDY}.1"), ("SOPInstanceUID", [UIDS[0], FOREIGN])
-    last, came = hospital.moved(("QueryRetrieveLevel", "IMAGE"), *some)
+    some: dict[str, str | list[str]] = {"SeriesInstanceUID": f"{STUDY}.1", "SOPInstanceUID": [UIDS[0], FOREIGN]}
+    last, came = moved(*ports, QueryRetrieveLevel="IMAGE", StudyInstanceUID=STUDY, **some)
     assert (last.NumberOfCompletedSuboperations, last.NumberOfFailedSuboperations) == (1, 1)
     assert came == {UIDS[0]}
     assert b"OTHER-ONE" not in seen

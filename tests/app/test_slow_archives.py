@@ -18,15 +18,13 @@ from typing import Any
 import pytest
 import requests
 import urllib3
-from pydicom import Dataset
-from pynetdicom import AE, StoragePresentationContexts, evt
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # type: ignore[attr-defined]
 
 from tests.app.test_archives import LOCATION, request_of, series_of_files
 from tests.archives import Orthanc, running_orthanc
 from tests.cli.test_commands import done
 from tests.crawling import Crawling
 from tests.crawling import standing as relaying
+from tests.moving import moved
 from tests.servers import PATIENCE, Server, free_port, serving, wait_until
 from tests.trusted import DOCTOR, PURPOSES, SNOMED
 from xdsi import app, settings
@@ -131,30 +129,7 @@ class Hospital:
 
     def rad16(self, study: str) -> tuple[Any, set[str]]:
         """The last answer to a C-MOVE, and what came."""
-        came: set[str] = set()
-
-        def store(event: Any) -> int:
-            came.add(str(event.request.AffectedSOPInstanceUID))
-            return 0x0000
-
-        own = AE(ae_title="MOVER")
-        own.supported_contexts = StoragePresentationContexts
-        listening = own.start_server(
-            ("127.0.0.1", self.store_port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
-        )
-        try:
-            asking = AE(ae_title="MOVER")
-            asking.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
-            association = asking.associate("127.0.0.1", self.move_port, ae_title="XDSI")
-            assert association.is_established
-            wanted = Dataset()
-            wanted.QueryRetrieveLevel, wanted.StudyInstanceUID = "STUDY", study
-            answers = association.send_c_move(wanted, "MOVER", StudyRootQueryRetrieveInformationModelMove)
-            *_, (last, _) = answers
-            association.release()
-            return last, came
-        finally:
-            listening.shutdown()
+        return moved(self.move_port, self.store_port, QueryRetrieveLevel="STUDY", StudyInstanceUID=study)
 
     def audited(self, number: str) -> list[tuple[str, int]]:
         """(trace, outcome) of each record of a transaction."""

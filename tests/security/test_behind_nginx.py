@@ -23,7 +23,7 @@ from tests.security.targets import URGENT, Target, gives_away
 from tests.security.test_requests import TWO_LENGTHS
 from tests.security.ways import RIGHT, TRICKS
 from tests.servers import REPOSITORY, free_port, serving
-from tests.trusted import CT, DOCTOR, DOE, MR, PETER, SNOMED, Trusted, settings, token
+from tests.trusted import Trusted, settings, token
 from xdsi.spec import uuids
 from xdsi.transport import pki
 
@@ -49,14 +49,7 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusted]:
     ):
         seen = replace(server, port=port, ready={"base_url": f"https://127.0.0.1:{port}"})
         hub = Trusted(seen, folder)
-        for patient in (DOE, PETER):
-            hub.command("patient", "add", patient)
-        hub.command("publish", CT, MR)
-        (signer,) = hub.command("pki", "signer", str(hub.pki), DOE)
-        hub.command(
-            "consent", "grant", DOE, "--permit", f"role={DOCTOR}^^{SNOMED}", "--key", signer["key"], "--cert",
-            signer["certificate"],
-        )  # fmt: skip
+        hub.furnish()
         _OWN_PORTS[hub.server.base_url] = own
         yield hub
         hub.session.close()
