@@ -21,6 +21,7 @@ from xdsi.domain.metadata import (
     SubmissionSet,
 )
 from xdsi.domain.outcome import Problem
+from xdsi.domain.texts import LocalizedString
 from xdsi.rules import attributes, optionality
 from xdsi.rules.attributes import CODES, TEXTS
 from xdsi.spec.namespaces import APPROVED
@@ -29,6 +30,7 @@ from xdsi.spec.optionality import Column
 LONG, LONGER = "x" * 257, "x" * 1025
 ENTRY, SET, FOLDER = builders.document_entry(), builders.submission_set(), builders.folder()
 RELATION = builders.association("urn:ihe:iti:2007:AssociationType:APND", "doc1", "doc2")
+LONG_IN_GERMAN = (LocalizedString("A note", "en"), LocalizedString("x" * 1025, "de"))
 VALID = [
     ENTRY, SET, FOLDER, RELATION, builders.on_demand_entry(), builders.has_member("ss1", "doc1", "Original"),
     builders.document_entry(source_patient_info=("PID-5|Doe^Jo", "PID-5|Doe^Joanne", "PID-8|F")),
@@ -91,6 +93,9 @@ CHANGES: list[tuple[RegistryObject, dict[str, Any], str]] = [
     (ENTRY, {"extra": Extra((Slot("urn:x", (LONG,)),))}, "DE.Slot.length"),
     (ENTRY, {"extra": Extra((), (ExtraClassification("urn:x", representation=LONG),))}, "DE.Classification.length"),
     (ENTRY, {"extra": Extra((), (), (ExtraIdentifier("urn:x", LONG),))}, "DE.ExternalIdentifier.length"),
+    (ENTRY, {"extra": Extra(names=LONG_IN_GERMAN)}, "DE.title.length"),
+    (ENTRY, {"class_code": Code("a", "b", "c", LONG_IN_GERMAN)}, "DE.classCode.length"),
+    (FOLDER, {"extra": Extra(descriptions=LONG_IN_GERMAN)}, "FD.comments.length"),
     (SET, {"unique_id": "urn:uuid:1"}, "SS.uniqueId.format"),
     (SET, {"source_id": "3670984664"}, "SS.sourceId.format"),
     (SET, {"submission_time": "yesterday"}, "SS.submissionTime.format"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from xdsi.domain.texts import LocalizedString
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -13,6 +15,8 @@ class Code:
     code: str
     scheme: str
     display: str = field(default="", compare=False)
+    names: tuple[LocalizedString, ...] = field(default=(), compare=False)
+    """the display name in its languages, the first as in `display`; empty where that has no language"""
 
     def __str__(self) -> str:
         return f"{self.code}^^{self.scheme}"

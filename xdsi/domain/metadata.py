@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import new_entry_uuid
+from xdsi.domain.texts import LocalizedString
 from xdsi.spec import uuids
 
 
@@ -20,14 +21,6 @@ class Slot:
 
     name: str
     values: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LocalizedString:
-    """One rim:LocalizedString; `lang` is empty where none was sent."""
-
-    value: str
-    lang: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +68,13 @@ class Extra:
     slots: tuple[Slot, ...] = ()
     classifications: tuple[ExtraClassification, ...] = ()
     identifiers: tuple[ExtraIdentifier, ...] = ()
+    names: tuple[LocalizedString, ...] = ()
+    """the title in its languages, the first as in `title`; empty where that has no language"""
+    descriptions: tuple[LocalizedString, ...] = ()
+    """the comments likewise"""
 
     def __bool__(self) -> bool:
-        return bool(self.slots or self.classifications or self.identifiers)
+        return bool(self.slots or self.classifications or self.identifiers or self.names or self.descriptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

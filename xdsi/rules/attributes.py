@@ -14,6 +14,7 @@ from xdsi.domain.codes import Code, CodeSets
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.metadata import Association, Author, DocumentEntry, Folder, RegistryObject, Slot, SubmissionSet
 from xdsi.domain.outcome import Problem
+from xdsi.domain.texts import LocalizedString
 from xdsi.rules import formats
 from xdsi.rules.formats import Check
 
@@ -222,6 +223,7 @@ def _check_code(registry_object: RegistryObject, row: CodeAttribute, code: Code)
     for value, length in ((code.code, LONG_NAME), (code.scheme, LONG_NAME), (code.display, FREE_FORM_TEXT)):
         if len(value) > length:
             yield _too_long(registry_object, row.name, value, length)
+    yield from _check_languages(registry_object, row.name, code.names)
     if not code.display:
         text = f"{row.name} of {registry_object.entry_uuid}: code {code} has no display name (Name)"
         yield problem(registry_object, row.name, f"{row.name}.display", text)
@@ -251,8 +253,19 @@ def _check_entry(entry: DocumentEntry) -> Iterator[Problem]:
             yield problem(entry, "sourcePatientInfo", "sourcePatientInfo.repeated", text)
 
 
+def _check_languages(
+    registry_object: RegistryObject, name: str, texts: tuple[LocalizedString, ...]
+) -> Iterator[Problem]:
+    """The texts after the first, which is the attribute and judged as that."""
+    for one in texts[1:]:
+        if len(one.value) > FREE_FORM_TEXT:
+            yield _too_long(registry_object, name, one.value, FREE_FORM_TEXT)
+
+
 def _check_extra(registry_object: RegistryObject) -> Iterator[Problem]:
     extra = registry_object.extra
+    yield from _check_languages(registry_object, "title", extra.names)
+    yield from _check_languages(registry_object, "comments", extra.descriptions)
     ours = _UPDATE_SLOTS if isinstance(registry_object, Association) else frozenset()
     for slot in extra.slots:
         complaint = formats.extra_slot_name(slot.name) if slot.name not in ours else ""

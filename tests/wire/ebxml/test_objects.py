@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 
 from tests import builders
 from tests.wire.ebxml.strategies import registry_objects
+from xdsi.domain.codes import Code
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.metadata import DocumentEntry, Extra, ExtraClassification, ExtraIdentifier, RegistryObject, Slot
+from xdsi.domain.texts import LocalizedString
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import RIM
 from xdsi.wire import xml
@@ -72,8 +75,9 @@ TOLERATED = {
     "VersionInfo of the schema's default": lambda text: inserted(text, '<rim:VersionInfo versionName="1.1"/>'),
     "an empty Slot of the profile": lambda text: inserted(text, slot("documentAvailability", "")),
     "a Slot without values": lambda text: inserted(text, slot("documentAvailability")),
-    "a second language": lambda text: text.replace(
-        'value="A note"/>', 'value="A note"/><rim:LocalizedString xml:lang="la" value="Nota"/>'
+    "a language that is none": lambda text: text.replace('value="A note"/>', 'value="A note" xml:lang="en_GB!"/>'),
+    "an empty LocalizedString": lambda text: text.replace(
+        '<rim:LocalizedString value="A note"/>', '<rim:LocalizedString value=""/><rim:LocalizedString value="A note"/>'
     ),
 }
 
@@ -94,6 +98,37 @@ def test_tolerates(change: object) -> None:
     namespace = f'xmlns:tns="{RIM}"'
     root = xml.parse(f'<rim:RegistryObjectList xmlns:rim="{RIM}" {namespace}>{text}</rim:RegistryObjectList>'.encode())
     assert objects.decode(root) == Decoded(objects=(builders.document_entry(),))
+
+
+LANGUAGES = (LocalizedString("A note", "en"), LocalizedString("Eine Notiz", "de-CH"), LocalizedString("Nota"))
+
+
+def in_languages(text: str, value: str) -> str:
+    """The LocalizedString of a value, and two more in other languages."""
+    return text.replace(
+        f'<rim:LocalizedString value="{value}"/>',
+        f'<rim:LocalizedString charset="UTF-8" value="{value}" xml:lang="en"/>'
+        '<rim:LocalizedString xml:lang="de-CH" value="Eine Notiz"/><rim:LocalizedString value="Nota"/>',
+    )
+
+
+def test_text_keeps_its_languages() -> None:
+    """ITI TF-2 3.42.4.1.3.6: what was submitted is returned; title, comments and display names have languages."""
+    sample = builders.document_entry(comments="A note", class_code=Code("REPORTS", "2.999.20", "A note"))
+    (entry,) = decode(in_languages(markup.write(sample), "A note")).objects
+    assert isinstance(entry, DocumentEntry)
+    assert (entry.title, entry.extra.names, entry.extra.descriptions) == ("A note", LANGUAGES, LANGUAGES)
+    assert entry.class_code is not None
+    assert (entry.class_code.display, entry.class_code.names) == ("A note", LANGUAGES)
+    again = decode(markup.write(entry))
+    assert again == Decoded(objects=(entry,))
+    assert getattr(again.objects[0], "class_code").names == LANGUAGES  # noqa: B009 - a Code compares without them
+
+
+def test_a_text_that_was_changed_has_no_other_languages() -> None:
+    (entry,) = decode(in_languages(ENTRY, "A note")).objects
+    (read,) = decode(markup.write(replace(entry, title="Another note"))).objects
+    assert read.extra.names == ()
 
 
 def test_marker_may_stand_beside_its_package() -> None:

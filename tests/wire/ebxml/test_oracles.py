@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,7 @@ from xdsi.domain.outcome import Outcome
 from xdsi.domain.retrieval import RetrieveAnswer, RetrieveRequest
 from xdsi.domain.stored_query import QueryAnswer
 from xdsi.domain.submission import Provision, Submission
+from xdsi.domain.texts import LocalizedString
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import LCM, QUERY, RAD, RS, XDS
 from xdsi.wire import xml
@@ -42,7 +44,8 @@ EXTRA = Extra(
 FULL = Submission(
     (builders.submission_set(extra=EXTRA, intended_recipients=("|77^Doe",), home_community_id="urn:oid:2.999"),),
     (builders.document_entry(
-        extra=EXTRA, logical_id="urn:uuid:1", version=2, availability_status="urn:x", limited_metadata=True,
+        extra=replace(EXTRA, names=(LocalizedString("A note", "en"), LocalizedString("Nota", "la"))),
+        logical_id="urn:uuid:1", version=2, availability_status="urn:x", limited_metadata=True,
         home_community_id="urn:oid:2.999",
     ),),
     (builders.folder(extra=EXTRA, last_update_time="2024", version=0, comments="c"),),

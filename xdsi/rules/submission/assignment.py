@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from xdsi.domain.identifiers import is_entry_uuid, new_entry_uuid
-from xdsi.domain.metadata import Association, DocumentEntry, Extra, Folder, SubmissionSet
+from xdsi.domain.metadata import Association, DocumentEntry, Folder, SubmissionSet
 from xdsi.domain.outcome import Problem
 from xdsi.domain.registration import RegisterPorts, Registration
 from xdsi.domain.submission import Submission
@@ -45,7 +45,7 @@ def assign(submission: Submission, *, new_uuid: Callable[[], str] = new_entry_uu
         if extra:
             classifications = tuple(replace(c, id=own(c.id)) for c in extra.classifications)
             identifiers = tuple(replace(i, id=own(i.id)) for i in extra.identifiers)
-            one = replace(one, extra=Extra(extra.slots, classifications, identifiers))
+            one = replace(one, extra=replace(extra, classifications=classifications, identifiers=identifiers))
         if isinstance(one, DocumentEntry | SubmissionSet) and one.authors:
             return replace(one, authors=tuple(replace(author, id=own(author.id)) for author in one.authors))
         return one

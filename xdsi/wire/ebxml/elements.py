@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +11,7 @@ from lxml import etree
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.identifiers import new_entry_uuid
 from xdsi.domain.metadata import Slot
+from xdsi.domain.texts import LocalizedString
 from xdsi.spec.namespaces import RIM
 from xdsi.wire import xml
 
@@ -29,6 +31,8 @@ ASSOCIATION: Final = xml.E(RIM, "Association")
 _VALUE_LIST = xml.E(RIM, "ValueList")
 _VALUE = xml.E(RIM, "Value")
 _LOCALIZED = xml.E(RIM, "LocalizedString")
+_LANG = xml.E("http://www.w3.org/XML/1998/namespace", "lang")
+_LANGUAGE = re.compile(r"[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*")
 
 
 def attribute(element: etree._Element, name: str) -> str:
@@ -56,18 +60,32 @@ def read_slot(element: etree._Element) -> Slot:
     return Slot(attribute(element, "name"), tuple(values))
 
 
-def localized(element: etree._Element) -> str:
-    """The first LocalizedString of a rim:Name or rim:Description."""
-    for child in element.iterchildren(_LOCALIZED):
-        return child.get("value") or ""
-    return ""
+def localized(element: etree._Element) -> tuple[str, tuple[LocalizedString, ...]]:
+    """What a rim:Name or rim:Description says first, and all that it says where languages are stated or several.
+
+    A language that is no language tag counts as none, because no answer could carry it.
+    """
+    found = [
+        LocalizedString(value, lang if (lang := child.get(_LANG)) and _LANGUAGE.fullmatch(lang) else "")
+        for child in element.iterchildren(_LOCALIZED)
+        if (value := child.get("value"))
+    ]
+    if not found:
+        return "", ()
+    first = found[0]
+    return first.value, tuple(found) if len(found) > 1 or first.lang else ()
+
+
+def names_of(element: etree._Element) -> tuple[str, tuple[LocalizedString, ...]]:
+    """What an element's rim:Name says, as `localized` has it."""
+    for child in element.iterchildren(NAME):
+        return localized(child)
+    return "", ()
 
 
 def name_of(element: etree._Element) -> str:
-    """The first LocalizedString of an element's rim:Name."""
-    for child in element.iterchildren(NAME):
-        return localized(child)
-    return ""
+    """What an element's rim:Name says first."""
+    return names_of(element)[0]
 
 
 def sub_id(element: etree._Element) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import new_entry_uuid
 from xdsi.domain.metadata import Author, ExtraClassification, RegistryObject, Slot
+from xdsi.domain.texts import LocalizedString
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import RIM
 from xdsi.wire import xml
@@ -71,9 +72,9 @@ def write(
     extra = registry_object.extra
     out.extend(slot(one.name, one.values) for one in extra.slots)
     for row in object_class.names:
-        out.append(_localized("Name", getattr(registry_object, row.attribute)))
+        out.append(_localized("Name", getattr(registry_object, row.attribute), extra.names))
     for row in object_class.descriptions:
-        out.append(_localized("Description", getattr(registry_object, row.attribute)))
+        out.append(_localized("Description", getattr(registry_object, row.attribute), extra.descriptions))
     for row in object_class.versions:
         version = given.get(row.attribute, getattr(registry_object, row.attribute))
         if version is not None:
@@ -110,8 +111,19 @@ def _slot(name: str, values: str) -> str:
     return f'<rim:Slot name="{_escape(name)}"><rim:ValueList>{values}</rim:ValueList></rim:Slot>'
 
 
-def _localized(element: str, value: str) -> str:
-    return f'<rim:{element}><rim:LocalizedString value="{_escape(value)}"/></rim:{element}>' if value else ""
+def _localized(element: str, value: str, languages: tuple[LocalizedString, ...] = ()) -> str:
+    if not value:
+        return ""
+    strings = f'<rim:LocalizedString value="{_escape(value)}"/>'
+    # What was changed since it came has no other languages any more.
+    if languages and languages[0].value == value:
+        strings = "".join(map(_localized_string, languages))
+    return f"<rim:{element}>{strings}</rim:{element}>"
+
+
+def _localized_string(one: LocalizedString) -> str:
+    lang = f' xml:lang="{_escape(one.lang)}"' if one.lang else ""
+    return f'<rim:LocalizedString{lang} value="{_escape(one.value)}"/>'
 
 
 def _classification(
@@ -136,7 +148,7 @@ def _classification(
 
 
 def _code(owner: _Owner, scheme: str, code: Code) -> str:
-    content = slot("codingScheme", (code.scheme,)) + _localized("Name", code.display)
+    content = slot("codingScheme", (code.scheme,)) + _localized("Name", code.display, code.names)
     return _classification(owner, scheme=scheme, representation=_escape(code.code), content=content)
 
 

@@ -14,6 +14,7 @@ from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import new_entry_uuid
 from xdsi.domain.metadata import Author, Extra, ExtraClassification, ExtraIdentifier, RegistryObject, Slot
 from xdsi.domain.outcome import Problem
+from xdsi.domain.texts import LocalizedString
 from xdsi.wire.ebxml import elements
 from xdsi.wire.ebxml.fields import (
     ASSOCIATION,
@@ -40,6 +41,8 @@ class ObjectReader:
         self.id = elements.attribute(element, "id")
         self.slots: list[Slot] = []
         self.name = self.description = ""
+        self.names: tuple[LocalizedString, ...] = ()
+        self.descriptions: tuple[LocalizedString, ...] = ()
         self.version: int | None = None
         self.classifications: list[etree._Element] = []
         self.identifiers: list[etree._Element] = []
@@ -61,9 +64,11 @@ class ObjectReader:
                 self._owned(child, "registryObject", "ExternalIdentifier")
                 self.identifiers.append(child)
             elif tag == elements.NAME:
-                self.name = self.name or elements.localized(child)
+                if not self.name:
+                    self.name, self.names = elements.localized(child)
             elif tag == elements.DESCRIPTION:
-                self.description = self.description or elements.localized(child)
+                if not self.description:
+                    self.description, self.descriptions = elements.localized(child)
             elif tag == elements.VERSION_INFO:
                 number = elements.attribute(child, "versionName")
                 self.version = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
@@ -103,6 +108,8 @@ class ObjectReader:
             slots=tuple(self._read_slots(object_class.by_slot, object_class.short, values)),
             classifications=tuple(self._read_classifications(object_class, values)),
             identifiers=tuple(self._read_identifiers(object_class, values)),
+            names=self.names if object_class.names else (),
+            descriptions=self.descriptions if object_class.descriptions else (),
         )
         return object_class.type(**values, extra=extra)
 
@@ -185,7 +192,7 @@ class ObjectReader:
         if len(schemes) != 1:
             text = f"{row.name} of {self.id}: Slot codingScheme has {len(schemes)} values; it has exactly one"
             self._report(f"{short}.{row.name}.codingScheme", text, row.name)
-        return Code(code, schemes[0] if schemes else "", elements.name_of(child))
+        return Code(code, schemes[0] if schemes else "", *elements.names_of(child))
 
     def _author(self, child: etree._Element, row: Field, short: str) -> Author:
         values: dict[str, Any] = {}
