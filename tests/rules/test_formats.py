@@ -85,7 +85,7 @@ WRONG: dict[Check, list[str]] = {
         "1.2^^^&2.999.6&ISO^urn:ihe:iti:xds:2016:studyInstanceUID", "A^^^^urn:x^y^z",
     ],
     formats.xcn: ["", "^", "^^Jo", "77^Doe~78^Roe", "77^Doe^^^^^^^2.999", "77^Doe^^^^^^^&2.999&UUID"],
-    formats.xon: ["^^^^^^^^^2.999.5", "Hospital^^^^^^^^^45", "Hospital^^^^^2.999^^^^45"],
+    formats.xon: ["^^^^^^^^^2.999.5", "Hospital^^^^^^^^^45", "Hospital^^^^^2.999^^^^45", "Hospital^L^^^^^^^^2.999.5"],
     formats.xtn: ["", "^^Internet", "^PRS^PH", "^^PH^^31"],
     formats.recipient: ["", "||", "|", "^^^|77^Doe", "Hospital|^^Jo", "a|77^Doe|^^Internet|x"],
     formats.pid_field: ["PID-3", "PID-0|x", "PID-40|x", "PID-03|x", "PV1-3|x", "3|x", ""],

@@ -95,7 +95,8 @@ def test_the_patient_may_not_be_changed() -> None:
             [("XDSObjectTypeError", "restricted"), (MODIFIABLE, "restricted")],
         ),
         ((status_of(), new_version()), [(MODIFIABLE, "restricted")]),
-        (filed(), [(MODIFIABLE, "restricted")] * 2 + [(UPDATE_ERROR, "UPDATE.empty")]),
+        (filed(), [(MODIFIABLE, "restricted")] * 2),
+        ((), [(UPDATE_ERROR, "UPDATE.empty")]),
         ((new_version(), no()), [("XDSMetadataAnnotationError", "AssociationPropagation.no")]),
         (
             (new_version(), bound(AssociationPropagation="")),

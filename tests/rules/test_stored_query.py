@@ -185,6 +185,9 @@ REFUSED: dict[str, tuple[AdhocQuery, tuple[str, str, str]]] = {
     "a level in words": (
         find(("$MetadataLevel", ("'two'",))), (ERROR, "QUERY.parameter.coding", "$MetadataLevel"),
     ),
+    "a level that there is not": (
+        find(("$MetadataLevel", ("3",))), (ERROR, "QUERY.parameter.coding", "$MetadataLevel"),
+    ),
     "a value too long": (find((CLASS, (f"('{'a' * 260}^^2.9')",))), (ERROR, "QUERY.parameter.coding", CLASS)),
     "too many values": (
         get((UUID, tuple(f"('urn:uuid:{number}')" for number in range(1001)))), (ERROR, "QUERY.limit.values", UUID),
@@ -338,7 +341,7 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Value]:
         return st.sampled_from(sorted(parameter.vocabulary))
     return {
         Coding.TIME: st.sampled_from(["2024", "20240131", "20240131235959"]),
-        Coding.NUMBER: st.sampled_from(["1", "2"]),
+        Coding.LEVEL: st.sampled_from(["1", "2"]),
         Coding.PATIENT: st.sampled_from([CX, "O'Neil^^^&2.999.1&ISO"]),
     }.get(parameter.coding, text)
 
@@ -387,7 +390,7 @@ def test_hostile_values_are_refused_quickly() -> None:
 # --- samples of others ---
 
 FILLING = {
-    Coding.CODE: "a^^2.9", Coding.PATIENT: CX, Coding.STATUS: APPROVED, Coding.TIME: "2024", Coding.NUMBER: "2",
+    Coding.CODE: "a^^2.9", Coding.PATIENT: CX, Coding.STATUS: APPROVED, Coding.TIME: "2024", Coding.LEVEL: "2",
     Coding.URN: ID, Coding.STRING: "2.9",
 }  # fmt: skip
 

@@ -46,7 +46,10 @@ def check(submission: Submission, registry: Registered = REGISTRY, **options: An
 
 
 def found(submission: Submission, registry: Registered = REGISTRY, **options: Any) -> list[tuple[str, str]]:
-    return [(one.code, one.rule) for one in check(submission, registry, **options)]
+    problems = check(submission, registry, **options)
+    # ITI TF-3 4.2.4.2: whoever has to mend it is told where.
+    assert all(one.location and len(one.context) > 10 for one in problems)
+    return [(one.code, one.rule) for one in problems]
 
 
 def submit(*entries: Any, **parts: Any) -> Submission:
@@ -356,6 +359,13 @@ UNIQUE_IDS: dict[str, tuple[Submission, list[tuple[str, str]]]] = {
     ),
     "a document with the uniqueId of a registered folder": (submit(document_entry(unique_id="2.999.50.2")), []),
 }  # fmt: skip
+
+
+def test_other_bytes_are_told_of_once_however_often_the_document_is_registered() -> None:
+    """ITI TF-2 3.42.4.1.3.3.1; a document may have many entries."""
+    twice = Registered(*(document_entry(id_, unique_id="2.999.50.1") for id_ in (OLD, GONE)))
+    other = submit(document_entry(unique_id="2.999.50.1", hash="0" * 40))
+    assert found(other, twice) == [("XDSNonIdenticalHash", "DE.uniqueId.hash")]
 
 
 @pytest.mark.parametrize(("submission", "expected"), UNIQUE_IDS.values(), ids=UNIQUE_IDS.keys())

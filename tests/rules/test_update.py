@@ -277,6 +277,14 @@ WRONG: dict[str, tuple[Submission, list[tuple[str, str]]]] = {
     "a snapshot of a stable entry": (
         update(*appended(ENTRY, APPENDED, uuids.IS_SNAPSHOT_OF)), [(META, "snapshot.kind")],
     ),
+    "a relationship that leads back": (update(*appended(ENTRY, APPENDED)), [(UPDATE_ERROR, "circle")]),
+    "two relationships that close a circle": (
+        update(
+            association(uuids.APND, UPDATED, APPENDED, "one"), submits("one"),
+            association(uuids.XFRM, ENTRY, UPDATED, "two"), submits("two"),
+        ),
+        [(UPDATE_ERROR, "circle")],
+    ),
     "the id of a registered association": (
         update(has_member(CASE, APPENDED, entry_uuid=APPENDS), submits(APPENDS)), [(META, "entryUUID.registered")],
     ),
@@ -317,7 +325,15 @@ def test_every_problem_names_the_object_of_the_request_that_caused_it() -> None:
     for case, (submission, _) in WRONG.items():
         ids = {one.entry_uuid for one in submission.objects} | {one.unique_id for one in submission.document_entries}
         for problem in decided(submission)[0].problems:
-            assert problem.location in ids or problem.rule in {"UPDATE.empty", "SUBMISSION.set"}, case
+            assert problem.location in ids or (
+                problem.rule in {"UPDATE.empty", "SUBMISSION.set"} and problem.location == "RegistryObjectList"
+            ), case
+
+
+def test_what_is_deprecated_closes_no_circle() -> None:
+    """3.57.4.1.3.3.6; ITI TF-3 4.2.2.2: only what holds relates two documents."""
+    gone = association(uuids.APND, APPENDED, ENTRY, APPENDS, availability_status=DEPRECATED)
+    assert found(update(*appended(ENTRY, APPENDED)), registry(gone)) == []
 
 
 def test_what_becomes_approved_must_be_of_the_patient_that_it_is_joined_with() -> None:

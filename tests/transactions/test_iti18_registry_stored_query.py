@@ -196,7 +196,7 @@ def test_more_than_an_answer_may_hold(return_type: str, limit: dict[str, int]) -
 def test_pages_carry_the_total() -> None:
     found = [entry(A), entry(B), entry(C)]
     answer = answered(find_documents(start_index=1, max_results=1), found)
-    assert (shown(answer), answer.total) == ([B], 3)
+    assert (shown(answer), answer.total, answer.start_index) == ([B], 3, 1)
     assert (shown(answered(find_documents(start_index=7), found)), answer.total) == ([], 3)
     none = answered(find_documents(max_results=0), found)
     assert (shown(none), none.total, none.outcome.status) == ([], 3, Status.SUCCESS)

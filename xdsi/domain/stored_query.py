@@ -130,3 +130,5 @@ class QueryAnswer:
     """(entryUUID, homeCommunityId or empty)"""
     fragments: Iterable[bytes] = ()
     total: int | None = None
+    start_index: int = 0
+    """where in the whole result this page begins"""

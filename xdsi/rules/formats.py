@@ -29,6 +29,7 @@ _CODED_STRING = re.compile(r"[^^]+\^\^\^&([0-9.]+)&ISO")
 # Control characters, and the signs that make text run the other way, which would let two ids look alike.
 _UNFIT_IN_ID = re.compile("[\\s\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _OID_LENGTH = 64
+_XON_COMPONENTS = frozenset({1, 6, 10})
 _LAST_PID_FIELD = 39
 
 AVAILABILITIES = ("urn:ihe:iti:2010:DocumentAvailability:Online", "urn:ihe:iti:2010:DocumentAvailability:Offline")
@@ -154,10 +155,12 @@ def xcn(text: str) -> str:
 
 
 def xon(text: str) -> str:
-    """XON: an organisation by name (component 1), its id in component 10."""
+    """XON: an organisation by name (component 1), its id in component 10; no other components but its authority."""
     parts = text.split("^") + [""] * 10
     if not parts[0]:
         return "expected name^^^^^authority^^^^id with a name"
+    if any(part for number, part in enumerate(parts, 1) if number not in _XON_COMPONENTS):
+        return "expected name^^^^^authority^^^^id and nothing else"
     if parts[9] and oid(parts[9]) and not parts[9].startswith("urn:") and not _assigns(parts[5]):
         return "an id (component 10) that is not an OID needs an authority &OID&ISO (component 6)"
     return ""

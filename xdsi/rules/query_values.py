@@ -23,7 +23,7 @@ MAX_PATTERN_LENGTH = 4096
 
 _ITEM = re.compile(r"\s*+(?:'((?:[^']++|'')*+)'|([^'(),\s]++))\s*+(,|$)")
 _CODE = re.compile(r"([^^]++)\^\^([^^]++)")
-_NUMBER = re.compile(r"[0-9]{1,9}")
+_LEVELS = frozenset({"1", "2"})
 
 
 class BadCoding(ValueError):
@@ -68,9 +68,9 @@ def decode(text: str, *, quoted: bool, parameter: Parameter) -> Value:
         if complaint:
             raise BadCoding(f"{value!r}: {complaint}")
         return value
-    if coding is Coding.NUMBER:
-        if not _NUMBER.fullmatch(value):
-            raise BadCoding(f"{value!r} is not a number")
+    if coding is Coding.LEVEL:
+        if value not in _LEVELS:
+            raise BadCoding(f"{value!r} is neither 1 nor 2")
         return value
     if not quoted:
         raise BadCoding(f"{value!r} must stand in single quotes")
@@ -92,7 +92,7 @@ def decode(text: str, *, quoted: bool, parameter: Parameter) -> Value:
 def encode(value: Value, parameter: Parameter) -> str:
     """One item in the coding of its parameter."""
     text = str(value)
-    if parameter.coding in {Coding.TIME, Coding.NUMBER}:
+    if parameter.coding in {Coding.TIME, Coding.LEVEL}:
         return text
     return "'" + text.replace("'", "''") + "'"
 

@@ -23,6 +23,9 @@ from xdsi.spec.stored_queries import STORED_QUERIES, Query
 
 log = logging.getLogger("xdsi.query")
 
+_QUERY = "AdhocQuery"
+"""the location of what no parameter alone is the cause of"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryPorts:
@@ -115,10 +118,10 @@ def answer(
     paged = len(visible) if query.max_results >= 0 or query.start_index > 0 else None
     if query.return_type is ReturnType.OBJECT_REF:
         home = ports.home_community_id
-        return QueryAnswer(
-            outcome, object_refs=tuple((item.id, item.home_community_id or home) for item in page), total=paged
-        )
-    return QueryAnswer(outcome, fragments=session.fragments([item.id for item in page]), total=paged)
+        references = tuple((item.id, item.home_community_id or home) for item in page)
+        return QueryAnswer(outcome, object_refs=references, total=paged, start_index=query.start_index)
+    fragments = session.fragments([item.id for item in page])
+    return QueryAnswer(outcome, fragments=fragments, total=paged, start_index=query.start_index)
 
 
 def describe(request: AdhocQuery, answer: QueryAnswer | None, base: ExchangeFacts) -> ExchangeFacts:
@@ -143,8 +146,9 @@ def _names_nobody(query: StoredQuery) -> bool:
 def _patient_problems(query: StoredQuery, ports: QueryPorts, session: RegistrySession) -> tuple[Problem, ...]:
     if ports.unknown_patient != "error":
         return ()
+    parameter = STORED_QUERIES[query.query_id].patient_parameter
     return tuple(
-        Problem("XDSUnknownPatientId", patient.cx, rule="QUERY.patient.unknown")
+        Problem("XDSUnknownPatientId", patient.cx, location=parameter, rule="QUERY.patient.unknown")
         for patient in _patients(query)
         if session.patient_status(patient) != "active"
     )
@@ -186,6 +190,7 @@ def _limit(
             return Problem(
                 "XDSResultNotSinglePatient",
                 f"the result would be of {len(persons)} patients; ask for ObjectRef, or for one patient",
+                location=_QUERY,
                 rule="QUERY.single-patient",
             )
     return None
@@ -196,7 +201,7 @@ def _more_than(limit: int) -> Problem:
 
 
 def _too_many(text: str) -> Problem:
-    return Problem("XDSTooManyResults", text, rule="QUERY.limit")
+    return Problem("XDSTooManyResults", text, location=_QUERY, rule="QUERY.limit")
 
 
 def _page(query: StoredQuery, visible: Sequence[FoundObject]) -> Sequence[FoundObject]:

@@ -56,7 +56,7 @@ $XDSDocumentEntryAuthorPerson                string  M L
 $XDSDocumentEntryFormatCode                  code    M
 $XDSDocumentEntryType                        urn     M
 $XDSDocumentEntryDocumentAvailability        urn     M MU
-$MetadataLevel                               number  MU
+$MetadataLevel                               level   MU
 """)
 
 _FIND_FOLDERS = parameters("""
@@ -65,7 +65,7 @@ $XDSFolderStatus              status  R M
 $XDSFolderLastUpdateTimeFrom  time
 $XDSFolderLastUpdateTimeTo    time
 $XDSFolderCodeList            code    M &
-$MetadataLevel                number  MU
+$MetadataLevel                level   MU
 """)
 
 _REFERENCE_ID = "$XDSDocumentEntryReferenceIdList  string  R M & L"
@@ -127,7 +127,7 @@ ITI18: Final = by_id((
             $XDSSubmissionSetStatus  status  R M
             $XDSFolderStatus         status  R M
             $XDSAssociationStatus    status  M MU
-            $MetadataLevel           number  MU
+            $MetadataLevel           level   MU
         """),
     ),
     Query(
@@ -136,7 +136,7 @@ ITI18: Final = by_id((
             $XDSDocumentEntryEntryUUID  urn     M
             $XDSDocumentEntryUniqueId   string  M
             $XDSDocumentEntryLogicalID  urn     M MU
-            $MetadataLevel              number  MU
+            $MetadataLevel              level   MU
         """),
         one_of=("$XDSDocumentEntryEntryUUID", "$XDSDocumentEntryUniqueId", "$XDSDocumentEntryLogicalID"),
     ),
@@ -146,7 +146,7 @@ ITI18: Final = by_id((
             $XDSFolderEntryUUID  urn     M
             $XDSFolderUniqueId   string  M
             $XDSFolderLogicalID  urn     M MU
-            $MetadataLevel       number  MU
+            $MetadataLevel       level   MU
         """),
         one_of=("$XDSFolderEntryUUID", "$XDSFolderUniqueId", "$XDSFolderLogicalID"),
     ),
@@ -155,7 +155,7 @@ ITI18: Final = by_id((
         parameters=parameters("""
             $uuid                  urn     R M
             $XDSAssociationStatus  status  M MU
-            $MetadataLevel         number  MU
+            $MetadataLevel         level   MU
         """),
     ),
     Query(
@@ -165,7 +165,7 @@ ITI18: Final = by_id((
             $XDSDocumentEntryEntryUUID  urn     M
             $XDSDocumentEntryUniqueId   string  M
             $XDSAssociationStatus       status  M MU
-            $MetadataLevel              number  MU
+            $MetadataLevel              level   MU
         """),
         one_of=("$XDSDocumentEntryEntryUUID", "$XDSDocumentEntryUniqueId"),
     ),
@@ -173,7 +173,7 @@ ITI18: Final = by_id((
         id=uuids.GET_SUBMISSION_SETS, name="GetSubmissionSets", results=(SS, AS), single_patient=(SS,),
         parameters=parameters("""
             $uuid           urn     R M
-            $MetadataLevel  number  MU
+            $MetadataLevel  level   MU
         """),
     ),
     Query(
@@ -182,7 +182,7 @@ ITI18: Final = by_id((
         parameters=_with(_DOCUMENT_FILTERS, """
             $XDSSubmissionSetEntryUUID  urn
             $XDSSubmissionSetUniqueId   string
-            $MetadataLevel              number  MU
+            $MetadataLevel              level   MU
         """),
         one_of=("$XDSSubmissionSetEntryUUID", "$XDSSubmissionSetUniqueId"),
     ),
@@ -192,7 +192,7 @@ ITI18: Final = by_id((
             $XDSFolderEntryUUID    urn
             $XDSFolderUniqueId     string
             $XDSAssociationStatus  status  M MU
-            $MetadataLevel         number  MU
+            $MetadataLevel         level   MU
         """),
         one_of=("$XDSFolderEntryUUID", "$XDSFolderUniqueId"),
     ),
@@ -202,7 +202,7 @@ ITI18: Final = by_id((
             $XDSDocumentEntryEntryUUID  urn
             $XDSDocumentEntryUniqueId   string
             $XDSAssociationStatus       status  M MU
-            $MetadataLevel              number  MU
+            $MetadataLevel              level   MU
         """),
         one_of=("$XDSDocumentEntryEntryUUID", "$XDSDocumentEntryUniqueId"),
     ),
@@ -214,7 +214,7 @@ ITI18: Final = by_id((
             $AssociationTypes           urn     R M
             $XDSDocumentEntryType       urn     M
             $XDSAssociationStatus       status  M MU
-            $MetadataLevel              number  MU
+            $MetadataLevel              level   MU
         """),
         one_of=("$XDSDocumentEntryEntryUUID", "$XDSDocumentEntryUniqueId"),
     ),

@@ -221,7 +221,7 @@ FINDINGS = {
     "an object without id": (
         re.sub(r' (id|registryObject|classifiedObject)="doc1"', lambda match: "" if match[1] == "id" else
                f' {match[1]}=""', ENTRY),
-        "DE.id", "",
+        "DE.id", "RegistryObjectList/ExtrinsicObject",
     ),
     "a package without marker": (MARKER.sub("", PACKAGE), "PACKAGE.marker", "ss1"),
     "a package with both markers": (

@@ -124,9 +124,11 @@ def test_an_answer_streams() -> None:
 
 
 def test_object_references_with_their_homes() -> None:
-    answer = QueryAnswer(Outcome(), object_refs=(("urn:uuid:1", ""), ("urn:uuid:2", "urn:oid:2.999")), total=9)
+    answer = QueryAnswer(
+        Outcome(), object_refs=(("urn:uuid:1", ""), ("urn:uuid:2", "urn:oid:2.999")), total=9, start_index=3
+    )
     read = query.decode_answer(received(query.encode_answer(answer, Packaging.SIMPLE)))
-    assert (read.object_refs, read.total, tuple(read.fragments)) == (answer.object_refs, 9, ())
+    assert (read.object_refs, read.total, read.start_index, tuple(read.fragments)) == (answer.object_refs, 9, 3, ())
 
 
 WARNING = Problem("XDSRegistryError", "hidden:1", severity=Severity.WARNING)

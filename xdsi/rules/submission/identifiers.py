@@ -25,7 +25,8 @@ def check_unique_ids(context: Context) -> Iterator[Problem]:
     taken = context.facts.kinds_by_unique_id(unique_ids) if unique_ids else {}
     packages = [one for one in context.identified if not isinstance(one, DocumentEntry)]
     yield from _check_packages(packages, taken)
-    yield from _check_entries(context, taken)
+    # The same document may be registered many times over, and is told of once.
+    yield from dict.fromkeys(_check_entries(context, taken))
 
 
 def check_request(context: Context) -> Iterator[Problem]:
@@ -65,7 +66,7 @@ def _check_entries(context: Context, taken: Mapping[str, frozenset[str]]) -> Ite
             continue
         if entry.is_on_demand != registered.is_on_demand:
             kind = "an On-Demand" if registered.is_on_demand else "a Stable"
-            text = f"uniqueId {entry.unique_id} is that of {kind} DocumentEntry, {registered.entry_uuid}"
+            text = f"uniqueId {entry.unique_id} is that of {kind} DocumentEntry"
             yield problem(METADATA_ERROR, entry, "uniqueId.kind", text)
         else:
             yield from _check_identical(entry, registered)

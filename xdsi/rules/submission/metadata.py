@@ -61,4 +61,4 @@ def limited(found: Sequence[Problem], code: str) -> tuple[Problem, ...]:
         return tuple(found)
     text = f"and {len(found) - MAX_PROBLEMS} more problems"
     errors = sorted(found, key=lambda one: one.severity is not Severity.ERROR)
-    return (*errors[:MAX_PROBLEMS], Problem(code, text, rule="SUBMISSION.problems"))
+    return (*errors[:MAX_PROBLEMS], Problem(code, text, location="RegistryObjectList", rule="SUBMISSION.problems"))

@@ -16,6 +16,8 @@ from xdsi.spec.optionality import Column
 
 METADATA_ERROR = "XDSRegistryMetadataError"
 ORIGINAL, REFERENCE = "Original", "Reference"
+OBJECTS = "RegistryObjectList"
+"""the location of what no single object is the cause of"""
 _TYPES = uuids.RELATIONSHIPS | {uuids.HAS_MEMBER}
 
 
@@ -38,14 +40,14 @@ def check_set(context: Context) -> Iterator[Problem]:
     count = len(context.submission.submission_sets)
     if count != 1:
         text = f"the submission has {count} SubmissionSets; it must have exactly one"
-        yield Problem(METADATA_ERROR, text, rule="SUBMISSION.set")
+        yield Problem(METADATA_ERROR, text, location=OBJECTS, rule="SUBMISSION.set")
 
 
 def _check_content(context: Context) -> Iterator[Problem]:
     submission = context.submission
     if not (submission.document_entries or submission.folders or any(context.members_of_folders())):
         text = "the submission has no DocumentEntry, no Folder and no Folder membership; it must have at least one"
-        yield Problem(METADATA_ERROR, text, rule="SUBMISSION.empty")
+        yield Problem(METADATA_ERROR, text, location=OBJECTS, rule="SUBMISSION.empty")
 
 
 def _check_object_types(context: Context, column: Column) -> Iterator[Problem]:
@@ -59,7 +61,7 @@ def _check_object_types(context: Context, column: Column) -> Iterator[Problem]:
             yield problem(METADATA_ERROR, entry, "objectType.kind", text)
     if on_demand and not entries:
         text = "the submission has no On-Demand DocumentEntry; it must have at least one"
-        yield Problem(METADATA_ERROR, text, rule="SUBMISSION.on-demand")
+        yield Problem(METADATA_ERROR, text, location=OBJECTS, rule="SUBMISSION.on-demand")
 
 
 def check_ids(context: Context) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """Whether a registry accepts an update of its metadata, and what follows from it.
 
 Metadata Update 3.57.4.1.3, Restricted Metadata Update 3.92.4.1. All problems are found, never the first only; whether
-the result is of one patient shows when everything else is right.
+the result is of one patient and leads in no circle shows when everything else is right.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xdsi.domain.registration import RegisterPorts, Registration
 from xdsi.rules.submission import identifiers, relationships, structure
 from xdsi.rules.submission.context import problem
 from xdsi.rules.submission.metadata import by_strictness, check_metadata, limited
-from xdsi.rules.update import preconditions, propagation, reconciliation, restricted
+from xdsi.rules.update import circles, preconditions, propagation, reconciliation, restricted
 from xdsi.rules.update.codes import RECONCILIATION, RESTRICTED, UPDATE, UPDATE_ERROR, Codes
 from xdsi.rules.update.context import Context, Facts
 from xdsi.rules.update.operations import Operations, read
@@ -56,10 +56,11 @@ def decide(context: Context, facts: Facts, ports: RegisterPorts, codes: Codes) -
     outcome = Outcome.of(limited(located, UPDATE_ERROR))
     if not outcome.accepted:
         return outcome, None
+    closing = tuple(circles.check(facts, [one.association for one in operations.associations]))
     planned = plan(context.submission, operations, around, facts, ports)
-    patients = tuple(reconciliation.check(planned, context, around, facts))
-    if patients:
-        return Outcome.of((*outcome.problems, *patients)), None
+    refused = (*closing, *reconciliation.check(planned, context, around, facts))
+    if refused:
+        return Outcome.of((*outcome.problems, *refused)), None
     return outcome, planned.registration
 
 
@@ -74,5 +75,6 @@ def _check_request(context: Context, operations: Operations) -> Iterator[Problem
         if one.entry_uuid in context.registered:
             text = f"an object with the id {one.entry_uuid} is registered already; a new SubmissionSet needs a new UUID"
             yield problem(structure.METADATA_ERROR, one, "entryUUID.registered", text)
-    if not (operations.versions or operations.statuses or operations.associations or operations.problems):
-        yield Problem(UPDATE_ERROR, "the request asks for no update", rule="UPDATE.empty")
+    asked = operations.versions or operations.statuses or operations.associations
+    if not (asked or operations.problems or context.submission.findings):
+        yield Problem(UPDATE_ERROR, "the request asks for no update", location=structure.OBJECTS, rule="UPDATE.empty")

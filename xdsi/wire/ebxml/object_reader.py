@@ -50,7 +50,8 @@ class ObjectReader:
         self._gather_siblings(siblings)
 
     def _report(self, rule: str, text: str, place: str = "") -> None:
-        self.findings.append(finding(rule, text, f"{self.id}/{place}" if place else self.id))
+        named = self.id or f"RegistryObjectList/{etree.QName(self.element).localname}"
+        self.findings.append(finding(rule, text, f"{named}/{place}" if place else named))
 
     def _gather(self) -> None:
         for child in self.element.iterchildren("*"):

@@ -46,7 +46,7 @@ def decode(registry_object_list: etree._Element) -> Decoded:
         else:
             id_, local = elements.attribute(child, "id"), etree.QName(child).localname
             text = f"{local} {id_} is not an object that Document Sharing knows"
-            findings.append(finding("OBJECT.unknown", text, id_))
+            findings.append(finding("OBJECT.unknown", text, id_ or f"RegistryObjectList/{local}"))
     objects = []
     for element in found:
         reader = ObjectReader(element, siblings.pop(elements.attribute(element, "id"), ()))
@@ -56,7 +56,7 @@ def decode(registry_object_list: etree._Element) -> Decoded:
             objects.append(read)
     for id_, orphans in siblings.items():
         text = f"{len(orphans)} Classification(s) beside the objects name {id_!r}, which the message does not contain"
-        findings.append(finding("CLASSIFICATION.orphan", text, id_))
+        findings.append(finding("CLASSIFICATION.orphan", text, id_ or "RegistryObjectList/Classification"))
     return Decoded(tuple(objects), tuple(references), tuple(findings))
 
 

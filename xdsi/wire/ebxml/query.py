@@ -77,7 +77,8 @@ def encode_request(query: AdhocQuery, packaging: Packaging) -> Payload:
 
 def encode_answer(answer: QueryAnswer, packaging: Packaging) -> Payload:
     """An AdhocQueryResponse as the body: fragments go in as they are, one after the other, as they are read."""
-    total = "" if answer.total is None else f' totalResultCount="{answer.total}"'
+    total = f' startIndex="{answer.start_index}"' if answer.start_index else ""
+    total += "" if answer.total is None else f' totalResultCount="{answer.total}"'
     head = (
         f'<query:AdhocQueryResponse {_NAMESPACES} status="{answer.outcome.status}"{total}>'
         f"{response.error_list(answer.outcome)}<rim:RegistryObjectList>"
@@ -111,6 +112,7 @@ def decode_answer(message: Message) -> QueryAnswer:
         object_refs=tuple(references),
         fragments=tuple(fragments),
         total=total if total >= 0 else None,
+        start_index=_integer(message.body, "startIndex", 0),
     )
 
 
