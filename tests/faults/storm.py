@@ -1,7 +1,7 @@
 """A storm of registrations in which processes are killed, and the count afterwards.
 
-`python -m tests.faults.storm --rounds 30` is the long form: nothing that was acknowledged may be missing, nothing may
-be there in part, and the registry comes back by itself.
+`python -m tests.faults.storm --rounds 30` is the long form: nothing that was acknowledged may be missing, nothing that
+was refused or that is there in part may be found, and the registry comes back by itself.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from xdsi.wire.message import Packaging
 
 REGISTER = "urn:ihe:iti:2007:RegisterDocumentSet-b"
 QUERY = "urn:ihe:iti:2007:RegistryStoredQuery"
+ENGINES = ("sqlite", "postgresql")
 SENDERS = 4
 OBJECTS = {"SubmissionSet": 1, "DocumentEntry": 2, "Association": 2}
 """what each submission brings"""
@@ -97,6 +98,8 @@ class Ledger:
     sent: dict[int, set[str]] = field(default_factory=lambda: {number: set() for number in range(SENDERS)})
     acknowledged: dict[int, set[str]] = field(default_factory=lambda: {number: set() for number in range(SENDERS)})
     refused: list[str] = field(default_factory=list)
+    denied: dict[int, set[str]] = field(default_factory=lambda: {number: set() for number in range(SENDERS)})
+    """what the refusals were about"""
 
     @property
     def count(self) -> int:
@@ -122,6 +125,7 @@ def sending(server: Callable[[], Server], ledger: Ledger) -> Iterator[None]:
                 ledger.acknowledged[number].add(set_uuid)
             else:
                 ledger.refused.append(said)
+                ledger.denied[number].add(set_uuid)
 
     senders = [threading.Thread(target=send, args=(number,)) for number in range(SENDERS)]
     for sender in senders:
@@ -150,6 +154,7 @@ def count(server: Server, ledger: Ledger) -> list[str]:
         found = sets_of(server, number)
         wrong += [f"acknowledged and not found: {one}" for one in ledger.acknowledged[number] - found]
         wrong += [f"found and never sent: {one}" for one in found - ledger.sent[number]]
+        wrong += [f"refused and found: {one}" for one in found & ledger.denied[number]]
         for one in found:
             contents = contents_of(server, one)
             if contents != OBJECTS:
@@ -158,23 +163,22 @@ def count(server: Server, ledger: Ledger) -> list[str]:
 
 
 class Hub:
-    """A registry and its database, each of which may be killed."""
+    """A registry of so many processes and its database, each of which may be killed."""
 
-    def __init__(self, folder: Path, database: PostgreSQL | None) -> None:
+    def __init__(self, folder: Path, database: PostgreSQL | None, workers: int = 1) -> None:
         self.database = database
         self._folder = folder
-        self._config: Path | None = None
-        if database is not None:
-            self._config = folder / "hub.toml"
-            self._config.write_text(f"[registry]\ndatabase = '{database.url}'\n", "utf-8")
+        self._config = folder / "hub.toml"
+        used = f"[registry]\ndatabase = '{database.url}'\n" if database is not None else ""
+        self._config.write_text(f"[server]\nworkers = {workers}\n{used}", "utf-8")
         self.server = self._start(0)
 
     def _start(self, port: int) -> Server:
         return start(self._folder / "data", "--profile", "open", port=port, config=self._config)
 
     def kill_worker(self) -> None:
-        """The process that serves; its parent makes another."""
-        for worker in self.server.workers:
+        """A process that serves; its parent makes another."""
+        for worker in self.server.workers[:1]:
             with suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
 
@@ -217,19 +221,22 @@ def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(prog="python -m tests.faults.storm", description=__doc__)
     options.add_argument("--rounds", type=int, default=30, help="kills on each database")
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--workers", type=int, default=1, help="processes that serve")
+    options.add_argument("--engine", choices=ENGINES, help="one database only")
     given = options.parse_args(arguments)
     failed = False
-    for kind in ("sqlite", "postgresql"):
+    for kind in [given.engine] if given.engine else ENGINES:
         with (
             tempfile.TemporaryDirectory() as folder,
             postgresql() if kind == "postgresql" else nullcontext() as database,
         ):
-            hub = Hub(Path(folder), database)
+            hub = Hub(Path(folder), database, given.workers)
             try:
                 ledger, wrong = storm(hub, given.rounds, given.seed, say=lambda line: sys.stdout.write(f"  {line}\n"))
             finally:
                 hub.stop()
-        sys.stdout.write(f"{kind}: {given.rounds} kills, {ledger.count} acknowledged, {len(wrong)} wrong\n")
+        said = f"{ledger.count} acknowledged, {len(ledger.refused)} refused, {len(wrong)} wrong"
+        sys.stdout.write(f"{kind}, workers {given.workers}: {given.rounds} kills, {said}\n")
         sys.stdout.writelines(f"  {one}\n" for one in wrong)
         failed = failed or bool(wrong)
     return 1 if failed else 0
