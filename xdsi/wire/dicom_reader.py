@@ -15,6 +15,7 @@ from pydicom.datadict import dictionary_VR
 
 from xdsi.domain.errors import MalformedMessage
 from xdsi.spec import dicom
+from xdsi.wire.dicom_alike import Alike, Trail
 from xdsi.wire.dicom_text import DataSet
 
 _WINDOW = 32 * 1024
@@ -38,6 +39,8 @@ class Limits:
     """bytes of a value that is kept"""
     inflated: int = 1024 * 1024 * 1024
     """bytes of a deflated data set"""
+    alike: int = 32
+    """items of one sequence that are remembered, so that others are known by them; with 0 each is walked"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,13 @@ class _Source:
             self._fill(offset, length)
             start, end = 0, length
         return self._window[start:end]
+
+    def held(self, start: int, end: int | None) -> memoryview:
+        """What is at hand of these bytes, from the first on."""
+        at = self._at
+        if start < at:
+            return memoryview(b"")
+        return memoryview(self._window)[start - at : None if end is None else max(end, at) - at]
 
     def ends(self, offset: int) -> bool:
         """True at the very end; MalformedMessage beyond it."""
@@ -206,13 +216,15 @@ def _sequences(wanted: frozenset[int]) -> frozenset[int]:
 class _Frame:
     """A data set, a sequence or the fragments of pixel data that is being walked; `end` is None where delimited."""
 
-    __slots__ = ("end", "explicit", "items", "kept")
+    __slots__ = ("alike", "end", "explicit", "items", "kept", "trails")
 
     def __init__(self, end: int | None, kept: DataSet | None, items: list[DataSet] | None, *, explicit: bool) -> None:
         self.end = end
         self.kept = kept
         self.items = items
         self.explicit = explicit
+        self.alike: dict[bytes, Alike] = {}
+        self.trails = 0
 
 
 class _DataSetFrame(_Frame):
@@ -250,6 +262,7 @@ class _Walk:
         self._limits = limits
         self._items = 0
         self._stack: list[_Frame] = []
+        self._trail: Trail | None = None
 
     def run(self, *, explicit: bool) -> DataSet:
         root = DataSet()
@@ -262,7 +275,7 @@ class _Walk:
             if end is not None and self._offset >= end:
                 if self._offset > end:
                     raise self._malformed("a data element is longer than the item or sequence around it")
-                stack.pop()
+                self._leave(frame)
             elif len(stack) == 1 and source.ends(self._offset):
                 stack.pop()
             elif type(frame) is _DataSetFrame:
@@ -285,7 +298,7 @@ class _Walk:
             if tag != _ITEM_END or frame.end is not None or len(self._stack) == 1:
                 raise self._malformed(f"misplaced {_name(tag)}")
             self._offset = offset
-            self._stack.pop()
+            self._leave(frame)
             return
         if frame.explicit:
             _, _, vr, length = self._explicit.unpack(header)
@@ -298,6 +311,8 @@ class _Walk:
             self._open(frame, tag, vr, length, keep=wanted)
             return
         self._offset = offset + length
+        if self._trail is not None:
+            self._pass(self._trail, offset, length, frame.kept if wanted else None, tag)
         if wanted:
             if length > self._limits.value:
                 raise self._malformed(f"{_name(tag)} is too long", expected=f"at most {self._limits.value} bytes")
@@ -307,6 +322,8 @@ class _Walk:
     def _open(self, frame: _Frame, tag: int, vr: bytes, length: int, *, keep: bool) -> None:
         """Enter a sequence or pixel data; one of known length that nobody asked for is passed over."""
         if length != _UNDEFINED and not keep:
+            if self._trail is not None:
+                self._pass(self._trail, self._offset, length, None, tag)
             self._offset += length
             return
         end = None if length == _UNDEFINED else self._offset + length
@@ -323,7 +340,10 @@ class _Walk:
 
     def _item(self, frame: _Frame) -> None:
         """The next item of a sequence, or its end."""
-        group, element, length = self._tag.unpack(self._source.read(self._offset, 8))
+        header = self._source.read(self._offset, 8)
+        if header in frame.alike and self._take(frame, frame.alike[header]):
+            return
+        group, element, length = self._tag.unpack(header)
         tag = group << 16 | element
         self._offset += 8
         if tag == _SEQUENCE_END and frame.end is None:
@@ -342,8 +362,36 @@ class _Walk:
                 if self._items > self._limits.items:
                     raise self._malformed("too many items", expected=f"at most {self._limits.items}")
                 kept = DataSet()
+                if frame.items and frame.trails < self._limits.alike:
+                    frame.trails += 1
+                    # Takes the place of one around it, of which this sequence is a part that is not the same twice.
+                    self._trail = Trail(self._offset - 8, kept, self._items - 1)
                 frame.items.append(kept)
             self._stack.append(_DataSetFrame(end, kept, None, explicit=frame.explicit))
+
+    def _take(self, frame: _Frame, alike: Alike) -> bool:
+        """Take the items from here on that are built like one before; False where there is none."""
+        assert frame.items is not None
+        limit = (self._limits.items - self._items) // alike.items
+        taken = alike.take(self._source.held(self._offset, frame.end), frame.items, limit)
+        self._items += taken * alike.items
+        self._offset += taken * alike.size
+        return taken > 0
+
+    def _pass(self, trail: Trail, offset: int, length: int, kept: DataSet | None, tag: int) -> None:
+        """Note a value, which the next item may have in the same place; an item of too many is not remembered."""
+        if not trail.passed(offset, length, kept, tag):
+            self._trail = None
+
+    def _leave(self, frame: _Frame) -> None:
+        """The end of a sequence, or of an item, by which the next one may be known."""
+        self._stack.pop()
+        trail = self._trail
+        if trail is not None and trail.item is frame.kept:
+            self._trail = None
+            raw = bytes(self._source.held(trail.start, self._offset))
+            if len(raw) == self._offset - trail.start:
+                self._stack[-1].alike[raw[:8]] = trail.end(raw, self._items - trail.before)
 
     def _malformed(self, message: str, expected: str = "") -> MalformedMessage:
         return MalformedMessage(message, location=f"byte {self._offset}", expected=expected)

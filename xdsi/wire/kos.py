@@ -231,6 +231,7 @@ def decode(raw: bytes, *, rejections: bool = False) -> Manifest:
             expected="a manifest",
         )
     template = dataset.item(tags.CONTENT_TEMPLATE_SEQUENCE)
+    known: dict[bytes, str] = {}
     created = dataset.code(tags.INSTANCE_CREATION_DATE)
     return Manifest(
         sop_instance_uid=dataset.uid(tags.SOP_INSTANCE_UID, "SOP Instance UID"),
@@ -251,12 +252,12 @@ def decode(raw: bytes, *, rejections: bool = False) -> Manifest:
         creation_date=created or dataset.code(tags.CONTENT_DATE),
         creation_time=dataset.code(tags.INSTANCE_CREATION_TIME if created else tags.CONTENT_TIME),
         timezone_offset=dataset.code(tags.TIMEZONE_OFFSET_FROM_UTC),
-        studies=_evidence(dataset),
-        tree=tuple(_tree(dataset)),
+        studies=_evidence(dataset, known),
+        tree=tuple(_tree(dataset, known)),
     )
 
 
-def _evidence(dataset: DataSet) -> tuple[ReferencedStudy, ...]:
+def _evidence(dataset: DataSet, known: dict[bytes, str]) -> tuple[ReferencedStudy, ...]:
     left = MAX_INSTANCES
     studies = []
     for study in dataset.items_of(tags.CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE):
@@ -269,7 +270,7 @@ def _evidence(dataset: DataSet) -> tuple[ReferencedStudy, ...]:
             series_list.append(
                 ReferencedSeries(
                     series_instance_uid=series.uid(tags.SERIES_INSTANCE_UID, "Series Instance UID of the evidence"),
-                    instances=tuple(_referenced(instance) for instance in instances),
+                    instances=tuple([_referenced(instance, known) for instance in instances]),
                     retrieve_location_uid=series.code(tags.RETRIEVE_LOCATION_UID),
                     retrieve_ae_titles=series.codes(tags.RETRIEVE_AE_TITLE),
                     retrieve_url=series.code(tags.RETRIEVE_URL),
@@ -280,18 +281,29 @@ def _evidence(dataset: DataSet) -> tuple[ReferencedStudy, ...]:
     return tuple(studies)
 
 
-def _referenced(instance: DataSet) -> Reference:
+def _referenced(instance: DataSet, known: dict[bytes, str]) -> Reference:
     return Reference(
-        instance.uid(tags.REFERENCED_SOP_CLASS_UID, "Referenced SOP Class UID"),
-        instance.uid(tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID"),
+        _uid(instance, tags.REFERENCED_SOP_CLASS_UID, "Referenced SOP Class UID", known),
+        _uid(instance, tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID", known),
     )
 
 
-def _tree(dataset: DataSet) -> Iterator[str]:
+def _tree(dataset: DataSet, known: dict[bytes, str]) -> Iterator[str]:
     """SOP Instance UIDs that content items at any depth refer to, in the order of the tree."""
+    name = "Referenced SOP Instance UID of the content tree"
     waiting = dataset.items_of(tags.CONTENT_SEQUENCE)[::-1]
     while waiting:
         content = waiting.pop()
         for named in content.items_of(tags.REFERENCED_SOP_SEQUENCE):
-            yield named.uid(tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID of the content tree")
-        waiting += content.items_of(tags.CONTENT_SEQUENCE)[::-1]
+            yield _uid(named, tags.REFERENCED_SOP_INSTANCE_UID, name, known)
+        if tags.CONTENT_SEQUENCE in content:
+            waiting += content.items_of(tags.CONTENT_SEQUENCE)[::-1]
+
+
+def _uid(item: DataSet, tag: int, name: str, known: dict[bytes, str]) -> str:
+    """A UID that has to be there; each instance is named twice, and all are of few classes."""
+    value = item.value(tag)
+    uid = known.get(value)
+    if uid is None:
+        uid = known[value] = item.uid(tag, name)
+    return uid

@@ -1,0 +1,88 @@
+"""Items of one sequence that are built alike: what was found in one is found in the next without a look at elements.
+
+A walk over a data set looks at tags, VRs and lengths, never at values. So of two items that differ in nothing but the
+bytes of values, one is walked like the other: the same elements, kept or not, to the same end, without an error. The
+references of a manifest are like that, hundreds in a row (DICOM PS3.3 C.17.6, PS3.5 section 7.5).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TypeAlias
+
+from xdsi.wire.dicom_text import DataSet
+
+_ELEMENTS = 64
+"""an item with more of them is not worth remembering"""
+
+_Template: TypeAlias = "tuple[tuple[int, int | list[_Template]], ...]"
+"""what a data set is made of: tags, each with the number of its value or with what the items of its sequence are"""
+
+
+class Trail:
+    """Where the values of an item are that is being walked."""
+
+    __slots__ = ("_numbers", "_values", "before", "item", "start")
+
+    def __init__(self, start: int, item: DataSet, before: int) -> None:
+        self.start = start
+        self.item = item
+        self.before = before
+        """how many items there were before it"""
+        self._values: list[tuple[int, int]] = []
+        self._numbers: dict[tuple[int, int], int] = {}
+
+    def passed(self, offset: int, length: int, kept: DataSet | None, tag: int) -> bool:
+        """A value, and the data set that keeps it; False when there are too many."""
+        if kept is not None:
+            self._numbers[id(kept), tag] = len(self._values)
+        self._values.append((offset - self.start, length))
+        return len(self._values) <= _ELEMENTS
+
+    def end(self, raw: bytes, items: int) -> Alike:
+        """What the next one may be like; `raw` is all of this one, and brought so many items."""
+        return Alike(raw, self._values, _template(self.item, self._numbers), items)
+
+
+class Alike:
+    """What items have in common that are built alike, and where they differ."""
+
+    __slots__ = ("_layout", "_marks", "_template", "items", "size")
+
+    def __init__(self, raw: bytes, values: list[tuple[int, int]], template: _Template, items: int) -> None:
+        layout, at = "=", 0
+        for start, length in values:
+            layout += f"{start - at}s{length}s"
+            at = start + length
+        self._layout = struct.Struct(f"{layout}{len(raw) - at}s")
+        # Tags, VRs and lengths and the bytes of values take turns.
+        self._marks = self._layout.unpack(raw)[::2]
+        self._template = template
+        self.size = len(raw)
+        self.items = items
+
+    def take(self, raw: memoryview, into: list[DataSet], limit: int) -> int:
+        """Add the items at the beginning of `raw` that are alike, at most `limit` of them, and say how many."""
+        count = min(len(raw) // self.size, limit)
+        before, marks, template = len(into), self._marks, self._template
+        for parts in self._layout.iter_unpack(raw[: count * self.size]):
+            if parts[::2] != marks:
+                break
+            into.append(_filled(template, parts))
+        return len(into) - before
+
+
+def _template(item: DataSet, numbers: dict[tuple[int, int], int]) -> _Template:
+    return tuple(
+        (tag, [_template(one, numbers) for one in value] if isinstance(value, list) else 2 * numbers[id(item), tag] + 1)
+        for tag, value in item.items()
+    )
+
+
+def _filled(template: _Template, parts: tuple[bytes, ...]) -> DataSet:
+    return DataSet(
+        [
+            (tag, parts[what] if isinstance(what, int) else [_filled(one, parts) for one in what])
+            for tag, what in template
+        ]
+    )
