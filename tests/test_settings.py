@@ -90,6 +90,10 @@ audiences = ["urn:oid:2.999.1", "urn:oid:2.999.2"]
         ('\n\n[consent]\n# a comment\n  default = "maybe"', "xdsi.toml:5: consent.default is 'maybe'; "
          "valid: deny, permit"),
         ('[server]\nactors = ["registry", "pacs"]', "xdsi.toml:2: server.actors is 'pacs'; valid: registry, "),
+        ('[registry]\nstrictness_of = { ITI-18 = "off" }',
+         "xdsi.toml:2: registry.strictness_of has the key 'ITI-18'; valid: ITI-42, ITI-57, ITI-61, ITI-92"),
+        ('[registry]\nstrictness_of = { ITI-42 = "lax" }',
+         "xdsi.toml:2: registry.strictness_of has 'lax'; valid: off, log, warn, reject"),
         ("[server]\nactors = 7", "xdsi.toml:2: server.actors must be a list"),
         ('[domain]\nhome_community_id = "2.999.1"',
          "xdsi.toml:2: domain.home_community_id is '2.999.1'; valid: urn:oid:2.999.1"),

@@ -113,6 +113,10 @@ class ActorParts(PolicyParts):
             {
                 **dict.fromkeys(("ITI-18", "ITI-51"), query),
                 **dict.fromkeys(("ITI-42", "ITI-57", "ITI-61", "ITI-62", "ITI-92"), register),
+                **{
+                    number: replace(register, strictness=strictness)
+                    for number, strictness in self.settings.registry.strictness_of.items()
+                },
             },
             decisions=self.decisions(""),
             unit_of_work=self.registry.unit_of_work,

@@ -142,7 +142,11 @@ _UPDATE_SLOTS: Final = frozenset({"OriginalStatus", "NewStatus", "AssociationPro
 
 
 # What systems in use get wrong without harm to the registry or to the patient: `registry.strictness` decides on it.
+# Not among them: what identifies an object or its patient, what retrieval needs, what a decision rests on.
 LENIENT_RULES: Final = frozenset({
+    "classCode.required", "codeList.required", "contentTypeCode.required", "creationTime.required",
+    "formatCode.required", "healthcareFacilityTypeCode.required", "languageCode.required", "limitedMetadata.prohibited",
+    "practiceSettingCode.required", "sourcePatientId.required", "title.required", "typeCode.required",
     "Slot.name", "author.empty", "authorInstitution.format", "authorPerson.format", "authorRole.format",
     "authorSpecialty.format", "authorTelecommunication.format", "intendedRecipient.format", "languageCode.format",
     "legalAuthenticator.format", "referenceIdList.format", "sourcePatientInfo.format", "sourcePatientInfo.repeated",
@@ -152,7 +156,7 @@ _LENIENT_ENDINGS: Final = (".value-set", ".display")
 
 
 def is_lenient(found: Problem) -> bool:
-    """True for a problem that a registry may be told to tolerate: value sets, display names, personal data forms."""
+    """True for a problem that a registry may be told to tolerate: value sets, optionality, personal data forms."""
     _, _, rule = found.rule.partition(".")
     return rule in LENIENT_RULES or rule.endswith(_LENIENT_ENDINGS)
 

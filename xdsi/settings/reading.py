@@ -132,7 +132,10 @@ def _value(hint: Any, given: Any, item: dataclasses.Field[Any], keys: Keys, wher
     if origin is dict:
         if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
             raise refusal("must be a table of text values")
-        for text in value.values():
+        valid = item.metadata.get("keys", ())
+        for key, text in value.items():
+            if valid and key not in valid:
+                raise refusal(f"has the key {key!r}; valid: {', '.join(valid)}")
             if problem := _problem(text, item):
                 raise refusal(f"has {text!r}; valid: {problem}")
         return dict(value)

@@ -10,8 +10,15 @@ from typing import Any
 from xdsi.spec import xacml
 
 
-def _key(doc: str, default: Any = dataclasses.MISSING, *, choices: tuple[str, ...] = (), check: str = "") -> Any:
-    metadata = {"doc": doc, "choices": choices, "check": check}
+def _key(
+    doc: str,
+    default: Any = dataclasses.MISSING,
+    *,
+    choices: tuple[str, ...] = (),
+    check: str = "",
+    keys: tuple[str, ...] = (),
+) -> Any:
+    metadata = {"doc": doc, "choices": choices, "check": check, "keys": keys}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     if default is dataclasses.MISSING:
@@ -99,9 +106,16 @@ class Registry:
     database_connections: int = _key("most connections that a process opens to the database", 64, check="count")
     statement_seconds: int = _key("after how many seconds PostgreSQL ends a statement", 30, check="count")
     strictness: str = _key(
-        "what happens where metadata break rules on value sets and on forms that senders often miss",
+        "what happens where metadata break rules on value sets, on attributes that others can do without, and on forms "
+        "that senders often miss",
         "reject",
         choices=("off", "log", "warn", "reject"),
+    )
+    strictness_of: dict[str, str] = _key(
+        "ITI-42, ITI-57, ITI-61 or ITI-92 -> the strictness there, where it is another",
+        {},
+        choices=("off", "log", "warn", "reject"),
+        keys=("ITI-42", "ITI-57", "ITI-61", "ITI-92"),
     )
     reject_unknown_parameters: bool = _key("answer XDSRegistryError on an unknown query parameter", False)
 

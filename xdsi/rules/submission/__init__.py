@@ -15,12 +15,11 @@ from xdsi.domain.submission import Submission
 from xdsi.rules.submission import identifiers, references, relationships, structure
 from xdsi.rules.submission.assignment import Effects, assign, effects, registration
 from xdsi.rules.submission.context import Context, Facts
-from xdsi.rules.submission.metadata import MAX_PROBLEMS, by_strictness, check_metadata, limited, tolerated
+from xdsi.rules.submission.metadata import MAX_PROBLEMS, by_strictness, check_metadata, limited
 from xdsi.spec.optionality import Column
 
 __all__ = [
     "MAX_PROBLEMS", "Effects", "Facts", "assign", "check", "check_metadata", "decide", "effects", "looked_at",
-    "tolerated",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ ITI TF-3 4.3.1 (optionality), 4.2.3 (attributes); Metadata Update 4.3.1 (an upda
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from xdsi.domain.outcome import Problem, Severity
 from xdsi.domain.submission import Submission
 from xdsi.rules import attributes, optionality
 from xdsi.spec.optionality import Column
+
+log = logging.getLogger("xdsi.metadata")
 
 MAX_PROBLEMS = 500
 """that are listed one by one"""
@@ -39,19 +42,19 @@ def column_of(registry_object: RegistryObject) -> Column:
     return Column.ON_DEMAND if on_demand else Column.REPOSITORY
 
 
-def tolerated(submission: Submission, *, codes: CodeSets | None = None) -> tuple[Problem, ...]:
-    """What `strictness` may leave unsaid, for an operator who wants it logged."""
-    return tuple(found for found in check_metadata(submission, codes=codes) if attributes.is_lenient(found))
-
-
 def by_strictness(problems: Iterable[Problem], strictness: str) -> Iterator[Problem]:
-    """What may be tolerated stays an error (`reject`), becomes a warning (`warn`) or is left out (`log`, `off`)."""
+    """What may be tolerated stays an error (`reject`), becomes a warning (`warn`), or is left out (`log`, `off`).
+
+    The log names the rule and the place; what stands there may be about a patient.
+    """
     for found in problems:
         if strictness == "reject" or not attributes.is_lenient(found):
             yield found
         elif strictness == "warn":
             yield replace(found, severity=Severity.WARNING)
-        elif strictness not in {"log", "off"}:
+        elif strictness == "log":
+            log.warning("tolerated: %s at %s", found.rule, found.location)
+        elif strictness != "off":
             raise ValueError(f"unknown strictness {strictness!r}")
 
 
