@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ def test_what_is_written_is_read_back(
         assert document.size == len(data)
         assert document.sha1 == hashlib.sha1(data).hexdigest()
         assert document.sha256 == hashlib.sha256(data).hexdigest()
+        assert document.blake3 == blake3(data).hexdigest()
         assert len(files(folder)) == (len(data) > small)
     assert files(folder) == []
 
@@ -57,6 +59,7 @@ def test_large_pieces_are_hashed_and_kept_like_small_ones(tmp_path: Path) -> Non
         document = part.finish()
         assert b"".join(document.open()) == data
         assert (document.sha1, document.sha256) == (hashlib.sha1(data).hexdigest(), hashlib.sha256(data).hexdigest())
+        assert document.blake3 == blake3(data).hexdigest()
 
 
 def test_files_are_private(tmp_path: Path) -> None:

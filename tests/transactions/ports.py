@@ -191,7 +191,7 @@ class Documents:
         self.staged[sha256] = content
         return sha256
 
-    def publish(self, unique_id: str, mime_type: str, sha256: str, size: int, sha1: str) -> None:
+    def publish(self, unique_id: str, mime_type: str, sha256: str, size: int, sha1: str, blake3: str = "") -> None:
         content = self.staged[sha256]
         former = self.published.setdefault(unique_id, self._stored(unique_id, content, mime_type))
         if former.content != content:

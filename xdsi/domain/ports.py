@@ -220,7 +220,7 @@ class DocumentStore(Protocol):
     def stage(self, document: Document) -> str:
         """Make bytes durable under their SHA-256 and return it; not yet retrievable by a uniqueId."""
 
-    def publish(self, unique_id: str, mime_type: str, sha256: str, size: int, sha1: str) -> None:
+    def publish(self, unique_id: str, mime_type: str, sha256: str, size: int, sha1: str, blake3: str = "") -> None:
         """Make a staged document retrievable by its uniqueId; the same bytes again are one more claim to it.
 
         Raises ValueError when other bytes are already published under the uniqueId.

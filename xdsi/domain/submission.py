@@ -42,13 +42,14 @@ class Document:
     """Bytes that lie somewhere (a spool file, the store, a PACS): never a whole document in memory.
 
     `open` gives the bytes anew at each call, in chunks. `size` in bytes, -1 where that is not known before they are
-    read; `sha1` and `sha256` in lower-case hexadecimal where known.
+    read; `sha1`, `sha256` and `blake3` in lower-case hexadecimal where known.
     """
 
     open: Callable[[], Iterator[bytes]]
     size: int
     sha1: str = ""
     sha256: str = ""
+    blake3: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,33 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import String, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from xdsi.storage.database import reading, writing
+from xdsi.storage.document_hash import Expected
 from xdsi.storage.tables import document as t
 from xdsi.storage.wording import in_batches
+
+
+def _known(blake3: Any) -> Any:
+    """What is there stays where nothing is given."""
+    return func.coalesce(func.nullif(blake3, ""), t.c.blake3)
+
 
 _BY_UNIQUE_ID = select(t).where(t.c.unique_id == bindparam("id"))
 _BY_UNIQUE_IDS = select(t).where(t.c.unique_id.in_(bindparam("ids", expanding=True)))
 _USE = select(t.c.unique_id).where(t.c.sha256 == bindparam("hash")).limit(1)
 _REFRESH = (
     update(t)
-    .where(t.c.sha256 == bindparam("hash"), (t.c.verified != bindparam("state")) | t.c.quarantined)
-    .values(verified=bindparam("state"), quarantined=False)
+    .where(
+        t.c.sha256 == bindparam("hash"),
+        (t.c.verified != bindparam("state"))
+        | t.c.quarantined
+        | (t.c.blake3 != _known(bindparam("swift", type_=String))),
+    )
+    .values(verified=bindparam("state"), quarantined=False, blake3=_known(bindparam("swift", type_=String)))
 )
 _PAGE = 1000
 _AFTER = select(t).where(t.c.unique_id > bindparam("after")).order_by(t.c.unique_id).limit(_PAGE)
@@ -33,7 +45,11 @@ def _add(dialect: Any) -> Any:
     insert = dialect.insert(t).values({name: bindparam(name) for name in columns})
     again = insert.on_conflict_do_update(
         index_elements=["unique_id"],
-        set_={"claims": t.c.claims + 1, "claimed": insert.excluded.claimed},
+        set_={
+            "claims": t.c.claims + 1,
+            "claimed": insert.excluded.claimed,
+            "blake3": _known(insert.excluded.blake3),
+        },
         where=t.c.sha256 == insert.excluded.sha256,
     )
     return again.returning(t.c.unique_id)
@@ -51,6 +67,13 @@ class Indexed:
     verified: str
     quarantined: bool
     stored: str = ""
+    blake3: str = ""
+    """empty for what came before this was computed"""
+
+    @property
+    def expected(self) -> Expected:
+        """The hashes that its bytes must have."""
+        return Expected(self.sha256, self.blake3)
 
 
 # ON CONFLICT is the same on both engines but lies in their dialects; to build it takes longer than to run it.
@@ -101,7 +124,7 @@ class DocumentIndex:
             if connection.execute(_ADD[connection.dialect.name], row).first() is None:
                 raise ValueError(f"other bytes are published under {entry.unique_id}")
             # A fresh copy also serves the other names of these bytes.
-            connection.execute(_REFRESH, {"hash": entry.sha256, "state": entry.verified})
+            connection.execute(_REFRESH, {"hash": entry.sha256, "state": entry.verified, "swift": entry.blake3})
 
     def remove(self, unique_id: str) -> None:
         """Take one claim back; with the last one the uniqueId is forgotten."""
@@ -149,10 +172,10 @@ class DocumentIndex:
         with reading(self._engine) as connection:
             return connection.execute(_USE, {"hash": sha256}).first() is not None
 
-    def set_verified(self, sha256: str, state: str) -> None:
-        """Note the state of the file in which its hash was right."""
+    def set_verified(self, sha256: str, state: str, blake3: str) -> None:
+        """Note the state of the file in which its hash was right, and its other hash."""
         with writing(self._engine) as connection:
-            connection.execute(update(t).where(t.c.sha256 == sha256).values(verified=state))
+            connection.execute(update(t).where(t.c.sha256 == sha256).values(verified=state, blake3=blake3))
 
     def set_quarantined(self, sha256: str) -> None:
         """Note that the file no longer had its hash."""
@@ -170,4 +193,6 @@ def confirm(connection: Connection, unique_ids: Iterable[str]) -> None:
 def _indexed(row: Any) -> Indexed:
     # Thousands of documents of one answer are of few types.
     type_ = sys.intern(row.mime_type)
-    return Indexed(row.unique_id, row.sha256, row.sha1, row.size, type_, row.verified, row.quarantined, row.stored)
+    return Indexed(
+        row.unique_id, row.sha256, row.sha1, row.size, type_, row.verified, row.quarantined, row.stored, row.blake3
+    )

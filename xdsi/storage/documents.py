@@ -6,7 +6,6 @@ Implements the ports DocumentStore and StoredDocument. ITI TF-2 3.41.4.1.3 (retr
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -21,6 +20,7 @@ from xdsi.domain.ports import Blob, BlobStore
 from xdsi.domain.retrieval import Soundness
 from xdsi.domain.submission import Document
 from xdsi.storage.blobs import GRACE_SECONDS
+from xdsi.storage.document_hash import AT_ONCE, hashed
 from xdsi.storage.document_index import DocumentIndex, Indexed
 from xdsi.storage.unit_of_work import NestedUnitOfWork
 
@@ -30,8 +30,6 @@ WITHHELD: Final = 64 * 1024
 """The end of a document that leaves only after its hash was found right."""
 ALWAYS_VERIFIED: Final = 8 * 1024 * 1024
 """Documents up to this size are hashed as a whole before each delivery begins."""
-_AT_ONCE: Final = 512 * 1024
-"""Documents up to this size are withheld whole until their hash was found right."""
 _READERS: Final = 4
 _BATCH: Final = 32
 
@@ -87,7 +85,7 @@ class SqlDocumentStore:
         """Make bytes durable under their SHA-256 and return it; not yet retrievable by a uniqueId."""
         return self._blobs.put(document)
 
-    def publish(self, unique_id: str, mime_type: str, sha256: str, size: int, sha1: str) -> None:
+    def publish(self, unique_id: str, mime_type: str, sha256: str, size: int, sha1: str, blake3: str = "") -> None:
         """Make a staged document retrievable by its uniqueId; the same bytes again are one more claim to it.
 
         Raises ValueError when other bytes are already published under the uniqueId, LookupError for bytes that were
@@ -98,7 +96,9 @@ class SqlDocumentStore:
             raise LookupError(f"no {size} bytes with the SHA-256 {sha256} were staged")
         now = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
         self._index.add(
-            Indexed(unique_id, sha256, sha1, size, mime_type, verified=_state(blob), quarantined=False, stored=now)
+            Indexed(
+                unique_id, sha256, sha1, size, mime_type, _state(blob), quarantined=False, stored=now, blake3=blake3
+            )
         )
         self._blobs.confirm(sha256)
 
@@ -215,7 +215,8 @@ class IndexedDocument:
     @property
     def document(self) -> Document:
         """Its bytes; reading them verifies the hash while they stream and raises IntegrityLost before the last part."""
-        return Document(self._stream, self._entry.size, self._entry.sha1, self._entry.sha256)
+        entry = self._entry
+        return Document(self._stream, entry.size, entry.sha1, entry.sha256, entry.blake3)
 
     def verify(self, *, always: bool = False) -> bool:
         """Hash the whole document where that is due (small, or changed since last verified); False when rotten.
@@ -244,7 +245,7 @@ class IndexedDocument:
         if not always and entry.size > ALWAYS_VERIFIED and _state(blob) == entry.verified:
             return ""
         try:
-            found = _sha256(blob, entry.size)
+            found = hashed(blob, entry.size, entry.expected, both=always)
         except Unavailable as error:
             # What cannot be read is not rotten: the disk may come back.
             log.error("document %s cannot be read: %s", entry.unique_id, error)
@@ -252,11 +253,11 @@ class IndexedDocument:
         except IntegrityLost as error:
             self._condemn(blob, str(error))
             return "rotten"
-        if found != entry.sha256:
+        if not found.right:
             self._condemn(blob, "its hash is not the one it was stored with")
             return "rotten"
-        if _state(blob) != entry.verified:
-            self._note(_state(blob))
+        if _state(blob) != entry.verified or found.blake3 != entry.blake3:
+            self._note(_state(blob), found.blake3)
         return ""
 
     def _stream(self) -> Iterator[bytes]:
@@ -264,10 +265,11 @@ class IndexedDocument:
         blob = self._blobs.find(entry.sha256)
         if blob is None:
             raise self._missing()
-        if entry.size <= _AT_ONCE:
+        if entry.size <= AT_ONCE:
             yield from self._whole(blob)
             return
-        found = hashlib.sha256()
+        expected = entry.expected
+        found = expected.begin()
         left = max(0, entry.size - WITHHELD)
         end = bytearray()
         try:
@@ -290,7 +292,7 @@ class IndexedDocument:
             self._condemn(blob, str(error))
             raise
         found.update(end)
-        self._require(blob, found.hexdigest())
+        self._require(blob, right=expected.is_met(found))
         yield bytes(end)
 
     def _whole(self, blob: Blob) -> Iterator[bytes]:
@@ -301,12 +303,13 @@ class IndexedDocument:
         except IntegrityLost as error:
             self._condemn(blob, str(error))
             raise
-        self._require(blob, hashlib.sha256(data).hexdigest())
+        expected = self._entry.expected
+        self._require(blob, right=expected.is_met(expected.begin(data)))
         if data:
             yield data
 
-    def _require(self, blob: Blob, sha256: str) -> None:
-        if sha256 != self._entry.sha256:
+    def _require(self, blob: Blob, *, right: bool) -> None:
+        if not right:
             self._condemn(blob, "its hash is not the one it was stored with")
             raise IntegrityLost(f"document {self.unique_id} no longer has the hash it was stored with")
 
@@ -323,22 +326,9 @@ class IndexedDocument:
             log.error("document %s could not be put into quarantine: %s", self.unique_id, error)
         self._lost(self.unique_id, reason)
 
-    def _note(self, state: str) -> None:
+    def _note(self, state: str, blake3: str) -> None:
         try:
-            self._index.set_verified(self._entry.sha256, state)
+            self._index.set_verified(self._entry.sha256, state, blake3)
         except (Unavailable, NestedUnitOfWork) as error:
             # It is only hashed again next time.
             log.info("document %s: %s", self.unique_id, error)
-
-
-def _sha256(blob: Blob, size: int) -> str:
-    """The hash of bytes that should be so many; of more than that it is another one."""
-    if size <= _AT_ONCE:
-        return hashlib.sha256(blob.whole(size)).hexdigest()
-    found = hashlib.sha256()
-    for chunk in blob.open():
-        found.update(chunk)
-        size -= len(chunk)
-        if size < 0:
-            break
-    return found.hexdigest()

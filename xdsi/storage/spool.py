@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
+from blake3 import blake3
+
 from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.submission import Document
 from xdsi.storage.files import chunks_of, create, disk, write_all
@@ -74,6 +76,7 @@ class Part:
         self._file: BinaryIO | None = None
         self._sha1 = hashlib.sha1(usedforsecurity=False)
         self._sha256 = hashlib.sha256()
+        self._blake3 = blake3()
         self._own = False
         self.follower: Follower | None = None
         """who takes the bytes from the file while they arrive"""
@@ -96,16 +99,20 @@ class Part:
 
     @contextmanager
     def _hashed_beside(self, data: bytes) -> Iterator[None]:
-        """SHA-1, on a processor of its own where there is one; all has been looked at when this is left."""
+        """SHA-1 and BLAKE3, on another processor where there is one; all has been looked at when this is left."""
         if self._hashing is None or len(data) < _LARGE:
-            self._sha1.update(data)
+            self._hash(data)
             yield
             return
-        beside = self._hashing.submit(self._sha1.update, data)
+        beside = self._hashing.submit(self._hash, data)
         try:
             yield
         finally:
             beside.result()
+
+    def _hash(self, data: bytes) -> None:
+        self._sha1.update(data)
+        self._blake3.update(data)
 
     def _keep(self, data: bytes) -> None:
         if self._file is None and self.size <= self._in_memory:
@@ -145,7 +152,12 @@ class Part:
         elif self._pieces:
             self._pieces = [b"".join(self._pieces)]
         return SpooledDocument(
-            open=self._open, size=self.size, sha1=self._sha1.hexdigest(), sha256=self._sha256.hexdigest(), part=self
+            open=self._open,
+            size=self.size,
+            sha1=self._sha1.hexdigest(),
+            sha256=self._sha256.hexdigest(),
+            blake3=self._blake3.hexdigest(),
+            part=self,
         )
 
     def moved(self, path: Path) -> None:

@@ -263,6 +263,7 @@ document = Table(
     _text("stored"),
     Column("confirmed", Integer, nullable=False, server_default=text("0")),
     _text("claimed"),
+    Column("blake3", String(64), nullable=False, server_default=""),
     Index("ix_document_sha256", "sha256"),
     Index(
         "ix_document_claimed",
@@ -273,7 +274,7 @@ document = Table(
 )
 """What the store of documents holds; `verified` is the state of the file when its hash was last found right, `claims`
 how many submissions published it, `confirmed` how many of them are known to be registered, `claimed` when the newest
-came and `stored` the first (ISO 8601, UTC)."""
+came and `stored` the first (ISO 8601, UTC); `blake3` is empty where only `sha256` is known."""
 
 hold = Table(
     "hold",

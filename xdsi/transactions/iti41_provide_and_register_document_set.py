@@ -79,7 +79,7 @@ def _publish(entry: DocumentEntry, document: Document, ports: ProvidePorts) -> b
     """Make a document durable and retrievable; False where other bytes are there under its uniqueId."""
     sha256 = ports.documents.stage(document)
     try:
-        ports.documents.publish(entry.unique_id, entry.mime_type, sha256, document.size, document.sha1)
+        ports.documents.publish(entry.unique_id, entry.mime_type, sha256, document.size, document.sha1, document.blake3)
     except ValueError:
         return False
     return True
