@@ -1,11 +1,12 @@
 """`python -m tests.storage [CASES]`: stored queries of random registries, on each engine; 100,000 cases unless told.
 
 A case is one query with random parameters on a random registry. A few registries share a database; each database is
-new. Every processor takes its share.
+new. Every processor takes its share. `--first SEED` begins at another registry, so that a run can be had in parts.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import os
 import shutil
@@ -94,17 +95,23 @@ def run(databases: Databases, seeds: range) -> tuple[int, int]:
     return EACH * len(seeds), found
 
 
-def main(cases: int) -> None:
-    worlds = -(-cases // EACH)
-    batches = [range(at, min(at + BATCH, worlds)) for at in range(0, worlds, BATCH)]
+def main(arguments: list[str] | None = None) -> None:
+    options = argparse.ArgumentParser(prog="python -m tests.storage", description=__doc__)
+    options.add_argument("cases", type=int, nargs="?", default=100_000)
+    options.add_argument("--first", type=int, default=0, metavar="SEED", help="of the first registry")
+    options.add_argument("--processes", type=int, default=os.cpu_count())
+    given = options.parse_args(arguments)
+    end = given.first - (-given.cases // EACH)
+    batches = [range(at, min(at + BATCH, end)) for at in range(given.first, end, BATCH)]
     for engine, opened in (("SQLite", sqlite_databases), ("PostgreSQL", postgresql_databases)):
         begun = time.monotonic()
-        with opened() as databases, ProcessPoolExecutor(os.cpu_count()) as processes:
+        with opened() as databases, ProcessPoolExecutor(given.processes) as processes:
             results = list(processes.map(run, itertools.repeat(databases), batches))
         asked, found = (sum(column) for column in zip(*results, strict=True))
         seconds = time.monotonic() - begun
         sys.stdout.write(f"{engine}: {asked} queries, {found} objects found, no difference ({seconds:.0f} s)\n")
+    sys.stdout.write(f"registries {given.first} to {end - 1}\n")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    main()
