@@ -127,6 +127,106 @@ def test_names_what_is_wrong(sample: RegistryObject, change: dict[str, Any], rul
         assert len(one.context) < 400
 
 
+# Characters that fit (rim.xsd: LongName, FreeFormText), whatever the attribute's own form.
+SIZES = {
+    ENTRY: {
+        "entry_uuid": 256, "home_community_id": 256, "patient_id": 256, "unique_id": 256, "mime_type": 256,
+        "creation_time": 256, "document_availability": 256, "hash": 256, "language_code": 256,
+        "legal_authenticator": 256, "reference_ids": 256, "repository_unique_id": 256, "service_start_time": 256,
+        "service_stop_time": 256, "size": 256, "source_patient_id": 256, "source_patient_info": 256, "uri": 256,
+        "title": 1024, "comments": 1024,
+    },
+    SET: {
+        "entry_uuid": 256, "home_community_id": 256, "patient_id": 256, "unique_id": 256, "source_id": 256,
+        "submission_time": 256, "intended_recipients": 256, "title": 1024, "comments": 1024,
+    },
+    FOLDER: {
+        "entry_uuid": 256, "home_community_id": 256, "patient_id": 256, "unique_id": 256, "last_update_time": 256,
+        "title": 1024, "comments": 1024,
+    },
+    RELATION: {"entry_uuid": 256, "home_community_id": 256},
+}  # fmt: skip
+OF_AUTHORS = ("person", "institutions", "roles", "specialties", "telecommunications")
+CODED = {
+    ENTRY: (
+        "class_code", "confidentiality_codes", "event_codes", "format_code", "healthcare_facility_type_code",
+        "practice_setting_code", "type_code",
+    ),
+    SET: ("content_type_code",), FOLDER: ("codes",), RELATION: ("documentation",),
+}  # fmt: skip
+
+
+def ends(sample: RegistryObject) -> set[str]:
+    """How the rules end that an object breaks."""
+    return {one.rule.rpartition(".")[2] for one in attributes.check_types(sample)}
+
+
+@pytest.mark.parametrize("sample", SIZES, ids=["DE", "SS", "FD", "ASSOC"])
+def test_no_attribute_is_longer_than_its_place(sample: RegistryObject, subtests: pytest.Subtests) -> None:
+    """ITI TF-3 tables 4.2.3.2-1, 4.2.3.3-1, 4.2.3.4-1 with rim.xsd."""
+    assert SIZES[sample].keys() == {row.attribute for row in TEXTS[type(sample)]}
+    for attribute, size in SIZES[sample].items():
+        with subtests.test(attribute):
+            several = isinstance(getattr(sample, attribute), tuple)
+            for length in (size, size + 1):
+                text = "x" * length
+                changed = replace(sample, **{attribute: (text,) if several else text})
+                assert ("length" in ends(changed)) is (length > size)
+
+
+@pytest.mark.parametrize("attribute", OF_AUTHORS)
+def test_no_part_of_an_author_is_longer_than_its_place(attribute: str) -> None:
+    """ITI TF-3 4.2.3.1.4."""
+    for sample in (ENTRY, SET):
+        for length in (256, 257):
+            value: Any = "x" * length if attribute == "person" else ("x" * length,)
+            assert ("length" in ends(replace(sample, authors=author(**{attribute: value})))) is (length > 256)
+
+
+@pytest.mark.parametrize("sample", CODED, ids=["DE", "SS", "FD", "ASSOC"])
+def test_every_code_fits_and_has_a_display_name(sample: RegistryObject, subtests: pytest.Subtests) -> None:
+    """ITI TF-3 4.2.3.1.2."""
+    assert set(CODED[sample]) == {row.attribute for row in CODES[type(sample)]}
+    for attribute in CODED[sample]:
+        several = isinstance(getattr(sample, attribute), tuple)
+        for code, expected in (
+            (Code("x" * 256, "2.999", "x" * 1024), set()),
+            (Code("x" * 257, "2.999", "x"), {"length"}),
+            (Code("x", "2" * 257, "x"), {"length"}),
+            (Code("x", "2.999", "x" * 1025), {"length"}),
+            (Code("x", "2.999"), {"display"}),
+        ):
+            with subtests.test(attribute, code=str(code)[:20]):
+                assert ends(replace(sample, **{attribute: (code,) if several else code})) == expected
+
+
+FORMS = {
+    ENTRY: {
+        "entryUUID", "homeCommunityId", "patientId", "uniqueId", "mimeType", "creationTime", "documentAvailability",
+        "hash", "languageCode", "legalAuthenticator", "referenceIdList", "repositoryUniqueId", "serviceStartTime",
+        "serviceStopTime", "size", "sourcePatientId", "sourcePatientInfo", "URI",
+    },
+    SET: {
+        "entryUUID", "homeCommunityId", "patientId", "uniqueId", "sourceId", "submissionTime", "intendedRecipient",
+    },
+    FOLDER: {"entryUUID", "homeCommunityId", "patientId", "uniqueId", "lastUpdateTime"},
+    RELATION: {"entryUUID", "homeCommunityId"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sample", FORMS, ids=["DE", "SS", "FD", "ASSOC"])
+def test_every_attribute_of_a_data_type_has_its_form(sample: RegistryObject, subtests: pytest.Subtests) -> None:
+    """ITI TF-3 table 4.2.3.1.7-2; what each form is, `test_formats` says."""
+    assert FORMS[sample] == {row.name for row in TEXTS[type(sample)] if row.check is not None}
+    for row in TEXTS[type(sample)]:
+        if row.name in FORMS[sample]:
+            with subtests.test(row.name):
+                wrong = "^~|||\n"  # which no data type knows
+                several = isinstance(getattr(sample, row.attribute), tuple)
+                found = attributes.check_types(replace(sample, **{row.attribute: (wrong,) if several else wrong}))
+                assert f"{attributes.SHORT[type(sample)]}.{row.name}.format" in {one.rule for one in found}
+
+
 def test_every_text_and_code_of_the_domain_is_judged() -> None:
     unjudged = {
         DocumentEntry: {"object_type", "logical_id", "version", "availability_status", "authors", "limited_metadata"},
