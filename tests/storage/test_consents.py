@@ -11,6 +11,7 @@ from sqlalchemy.engine import Engine
 
 from tests.builders import OTHER_PATIENT, PATIENT
 from tests.storage.registered import entry, submission
+from tests.storage.statements import watched
 from xdsi.domain.consent import Consent, Effect, Match, Policy, Rule, SignatureStatus, Target
 from xdsi.domain.identifiers import PatientId, new_entry_uuid
 from xdsi.domain.identity import Demographics
@@ -144,3 +145,20 @@ def test_a_reader_sees_consents_and_epoch_of_one_moment(registry: SqlRegistry) -
             session.deprecate([consent.entry_uuid])
         assert before.consents(A) == [consent]
     assert consents_and_epoch(registry) == ([], 2)
+
+
+def test_the_documents_of_a_patient_are_not_looked_through_for_consents(sqlite_engine: Engine) -> None:
+    """SQLite, without statistics, would begin with all entries of the patient, however many there are."""
+    registry = SqlRegistry(sqlite_engine)
+    registered(registry, entry())
+    plans: list[str] = []
+
+    def explain(driver: Any, statement: str, parameters: Any) -> None:
+        if "FROM consent" in statement:
+            plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}"))
+
+    with watched(sqlite_engine, explain), registry.reading() as session:
+        assert session.consents(A)
+    ways = [plan for plan in plans if "document_entry" in plan]
+    assert ways
+    assert all("(patient_key=? AND id=?)" in plan for plan in ways), plans

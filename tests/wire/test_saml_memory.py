@@ -102,7 +102,7 @@ def test_what_is_refused_is_not_remembered(verified: list[bytes]) -> None:
     for _ in range(2):
         assert fault(raw, trust=trust, now=NOW + timedelta(hours=1)) == "MessageExpired"
     assert len(verified) == 2
-    assert trust.proved.find(raw) is None
+    assert trust.proved.find(raw.decode()) is None
 
 
 def test_a_changed_list_of_trust_knows_nothing_of_the_former_one(verified: list[bytes]) -> None:
@@ -118,7 +118,61 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saml_memory, "MOST", 3)
     trust = trusting()
     raws = [read(issued(replace(DOCTOR, assertion_id=f"_{number}")), trust=trust).raw for number in range(4)]
-    assert [trust.proved.find(raw) is not None for raw in raws] == [False, True, True, True]
+    assert [trust.proved.find(raw.decode()) is not None for raw in raws] == [False, True, True, True]
     monkeypatch.setattr(saml_memory, "LARGEST", 100)
     large = read(issued(replace(DOCTOR, assertion_id="_9")), trust=trust).raw
-    assert trust.proved.find(large) is None
+    assert trust.proved.find(large.decode()) is None
+
+
+def _with_data(**attributes: str) -> Any:
+    def change(root: Any) -> None:
+        confirmation = saml(root, "Subject", "SubjectConfirmation")
+        data = confirmation.find(E(SAML, "SubjectConfirmationData"))
+        if data is None:
+            data = root.makeelement(E(SAML, "SubjectConfirmationData"))
+            confirmation.append(data)
+        for name, value in attributes.items():
+            data.set(name, value)
+
+    return change
+
+
+def _session(root: Any) -> None:
+    saml(root, "AuthnStatement").set("SessionNotOnOrAfter", "2026-05-04T10:02:00Z")
+
+
+_MINUTES = (-3, -1.5, -1, 0, 1, 2, 2.99, 3, 4, 5.99, 6, 7, 600_000)
+SAMPLES = {
+    "plain": issued(),
+    "held": issued(holder_certificate=CLIENT.cert_der),
+    "confirmed until": altered(_with_data(NotOnOrAfter="2026-05-04T10:02:00Z")),
+    "confirmed from": altered(_with_data(NotBefore="2026-05-04T10:02:00Z")),
+    "for us": altered(_with_data(Recipient="https://hub.example")),
+    "for somebody else": altered(_with_data(Recipient="https://other.example")),
+    "in a session": altered(_session),
+    "long": issued(lifetime=timedelta(minutes=50)),
+}
+PEERS = ("", CLIENT.sha256, STRANGER.sha256)
+
+
+def _outcome(raw: bytes, trust: SamlTrust, **arguments: Any) -> Any:
+    try:
+        return read(raw, trust=trust, **arguments)
+    except SecurityFault as fault:
+        return fault.wsse_code, fault.detail
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_a_second_use_is_judged_as_a_first_one(sample: str) -> None:
+    """At any time and from anybody: what was accepted before is accepted or refused as if it had not been."""
+    raw = SAMPLES[sample]
+    terms = {"recipients": frozenset({"https://hub.example"}), "peers": {ISSUER: frozenset(PEERS[:2])}}
+    uses = [{"now": NOW + timedelta(minutes=at), "peer_certificate_sha256": peer} for at in _MINUTES for peer in PEERS]
+    first = [_outcome(raw, trusting(**terms), **use) for use in uses]
+    remembering = trusting(**terms)
+    for use in uses:
+        _outcome(raw, remembering, **use)
+    accepted = [one.raw.decode() for one in first if not isinstance(one, tuple)]
+    assert bool(accepted) == (sample != "for somebody else")
+    assert all(remembering.proved.find(text) is not None for text in accepted)
+    assert [_outcome(raw, remembering, **use) for use in uses] == first

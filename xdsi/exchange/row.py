@@ -106,7 +106,7 @@ class Call(Generic[Req]):
         if self.unrestricted:
             return None
         decided = zip(self.located.resources, self.decisions, strict=True)
-        return frozenset(resource.entry_uuid for resource, decision in decided if decision.permit)
+        return frozenset([resource.entry_uuid for resource, decision in decided if decision.permit])
 
 
 def _nothing(request: Any, ports: Any, session: RegistrySession) -> Located:

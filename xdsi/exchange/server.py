@@ -307,9 +307,13 @@ def _decide(
     if len(decisions) != len(located.resources):
         raise SoapFault("Receiver", "decision failed", detail="decisions do not match the resources")
     alike: dict[tuple[bool, str, str, str], list[str]] = {}
+    before: Decision | None = None
+    ids: list[str] = []
     for resource, decision in zip(located.resources, decisions, strict=True):
-        key = (decision.permit, decision.policy, decision.rule, decision.document)
-        alike.setdefault(key, []).append(resource.unique_id)
+        if decision is not before:
+            before = decision
+            ids = alike.setdefault((decision.permit, decision.policy, decision.rule, decision.document), [])
+        ids.append(resource.unique_id)
     for (permit, policy, rule, document), ids in alike.items():
         trace.note("decide", resource=" ".join(ids), permit=permit, policy=policy, rule=rule, document=document)
     return decisions

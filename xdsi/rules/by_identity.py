@@ -14,8 +14,10 @@ B = TypeVar("B")
 class ByIdentity(Generic[A, B]):
     """A pure function of objects that never change; its last values are kept with their objects."""
 
-    def __init__(self, work: Callable[[A], B]) -> None:
+    def __init__(self, work: Callable[[A], B], *, lasting: Callable[[B], bool] = lambda value: True) -> None:
+        """`lasting` says of a value whether it and its object are to be kept."""
         self._work = work
+        self._lasting = lasting
         self._known: dict[int, tuple[A, B]] = {}
 
     def __call__(self, of: A) -> B:
@@ -25,6 +27,8 @@ class ByIdentity(Generic[A, B]):
             # Its object is kept with it, so that no other has this identity.
             return known[1]
         value = self._work(of)
+        if not self._lasting(value):
+            return value
         if len(self._known) >= MOST:
             self._known.clear()
         self._known[id(of)] = of, value

@@ -37,6 +37,7 @@ from xdsi.rules.policy_evaluation import (
     outcome,
     reduce,
 )
+from xdsi.rules.remembered_questions import RememberedQuestions
 from xdsi.spec import xacml
 
 __all__ = ["attributes_of", "attributes_of_resource", "decide", "evaluate"]
@@ -77,9 +78,8 @@ def decide(
     patients = set({id(resource.patient): resource.patient for resource in resources}.values())
     people = {patient: _identifiers(patient, linked) for patient in patients}
     asked_for = patient_asked_for(who)
-    who = _with_npi(who, domain)
     questions = {
-        patient: _question(who, action, person, consents, domain, now)
+        patient: _remembered_question(who, action, person, consents, domain, now)
         for patient, person in people.items()
         if asked_for is None or asked_for in person
     }
@@ -101,6 +101,7 @@ def _question(
     domain: DomainPolicy,
     now: datetime,
 ) -> _Question:
+    who = _with_npi(who, domain)
     request = Request.of(who, action, person, now, zone=zone_of(domain.time_zone))
     active = [consent for consent in consents if consent.patient in person and consent.active_at(now)]
     newest = max((_time(consent) for consent in active), default=None)
@@ -136,7 +137,7 @@ def _question(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What is the same for all documents of one patient."""
+    """What is the same for all documents of one patient, and as long as no consent of his begins or ends."""
 
     request: Request
     action: Action
@@ -177,6 +178,9 @@ class _Question:
         if by_default or not opens:
             return Decision(permit=by_default, policy=domain.id, rule=DEFAULT)
         return Decision(permit=True, policy=domain.id, rule=BREAK_GLASS)
+
+
+_remembered_question = RememberedQuestions[_Question](_question)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
@@ -26,8 +26,16 @@ from xdsi.storage.tables import document_entry as entry
 
 _IN_FORCE = Prepared(
     select(t)
-    .join(entry, and_(entry.c.patient_key == t.c.patient_key, entry.c.id == t.c.entry_uuid))
-    .where(t.c.patient_key.in_(bindparam("patients", expanding=True)), entry.c.status == "Approved", entry.c.latest)
+    .where(
+        t.c.patient_key.in_(bindparam("patients", expanding=True)),
+        # From the consents to their entries: SQLite would join from all entries of the patient, who may have thousands.
+        exists().where(
+            entry.c.patient_key == t.c.patient_key,
+            entry.c.id == t.c.entry_uuid,
+            entry.c.status == "Approved",
+            entry.c.latest,
+        ),
+    )
     .order_by(t.c.signed_at.desc(), t.c.entry_uuid)
 )
 _PENDING = (

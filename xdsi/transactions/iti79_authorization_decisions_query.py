@@ -29,7 +29,7 @@ from xdsi.domain.ports import Clock, Registry, RegistrySession
 from xdsi.domain.subject import Caller, Subject
 from xdsi.exchange import Call, Codec, Transaction
 from xdsi.rules import consent as rules
-from xdsi.rules.policy_folders import asks_for_folders
+from xdsi.rules.policy_needs import needs_of, needs_of_domain
 from xdsi.spec.xacml import CONSENT_FORMATS, FORMAT_SCHEME, SIGNATURE_FORMATS, SUBJECT_ID
 from xdsi.wire import authorization, authorization_answer
 from xdsi.wire.message import Message, Packaging, Payload
@@ -121,7 +121,7 @@ class PolicyDecisions:
         """One decision per registered object."""
         patients = set({id(entry.patient): entry.patient for entry in entries}.values())
         consents = [consent for patient in patients if patient is not None for consent in session.consents(patient)]
-        if asks_for_folders([consent.policy for consent in consents], self._policy):
+        if needs_of_domain(self._policy).folders or any(needs_of(consent.policy).folders for consent in consents):
             entries = [_with_folders(entry, session) for entry in entries]
         answers = rules.decide(subject, action, entries, consents, self._policy, now, linked=session.aliases)
         return [

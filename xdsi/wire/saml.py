@@ -6,9 +6,6 @@ the checks, and so the fault that a caller sees, is fixed.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +22,20 @@ from xdsi.spec.namespaces import DS, SAML, WSSE, WSU
 from xdsi.spec.token_rules import PROFILES, TokenRules
 from xdsi.wire import xml
 from xdsi.wire.saml_attributes import present_attributes, read_attributes
-from xdsi.wire.saml_issue import BEARER, HOLDER_OF_KEY, issue_assertion, security_header
+from xdsi.wire.saml_issue import issue_assertion, security_header
 from xdsi.wire.saml_memory import Proved, ProvedAssertions
+from xdsi.wire.saml_terms import (
+    Confirmation,
+    Window,
+    check_sessions,
+    confirm,
+    instant,
+    malformed,
+    read_confirmation,
+    read_window,
+)
 from xdsi.wire.xml import E, content
-from xdsi.wire.xml_time import read_instant
-from xdsi.wire.xmldsig import LIMIT, TrustedKey, isolate, verify_isolated
+from xdsi.wire.xmldsig import LIMIT, TrustedKey, isolate_bytes, verify_isolated
 
 __all__ = [
     "SamlTrust",
@@ -42,9 +48,7 @@ __all__ = [
 
 _ASSERTION, _ENCRYPTED = E(SAML, "Assertion"), E(SAML, "EncryptedAssertion")
 _STATEMENT, _LOGIN, _CONTEXT = (E(SAML, name) for name in ("AttributeStatement", "AuthnStatement", "AuthnContext"))
-_NAME_ID, _CONFIRMATION, _CONFIRMATION_DATA = (
-    E(SAML, name) for name in ("NameID", "SubjectConfirmation", "SubjectConfirmationData")
-)
+_NAME_ID, _CONFIRMATION = (E(SAML, name) for name in ("NameID", "SubjectConfirmation"))
 _RESTRICTION, _AUDIENCE, _ONE_TIME_USE = (E(SAML, name) for name in ("AudienceRestriction", "Audience", "OneTimeUse"))
 _CONDITIONS = frozenset({_RESTRICTION, _ONE_TIME_USE, E(SAML, "ProxyRestriction")})
 _REFERENCES = frozenset({"AuthnContextClassRef", "AuthnContextDeclRef"})
@@ -115,44 +119,59 @@ def read_assertion(
     peer_certificate_sha256: str = "",
 ) -> VerifiedAssertion:
     """The one assertion of a message, verified; SecurityFault with the code of what fails first."""
-    found = _find(security_headers, trust, now)
-    raw = xml.serialize(found)
-    # All that follows is read from these bytes alone, never from the message around them.
-    proved = trust.proved.find(raw)
+    text = xml.serialize_text(_find(security_headers, trust, now))
+    # All that follows is read from these characters alone, never from the message around them.
+    proved = trust.proved.find(text)
     if proved is not None:
-        assertion, key = proved.element, proved.key
-    else:
-        isolated = isolate(found)
-        assertion = isolated.element
-        check_structure(assertion)
-        key = verify_isolated(isolated, _keys_of(content(assertion[0]), trust))
+        return _used_again(proved, trust, now, peer_certificate_sha256)
+    raw = text.encode()
+    isolated = isolate_bytes(raw)
+    assertion = isolated.element
+    check_structure(assertion)
     issuer = content(assertion[0])
-    if not key.valid_at(now) or key.sha256 in trust.revoked:
-        raise SecurityFault("FailedAuthentication", f"the certificate {key.sha256} of {issuer!r} is expired or revoked")
+    key = verify_isolated(isolated, _keys_of(issuer, trust))
+    check_key(key, issuer, trust, now)
     conditions = assertion[3]
-    not_before, not_on_or_after = check_window(assertion, conditions, trust, now)
+    window = check_window(assertion, conditions, trust, now)
     check_audience(conditions, trust)
     check_peer(issuer, trust, peer_certificate_sha256)
-    name_id = check_subject(assertion[2], trust, now, peer_certificate_sha256)
-    check_authentication(assertion, trust, now)
-    if proved is None:
-        statements = list(assertion.iterchildren(_STATEMENT))
-        fields = read_attributes(statements, trust.rules.required)
-        check_rules(statements, fields, trust.rules)
-        subject = Subject(
-            user_id=content(name_id),
-            issuer=issuer,
-            assertion_id=assertion.get("ID", ""),
-            user_qualifier=name_id.get("NameQualifier", ""),
-            alias=name_id.get("SPProvidedID", ""),
-            not_before=not_before,
-            not_on_or_after=not_on_or_after,
-            certificate_sha256=key.sha256,
-            **fields,
-        )
-        proved = Proved(assertion, key, subject, conditions.find(_ONE_TIME_USE) is not None)
-        trust.proved.keep(raw, proved)
-    return VerifiedAssertion(proved.subject, raw, proved.one_time_use)
+    name_id, confirmations = check_subject(assertion[2], trust, now, peer_certificate_sha256)
+    sessions = check_authentication(assertion, trust, now)
+    statements = list(assertion.iterchildren(_STATEMENT))
+    fields = read_attributes(statements, trust.rules.required)
+    check_rules(statements, fields, trust.rules)
+    subject = Subject(
+        user_id=content(name_id),
+        issuer=issuer,
+        assertion_id=assertion.get("ID", ""),
+        user_qualifier=name_id.get("NameQualifier", ""),
+        alias=name_id.get("SPProvidedID", ""),
+        not_before=window.not_before,
+        not_on_or_after=window.not_on_or_after,
+        certificate_sha256=key.sha256,
+        **fields,
+    )
+    one_time_use = conditions.find(_ONE_TIME_USE) is not None
+    proved = Proved(raw, key, subject, one_time_use, window, confirmations, sessions)
+    trust.proved.keep(text, proved)
+    return VerifiedAssertion(subject, raw, one_time_use)
+
+
+def _used_again(proved: Proved, trust: SamlTrust, now: datetime, peer_certificate_sha256: str) -> VerifiedAssertion:
+    """An assertion that was accepted before: whatever does not follow from it and the list of trust is checked anew."""
+    issuer = proved.subject.issuer
+    check_key(proved.key, issuer, trust, now)
+    proved.window.check(now, trust.clock_skew, trust.max_lifetime)
+    check_peer(issuer, trust, peer_certificate_sha256)
+    confirm(proved.confirmations, now, trust.clock_skew, trust.recipients, peer_certificate_sha256)
+    check_sessions(proved.sessions, now, trust.clock_skew)
+    return VerifiedAssertion(proved.subject, proved.raw, proved.one_time_use)
+
+
+def check_key(key: TrustedKey, issuer: str, trust: SamlTrust, now: datetime) -> None:
+    """The certificate that verified the signature holds, and is not revoked."""
+    if not key.valid_at(now) or key.sha256 in trust.revoked:
+        raise SecurityFault("FailedAuthentication", f"the certificate {key.sha256} of {issuer!r} is expired or revoked")
 
 
 def _keys_of(issuer: str, trust: SamlTrust) -> Sequence[TrustedKey]:
@@ -169,7 +188,7 @@ def read_bare_assertion(
     try:
         assertion = xml.parse(raw, limit=LIMIT)
     except MalformedMessage as error:
-        raise _malformed(str(error)) from error
+        raise malformed(str(error)) from error
     header = etree.Element(E(WSSE, "Security"))
     header.append(assertion)
     return read_assertion([header], trust, now=now, peer_certificate_sha256=peer_certificate_sha256)
@@ -189,10 +208,7 @@ def _find(headers: Sequence[etree._Element], trust: SamlTrust, now: datetime) ->
         raise SecurityFault("InvalidSecurity", "two timestamps")
     for stamp in stamps:
         expires = stamp.findtext(E(WSU, "Expires"))
-        if (
-            expires is not None
-            and _instant(expires.strip(), "wsu:Expires", "InvalidSecurity") + trust.clock_skew <= now
-        ):
+        if expires is not None and instant(expires.strip(), "wsu:Expires", "InvalidSecurity") + trust.clock_skew <= now:
             raise SecurityFault("MessageExpired", "the timestamp of the message is over")
     return assertions[0]
 
@@ -200,42 +216,33 @@ def _find(headers: Sequence[etree._Element], trust: SamlTrust, now: datetime) ->
 def check_structure(assertion: etree._Element) -> None:
     """SAML 2.0, with the children that XUA needs in the order of the schema."""
     if assertion.tag != _ASSERTION or assertion.get("Version") != "2.0":
-        raise _malformed("not a SAML 2.0 assertion")
+        raise malformed("not a SAML 2.0 assertion")
     names = [etree.QName(child) for child in assertion]
     if any(name.namespace != (DS if name.localname == "Signature" else SAML) for name in names):
-        raise _malformed("a child of the assertion is in a foreign namespace")
+        raise malformed("a child of the assertion is in a foreign namespace")
     order = " ".join(name.localname for name in names)
     if _ORDER.fullmatch(order) is None:
-        raise _malformed(f"the children of the assertion are {order}")
+        raise malformed(f"the children of the assertion are {order}")
     for statement in ("AuthnStatement", "AttributeStatement"):
         if statement not in order:
-            raise _malformed(f"no {statement}")
+            raise malformed(f"no {statement}")
 
 
-def check_window(
-    assertion: etree._Element, conditions: etree._Element, trust: SamlTrust, now: datetime
-) -> tuple[datetime, datetime]:
+def check_window(assertion: etree._Element, conditions: etree._Element, trust: SamlTrust, now: datetime) -> Window:
     """The time of use is within the conditions, and those are not too wide."""
-    issued = _instant(assertion.get("IssueInstant", ""), "IssueInstant")
-    not_before = _instant(conditions.get("NotBefore", ""), "NotBefore")
-    not_on_or_after = _instant(conditions.get("NotOnOrAfter", ""), "NotOnOrAfter")
-    if now >= not_on_or_after + trust.clock_skew:
-        raise SecurityFault("MessageExpired", f"the assertion ended at {not_on_or_after.isoformat()}")
-    if max(issued, not_before) > now + trust.clock_skew:
-        raise _malformed(f"the assertion begins at {not_before.isoformat()}, issued {issued.isoformat()}")
-    if not_on_or_after - not_before > trust.max_lifetime:
-        raise _malformed(f"a validity of {not_on_or_after - not_before} is too long")
-    return not_before, not_on_or_after
+    window = read_window(assertion, conditions)
+    window.check(now, trust.clock_skew, trust.max_lifetime)
+    return window
 
 
 def check_audience(conditions: etree._Element, trust: SamlTrust) -> None:
     """One of ours in every AudienceRestriction (SAML 2.0 erratum E46); a condition we do not know is not met."""
     for condition in conditions:
         if condition.tag not in _CONDITIONS:
-            raise _malformed(f"unknown condition {condition.tag}")
+            raise malformed(f"unknown condition {condition.tag}")
     restrictions = conditions.findall(_RESTRICTION)
     if not restrictions:
-        raise _malformed("no AudienceRestriction")
+        raise malformed("no AudienceRestriction")
     for restriction in restrictions:
         audiences = {content(audience) for audience in restriction.iterchildren(_AUDIENCE)}
         if audiences.isdisjoint(trust.audiences):
@@ -244,68 +251,38 @@ def check_audience(conditions: etree._Element, trust: SamlTrust) -> None:
 
 def check_subject(
     subject: etree._Element, trust: SamlTrust, now: datetime, peer_certificate_sha256: str
-) -> etree._Element:
-    """The NameID, after one SubjectConfirmation has been met."""
+) -> tuple[etree._Element, tuple[Confirmation, ...]]:
+    """The NameID, and the confirmations of which one has been met."""
     name_id = subject.find(_NAME_ID)
     if name_id is None or len(name_id) or not content(name_id):
-        raise _malformed("no NameID")
-    fault: SecurityFault | None = None
-    for confirmation in subject.iterchildren(_CONFIRMATION):
-        try:
-            _confirm(confirmation, trust, now, peer_certificate_sha256)
-        except SecurityFault as refused:
-            fault = refused
-        else:
-            return name_id
-    raise fault or _malformed("no SubjectConfirmation")
+        raise malformed("no NameID")
+    found = [_confirmation(one) for one in subject.iterchildren(_CONFIRMATION)]
+    confirm(found, now, trust.clock_skew, trust.recipients, peer_certificate_sha256)
+    return name_id, tuple(one for one in found if isinstance(one, Confirmation))
 
 
-def _confirm(confirmation: etree._Element, trust: SamlTrust, now: datetime, peer_certificate_sha256: str) -> None:
-    method = confirmation.get("Method")
-    data = confirmation.find(_CONFIRMATION_DATA)
-    if method not in (BEARER, HOLDER_OF_KEY):
-        raise SecurityFault("FailedAuthentication", f"subject confirmation {method!r} is not taken")
-    if data is not None:
-        _check_confirmation_data(data, trust, now)
-    if method == HOLDER_OF_KEY:
-        held = set() if data is None else _certificates(data)
-        if not peer_certificate_sha256 or peer_certificate_sha256 not in held:
-            raise SecurityFault("FailedAuthentication", "the connection does not hold the confirmed key")
-
-
-def _check_confirmation_data(data: etree._Element, trust: SamlTrust, now: datetime) -> None:
-    until, since, recipient = data.get("NotOnOrAfter"), data.get("NotBefore"), data.get("Recipient")
-    if until is not None and now >= _instant(until, "NotOnOrAfter") + trust.clock_skew:
-        raise SecurityFault("MessageExpired", "the subject confirmation is over")
-    if since is not None and now + trust.clock_skew < _instant(since, "NotBefore"):
-        raise SecurityFault("FailedAuthentication", "the subject confirmation has not begun")
-    if recipient is not None and trust.recipients and recipient not in trust.recipients:
-        raise SecurityFault("FailedAuthentication", f"the subject confirmation is for {recipient!r}")
-
-
-def _certificates(data: etree._Element) -> set[str]:
-    """SHA-256 of each certificate that SubjectConfirmationData names."""
-    path = "/".join(E(DS, name) for name in ("KeyInfo", "X509Data", "X509Certificate"))
+def _confirmation(element: etree._Element) -> Confirmation | SecurityFault:
     try:
-        return {
-            hashlib.sha256(base64.b64decode(content(found), validate=False)).hexdigest() for found in data.findall(path)
-        }
-    except binascii.Error as error:
-        raise _malformed("a certificate is not base64") from error
+        return read_confirmation(element)
+    except SecurityFault as fault:
+        return fault
 
 
-def check_authentication(assertion: etree._Element, trust: SamlTrust, now: datetime) -> None:
-    """How the person logged in is told, accepted, and still holds."""
+def check_authentication(assertion: etree._Element, trust: SamlTrust, now: datetime) -> tuple[datetime, ...]:
+    """How the person logged in is told, accepted, and still holds; the ends of sessions."""
+    ends: list[datetime] = []
     for statement in assertion.iterchildren(_LOGIN):
         context = statement.find(_CONTEXT)
         refs = set() if context is None else {content(c) for c in context if etree.QName(c).localname in _REFERENCES}
         if not any(refs):
-            raise _malformed("no AuthnContext")
+            raise malformed("no AuthnContext")
         if trust.authn_contexts and refs.isdisjoint(trust.authn_contexts):
             raise SecurityFault("FailedAuthentication", f"authentication by {sorted(refs)} is not accepted")
         until = statement.get("SessionNotOnOrAfter")
-        if until is not None and now >= _instant(until, "SessionNotOnOrAfter") + trust.clock_skew:
-            raise SecurityFault("MessageExpired", "the session at the issuer is over")
+        if until is not None:
+            ends.append(instant(until, "SessionNotOnOrAfter"))
+            check_sessions(ends, now, trust.clock_skew)
+    return tuple(ends)
 
 
 def check_peer(issuer: str, trust: SamlTrust, peer_certificate_sha256: str) -> None:
@@ -329,7 +306,7 @@ def check_country(fields: Mapping[str, Any], present: Collection[str], rules: To
         applies = _has_any(roles, rule.roles) and _has_any(purposes, rule.purposes)
         missing = sorted(rule.attributes.difference(present)) if applies else []
         if missing:
-            raise _malformed(f"attribute {missing[0]} is missing")
+            raise malformed(f"attribute {missing[0]} is missing")
 
 
 def _has_any(codes: Iterable[Code], wanted: frozenset[tuple[str, str]]) -> bool:
@@ -339,15 +316,4 @@ def _has_any(codes: Iterable[Code], wanted: frozenset[tuple[str, str]]) -> bool:
 def _check_schemes(codes: Iterable[Code], schemes: frozenset[str]) -> None:
     for code in codes:
         if schemes and code.scheme not in schemes:
-            raise _malformed(f"code {code} is not of an accepted code system")
-
-
-def _instant(text: str, name: str, fault: str = "InvalidSecurityToken") -> datetime:
-    instant = read_instant(text)
-    if instant is None:
-        raise SecurityFault(fault, f"{name} is not a time with its offset: {text!r}")
-    return instant
-
-
-def _malformed(detail: str) -> SecurityFault:
-    return SecurityFault("InvalidSecurityToken", detail)
+            raise malformed(f"code {code} is not of an accepted code system")

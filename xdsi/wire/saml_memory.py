@@ -1,7 +1,7 @@
-"""Assertions whose signature was verified, remembered by their exact bytes (docs/decisions/0016).
+"""Assertions that were accepted once, remembered by their exact characters (docs/decisions/0016).
 
-What is remembered is what follows from the bytes and the list of trust alone. Whatever depends on the time or on the
-connection is no part of it and is checked at each use.
+What is remembered is what follows from the characters and the list of trust alone. Whatever depends on the time or on
+the connection is remembered as what it has to be compared with, and checked at each use.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-
-from lxml import etree
+from datetime import datetime
 
 from xdsi.domain.subject import Subject
+from xdsi.wire.saml_terms import Confirmation, Window
 from xdsi.wire.xmldsig import TrustedKey
 
 MOST, LARGEST = 1024, 16 * 1024
@@ -21,34 +21,38 @@ MOST, LARGEST = 1024, 16 * 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proved:
-    """An assertion that was accepted once: alone in its document, with the key that verified it and what it says."""
+    """An assertion that was accepted once: the key that verified it, what it says, and until when and for whom."""
 
-    element: etree._Element
+    raw: bytes
     key: TrustedKey
     subject: Subject
     one_time_use: bool
+    window: Window
+    confirmations: tuple[Confirmation, ...]
+    sessions: tuple[datetime, ...]
+    """the ends of sessions at the issuer"""
 
 
 class ProvedAssertions:
     """The last assertions that one list of trust accepted; a changed list begins with none."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, Proved] = OrderedDict()
+        self._known: OrderedDict[str, Proved] = OrderedDict()
         self._lock = threading.Lock()
 
-    def find(self, raw: bytes) -> Proved | None:
-        """What was proved of exactly these bytes."""
+    def find(self, text: str) -> Proved | None:
+        """What was proved of exactly these characters."""
         with self._lock:
-            found = self._known.get(raw)
+            found = self._known.get(text)
             if found is not None:
-                self._known.move_to_end(raw)
+                self._known.move_to_end(text)
             return found
 
-    def keep(self, raw: bytes, proved: Proved) -> None:
+    def keep(self, text: str, proved: Proved) -> None:
         """Remember it instead of the one that was not used for longest."""
-        if len(raw) > LARGEST:
+        if len(proved.raw) > LARGEST:
             return
         with self._lock:
-            self._known[raw] = proved
+            self._known[text] = proved
             while len(self._known) > MOST:
                 self._known.popitem(last=False)

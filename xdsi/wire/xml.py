@@ -155,6 +155,12 @@ def serialize(element: etree._Element) -> bytes:
     return encoded
 
 
+def serialize_text(element: etree._Element) -> str:
+    """The same as text, which takes less time; encoded in UTF-8 it is what `serialize` gives."""
+    written: str = etree.tostring(element, encoding="unicode", with_tail=False)
+    return written
+
+
 def _read(raw: bytes, *, huge: bool) -> etree._Element:
     # A new parser each time: lxml serialises threads on a shared one.
     parser = etree.XMLParser(huge_tree=huge, **_HARDENED)

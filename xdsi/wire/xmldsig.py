@@ -130,7 +130,11 @@ def isolate(element: etree._Element, *, limit: int = LIMIT) -> Isolated:
     Outside elements become unreachable, so nothing but what is signed can be read afterwards. SecurityFault
     `InvalidSecurityToken` for a form that is not ours, `UnsupportedAlgorithm` for an algorithm that is not.
     """
-    raw = xml.serialize(element)
+    return isolate_bytes(xml.serialize(element), limit=limit)
+
+
+def isolate_bytes(raw: bytes, *, limit: int = LIMIT) -> Isolated:
+    """The same for an element that was written out already."""
     try:
         root = xml.parse(raw, limit=limit)
     except MalformedMessage as error:
