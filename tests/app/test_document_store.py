@@ -18,10 +18,13 @@ from tests.app.repository_client import RepositoryClient
 from tests.seaweedfs import BUCKET, SeaweedFS
 from tests.servers import PATIENCE, Server, serving
 from tests.storage.conftest import seaweedfs
+from xdsi import app
 from xdsi.app import document_store
 from xdsi.app.document_store import FolderLocation
 from xdsi.domain.errors import ConfigurationError, Unavailable, XdsiError
-from xdsi.settings import Repository
+from xdsi.domain.submission import Document
+from xdsi.settings import Repository, Settings
+from xdsi.settings import Server as ServerSettings
 from xdsi.storage.forms import Form
 from xdsi.storage.s3_bucket import S3Location
 from xdsi.storage.sealing import Keys
@@ -199,6 +202,26 @@ def test_a_repository_whose_store_is_away_says_so(tmp_path: Path) -> None:
             urllib.request.urlopen(f"{server.base_url}/health/ready", timeout=PATIENCE)
         assert unready.value.code == 503
         unready.value.close()
+
+
+def test_a_node_with_a_wrong_key_says_so_before_anybody_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Given documents sealed with a key, when a node starts with another one under its id, log and readiness tell."""
+    reason = "encryption_keys.a is not the key"
+    for key, ready in (("6b", ""), ("78", reason)):
+        monkeypatch.setenv("KEY", key * 32)
+        settings = Settings(
+            server=ServerSettings(data_dir=tmp_path),
+            repository=Repository(encryption_key="a", encryption_keys={"a": "env:KEY"}),
+        )
+        with app.Parts(settings) as parts:
+            if not ready:
+                parts.documents.stage(Document(lambda: iter((b"x",)), 1))
+            told = parts.ready()["documents"]()
+            assert (ready in told) if ready else told == ""
+            parts.tidy()
+            assert (reason in caplog.text) is bool(ready)
 
 
 @pytest.mark.parametrize(

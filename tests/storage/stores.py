@@ -52,6 +52,9 @@ class Inside(Protocol):
     def lose(self, data: bytes) -> None:
         """Let the stored bytes be gone."""
 
+    def again(self, form: Form) -> BlobStore:
+        """The same place as a process with other settings opens it."""
+
 
 @dataclass
 class FolderInside:
@@ -82,6 +85,9 @@ class FolderInside:
         for name in self.copies(data):
             Path(name).unlink()
 
+    def again(self, form: Form) -> FolderBlobs:
+        return FolderBlobs(self.folder, form=form, clock=self.clock)
+
 
 @dataclass
 class S3Inside:
@@ -96,8 +102,7 @@ class S3Inside:
     client: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        location = S3Location(bucket=BUCKET, prefix=self.prefix, endpoint=self.server.endpoint)
-        self.blobs = S3Blobs(location, self.engine, form=self.form, clock=self.clock)
+        self.blobs = self.again(self.form)
         self.client = self.server.client()
 
     @property
@@ -116,7 +121,8 @@ class S3Inside:
 
     def everything(self) -> list[str]:
         uploads = self.client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{self.prefix}/").get("Uploads", ())
-        return [*self._keys(""), *(one["Key"] for one in uploads)]
+        kept = [key for key in self._keys("") if not key.startswith(f"{self.prefix}/keys/")]
+        return [*kept, *(one["Key"] for one in uploads)]
 
     def change(self, data: bytes, change: Callable[[bytes], bytes]) -> None:
         for key in self.copies(data):
@@ -126,3 +132,7 @@ class S3Inside:
     def lose(self, data: bytes) -> None:
         for key in self.copies(data):
             self.client.delete_object(Bucket=BUCKET, Key=key)
+
+    def again(self, form: Form) -> S3Blobs:
+        location = S3Location(bucket=BUCKET, prefix=self.prefix, endpoint=self.server.endpoint)
+        return S3Blobs(location, self.engine, form=form, clock=self.clock)

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from tests.storage.stores import Clock, FolderInside, Inside, S3Inside
+from xdsi.domain.errors import Unavailable
 from xdsi.domain.submission import Document
 from xdsi.storage.blobs import GRACE_SECONDS
 from xdsi.storage.document_check import Finding, examine
@@ -164,3 +165,50 @@ def test_a_check_names_what_is_missing_rotten_and_extra(
     expected = [extra, Finding("missing", "2.999.4"), Finding("rotten", "2.999.2")]
     assert check(store, inside) == expected
     assert check(store, inside) == [extra, Finding("missing", "2.999.4"), Finding("quarantine", "2.999.2")]
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_without_a_key_nobody_says_which_bytes_are_extra(make: Make, sqlite_engine: Engine, kind: str) -> None:
+    """Their names depend on it: whoever removed what seems extra would remove every document."""
+    inside = make(kind, "store", SEALED)
+    fill(SqlDocumentStore(sqlite_engine, inside.blobs))
+    for form in (PLAIN, Form(keys=Keys("b", {"b": b"b" * 32}))):
+        blobs = inside.again(form)
+        store = SqlDocumentStore(sqlite_engine, blobs)
+        assert sorted(examine(store, blobs, lambda: None), key=lambda one: one.name) == [
+            Finding("locked", unique_id) for unique_id in DOCUMENTS
+        ]
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_another_key_under_the_same_id_touches_nothing(make: Make, sqlite_engine: Engine, kind: str) -> None:
+    """Given documents sealed with a key, when the settings name another one so, nothing is called lost or written."""
+    inside = make(kind, "store", SEALED)
+    store = SqlDocumentStore(sqlite_engine, inside.blobs, clock=inside.clock)  # type: ignore[attr-defined]
+    fill(store)
+    store.stage(Document(lambda: iter((b"in doubt",)), 8))
+    before = inside.everything()
+    wrong = SqlDocumentStore(
+        sqlite_engine, inside.again(Form(keys=Keys("a", {"a": b"x" * 32}))),
+        lost=lambda *_: pytest.fail("it is not lost"), without_key=lambda _: pytest.fail("there is a key"),
+    )  # fmt: skip
+    found = wrong.find("2.999.1")
+    assert found is not None
+    inside.clock.now += GRACE_SECONDS + 1  # type: ignore[attr-defined]
+    ways: list[Callable[[], object]] = [
+        found.soundness,
+        lambda: list(found.document.open()),
+        lambda: wrong.stage(Document(lambda: iter((b"new",)), 3)),
+        lambda: wrong.withdraw("2.999.1"),
+        wrong.collect,
+    ]
+    for way in ways:
+        with pytest.raises(Unavailable, match=r"encryption_keys\.a is not the key"):
+            way()
+    assert inside.everything() == before
+    assert read(store) == DOCUMENTS
+    assert len(store.collect()) == 1
+    assert check(store, inside) == []
+    newer = SqlDocumentStore(sqlite_engine, inside.again(Form(keys=Keys("b", {"a": b"a" * 32, "b": b"x" * 32}))))
+    fill(newer, {"2.999.5": b"with an id of its own"})
+    assert read(newer, {**DOCUMENTS, "2.999.5": b""}) == {**DOCUMENTS, "2.999.5": b"with an id of its own"}

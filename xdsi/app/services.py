@@ -44,6 +44,8 @@ from xdsi.web.publishing_queue import PUBLISHING, PublishingQueue
 from xdsi.wire import audit, audit_fhir
 
 log = logging.getLogger("xdsi.app")
+_NOBODYS = "0" * 64
+"""a hash that no document has, to ask the store for"""
 
 
 class Service(Protocol):
@@ -290,7 +292,13 @@ class Parts(PublishingParts):
     def tidy(self) -> None:
         """Remove documents that no submission was acknowledged for, and traces past their time."""
         if "repository" in self.settings.server.actors:
-            self._collect()
+            try:
+                self.blobs.find(_NOBODYS)
+            except Unavailable as error:
+                # Here, because it is also the first thing that is done after a start.
+                log.error("no document can be stored or read now: %s", error)
+            else:
+                self._collect()
         self.traces.prune(utc_now() - timedelta(days=self.settings.server.trace_days))
 
     def _collect(self) -> None:
@@ -347,7 +355,7 @@ class Parts(PublishingParts):
 
         def documents() -> str:
             try:
-                self.blobs.find("0" * 64)
+                self.blobs.find(_NOBODYS)
             except Unavailable as error:
                 return str(error)
             return ""

@@ -7,7 +7,7 @@ import getpass
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.progress import Progress
 
@@ -18,6 +18,9 @@ from xdsi.domain.errors import Refused
 from xdsi.rules import backup_audit
 from xdsi.storage import backup, restore
 from xdsi.storage.files import locked
+
+_NAMED: Final = 10
+"""how many documents a message names; backup.json has all"""
 
 
 def add(commands: Any) -> None:
@@ -67,7 +70,8 @@ def run_backup(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
     }
     message = f"{counted(taken.documents, 'document')}, {sum(taken.tables.values())} rows"
     if taken.absent:
-        message += f"; not whole, and not in the backup: {', '.join(taken.absent)}"
+        more = f" and {len(taken.absent) - _NAMED} more" if len(taken.absent) > _NAMED else ""
+        message += f"; not whole, and not in the backup: {', '.join(taken.absent[:_NAMED])}{more}"
     return Result(ok=not taken.absent, items=[item], message=message)
 
 

@@ -5,6 +5,7 @@ Implements the ports BlobStore and Blob.
 incoming/    being written
 blobs/       ab/cd/abcd...
 journal/     a mark for each content that was put and not yet confirmed; what a crash leaves is found by it
+keys/        which key an id stands for, where documents are encrypted
 quarantine/  files that no longer have their hash
 """
 
@@ -24,6 +25,7 @@ from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.submission import Document
 from xdsi.storage.files import chunks_of, create, disk, flush, locked, make_folder, small_file, write_all
 from xdsi.storage.forms import MAGIC, PLAIN, Encoding, Form, up_to
+from xdsi.storage.key_marks import KeyMarks
 from xdsi.storage.spool import SpooledDocument
 
 GRACE_SECONDS: Final = 3600.0
@@ -111,6 +113,8 @@ class FolderBlobs:
         self._blobs = folder / "blobs"
         self._journal = folder / "journal"
         self._quarantine = folder / "quarantine"
+        self._keys = folder / "keys"
+        self._marks = KeyMarks(f"{_WHAT} {folder}", form.keys, self._key_mark, self._mark_key)
         with disk(_WHAT):
             for one in (self._incoming, self._blobs, self._journal, self._quarantine):
                 make_folder(one)
@@ -127,6 +131,7 @@ class FolderBlobs:
 
         A file of a spool on the same disk is taken over, others are copied.
         """
+        self._marks.make()
         with disk(_WHAT):
             self._check_space(document.size)
             part = document.part if isinstance(document, SpooledDocument) else None
@@ -150,6 +155,7 @@ class FolderBlobs:
 
     def doubt(self, sha256: str) -> None:
         """Perhaps nobody's any more; durable on return."""
+        self._marks.require()
         with disk(_WHAT), self._lock(LOCK_SH):
             for name in self.form.names(sha256):
                 if self._path(name).exists():
@@ -158,6 +164,7 @@ class FolderBlobs:
 
     def collect(self, is_used: Callable[[str], bool], *, grace: float = GRACE_SECONDS) -> list[str]:
         """Remove what has been in doubt for `grace` seconds and is not used; returns the hashes removed."""
+        self._marks.require()
         removed = []
         limit = self._clock() - grace
         with disk(_WHAT):
@@ -180,6 +187,7 @@ class FolderBlobs:
 
     def find(self, sha256: str) -> FileBlob | None:
         """The file with this hash, or None."""
+        self._marks.require()
         for key_id, name in self.form.named(sha256):
             if (found := self._found(self._path(name), key_id)) is not None:
                 return found
@@ -263,6 +271,23 @@ class FolderBlobs:
             os.utime(descriptor, (now, now))
         finally:
             os.close(descriptor)
+
+    def _key_mark(self, name: str) -> bytes:
+        with disk(_WHAT):
+            try:
+                return (self._keys / name).read_bytes()
+            except FileNotFoundError:
+                return b""
+
+    def _mark_key(self, name: str, mark: bytes) -> None:
+        temporary = self._incoming / secrets.token_hex(16)
+        with disk(_WHAT):
+            make_folder(self._keys)
+            with create(temporary) as file:
+                write_all(file, mark)
+            flush(temporary)
+            temporary.replace(self._keys / name)
+            flush(self._keys)
 
     def _lock(self, operation: int) -> AbstractContextManager[None]:
         return locked(self._folder / "lock", operation)

@@ -3,6 +3,7 @@
 blobs/ab/cd/abcd.../COPY         the bytes of a small document
 blobs/ab/cd/abcd.../COPY.large   says that the bytes are in large/COPY: an upload begins before the hash is known
 blobs/ab/cd/abcd.../COPY.rotten  says that this copy is not served
+keys/                            which key an id stands for, where documents are encrypted
 
 COPY is new each time and greater than those before. So two that put the same bytes never touch the same object, and
 who removes a copy removes no other; the greatest that is not rotten is read. Copies that are not confirmed, or that a
@@ -25,6 +26,7 @@ from sqlalchemy.engine import Engine
 from xdsi.domain.submission import Document
 from xdsi.storage.copies_in_doubt import CopiesInDoubt
 from xdsi.storage.forms import PLAIN, Encoding, Form, up_to
+from xdsi.storage.key_marks import KeyMarks
 from xdsi.storage.s3_bucket import Bucket, Listed, S3Location, Window
 from xdsi.storage.s3_upload import PART, THREADS, Upload
 from xdsi.storage.spool import SpooledDocument
@@ -89,9 +91,11 @@ class S3Blobs:
         self.form = form
         self._bucket = Bucket(location)
         self._doubts = CopiesInDoubt(engine, self._bucket.url, clock=clock)
+        self._marks = KeyMarks(f"document store {self._bucket.url}", form.keys, self._key_mark, self._mark_key)
 
     def put(self, document: Document) -> str:
         """Make bytes durable under their hash and return it; they stay in doubt until confirmed."""
+        self._marks.make()
         part = document.part if isinstance(document, SpooledDocument) else None
         upload = part.follower if part is not None else None
         if part is not None and isinstance(upload, Following) and upload.begun and upload.store is self:
@@ -112,6 +116,7 @@ class S3Blobs:
 
     def find(self, sha256: str) -> S3Blob | None:
         """The newest copy that is whole as far as is known, or None."""
+        self._marks.require()
         for key_id, name in self.form.named(sha256):
             if copies := self._named(name):
                 return replace(max(copies, key=lambda one: one.copy), key_id=key_id)
@@ -127,11 +132,13 @@ class S3Blobs:
 
     def doubt(self, sha256: str) -> None:
         """Perhaps nobody's any more; durable on return."""
+        self._marks.require()
         for one in self._copies(sha256):
             self._doubts.doubt(one.copy, sha256, superseded=False)
 
     def collect(self, is_used: Callable[[str], bool], *, grace: float) -> Sequence[str]:
         """Remove what has been in doubt for `grace` seconds and is not used; returns the hashes removed."""
+        self._marks.require()
         removed = []
         for one in self._doubts.older(grace):
             keep = one.sha256 and is_used(one.sha256)
@@ -195,6 +202,13 @@ class S3Blobs:
         copy = f"{time.time_ns():016x}{secrets.token_hex(8)}"
         self._doubts.add(copy)
         return copy
+
+    def _key_mark(self, name: str) -> bytes:
+        key = f"keys/{name}"
+        return b"".join(self._bucket.open(key)) if self._bucket.find(key) is not None else b""
+
+    def _mark_key(self, name: str, mark: bytes) -> None:
+        self._bucket.put(f"keys/{name}", mark)
 
     def _copies(self, sha256: str) -> list[S3Blob]:
         return [one for name in self.form.names(sha256) for one in self._named(name)]

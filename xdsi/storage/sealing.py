@@ -27,6 +27,7 @@ TAG: Final = 16
 SALT: Final = 32
 _CONTENT: Final = b"xdsi document content 1"
 _NAMES: Final = b"xdsi document names 1"
+_MARK: Final = b"xdsi key mark 1"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Keys:
         """What a document may be called, by the current key first: who sees the name does not learn the hash."""
         digest = bytes.fromhex(sha256)
         return tuple(hmac.new(key, digest, hashlib.sha256).hexdigest() for key in self._name_keys)
+
+    def mark(self, key_id: str) -> bytes:
+        """What tells a key from others, and tells nothing else of it."""
+        return _derived(self.by_id[key_id], b"", _MARK).hex().encode()
 
     @property
     def ids(self) -> tuple[str, ...]:
