@@ -67,6 +67,12 @@ _KIT = "refused on purpose"
 FLAWED: dict[str, tuple[list[str], str]] = {
     "ihe-iti-info-examples/MU/example01/update.xml#1": (["DE.logicalID.first"], _UPDATE),
     **{
+        f"nist-toolkit2/testkit/testdata-registry/MPQ_IHERED-{number}/submit/metadata.xml#1": (
+            ["OBJECT.content"], "Slots without the namespace of ebRIM, which would be lost",
+        )
+        for number in (1018, 1020)
+    },
+    **{
         f"ihe-iti-info-examples/XDS.b/ProvideAndRegisterDocumentSet-bRequest{form}.xml#1": (
             ["ASSOC.associationType", "DE.linked", "SS.sourceId.format"],
             "association type of XDS.a (TF-3 table 4.2.2-1 has URNs), sourceId that is no OID (TF-3 4.2.3.3.9)",

@@ -73,6 +73,9 @@ TOLERATED = {
     "author with no nodeRepresentation": lambda text: text.replace(' nodeRepresentation=""', ""),
     "an empty Description": lambda text: text.replace("<rim:Description>", "<rim:Description/><rim:Description>"),
     "VersionInfo of the schema's default": lambda text: inserted(text, '<rim:VersionInfo versionName="1.1"/>'),
+    "what the schema has and the profile does not use": lambda text: inserted(
+        text, '<rim:ContentVersionInfo versionName="1"/>'
+    ),
     "an empty Slot of the profile": lambda text: inserted(text, slot("documentAvailability", "")),
     "a Slot without values": lambda text: inserted(text, slot("documentAvailability")),
     "a language that is none": lambda text: text.replace('value="A note"/>', 'value="A note" xml:lang="en_GB!"/>'),
@@ -233,6 +236,13 @@ FINDINGS = {
     ),
     "a code beside its object": (
         ENTRY + f"{CLASSIFICATION}{slot('codingScheme', 's')}</rim:Classification>", "CLASSIFICATION.place", "doc1",
+    ),
+    "an element of another namespace inside": (
+        inserted(ENTRY, '<x:more xmlns:x="urn:x">of it</x:more>'), "OBJECT.content", "doc1/more",
+    ),
+    "objects inside a package": (
+        inserted(PACKAGE, f"<rim:RegistryObjectList>{ENTRY}</rim:RegistryObjectList>"),
+        "OBJECT.content", "ss1/RegistryObjectList",
     ),
     "an object of another class": ('<rim:Organization id="o" primaryContact="x"/>', "OBJECT.unknown", "o"),
     "an object of another namespace": ('<x:Thing xmlns:x="urn:x" id="o"/>', "OBJECT.unknown", "o"),

@@ -129,7 +129,7 @@ def test_a_submission_without_documents_is_legal() -> None:
 
 MALFORMED = {
     "another element": ("<x/>", {}, "not a submission"),
-    "no metadata": (request(metadata=""), {}, "no lcm:SubmitObjectsRequest"),
+    "no metadata": (request(metadata=""), {}, "0 lcm:SubmitObjectsRequests"),
     "no base64": (request(inline("doc1").replace("8=", "8$")), {}, "not base64"),
     "elements for base64": (request(inline("doc1").replace("aGVsbG8=", "<a/>")), {}, "elements where base64 belongs"),
     "an Include of a file": (request(part("doc1").replace("cid:", "file:///etc/")), {CID: b""}, "cid: URL"),

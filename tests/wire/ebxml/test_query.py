@@ -77,6 +77,7 @@ def test_reads_response_option(text: str, return_type: str, composed: bool) -> N
 MALFORMED_REQUESTS = {
     "another element": "<x/>",
     "no AdhocQuery": request(adhoc=""),
+    "two queries": request(adhoc='<rim:AdhocQuery id="x"/><rim:AdhocQuery id="y"/>'),
     "startIndex in words": request(attributes='startIndex="one"'),
     "maxResults beyond reason": request(attributes='maxResults="99999999999999999999"'),
     "digits of another script": request(attributes='maxResults="٣"'),

@@ -58,6 +58,11 @@ def test_findings_come_with_the_submission() -> None:
 MALFORMED = {
     "another element": '<x xmlns="urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0"/>',
     "ebRIM 2.1": '<SubmitObjectsRequest xmlns="urn:oasis:names:tc:ebxml-regrep:registry:xsd:2.1"/>',
+    "two RegistryObjectLists": (
+        '<SubmitObjectsRequest xmlns="urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0"'
+        ' xmlns:rim="urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0"><rim:RegistryObjectList/><rim:RegistryObjectList/>'
+        "</SubmitObjectsRequest>"
+    ),
     "no RegistryObjectList": '<SubmitObjectsRequest xmlns="urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0"/>',
 }
 

@@ -28,6 +28,8 @@ OBJECT_REF: Final = xml.E(RIM, "ObjectRef")
 EXTRINSIC_OBJECT: Final = xml.E(RIM, "ExtrinsicObject")
 REGISTRY_PACKAGE: Final = xml.E(RIM, "RegistryPackage")
 ASSOCIATION: Final = xml.E(RIM, "Association")
+WITHOUT_METADATA: Final = frozenset({xml.E(RIM, "ContentVersionInfo"), xml.E(RIM, "RegistryObjectList")})
+"""what an object may contain, without content of its own, and Document Sharing does not use"""
 _VALUE_LIST = xml.E(RIM, "ValueList")
 _VALUE = xml.E(RIM, "Value")
 _LOCALIZED = xml.E(RIM, "LocalizedString")

@@ -73,6 +73,10 @@ class ObjectReader:
             elif tag == elements.VERSION_INFO:
                 number = elements.attribute(child, "versionName")
                 self.version = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
+            elif tag not in elements.WITHOUT_METADATA or len(child):
+                local = etree.QName(child).localname
+                text = f"{self.id} contains {local}, which no attribute of Document Sharing is; it would be lost"
+                self._report("OBJECT.content", text, local)
 
     def _gather_siblings(self, siblings: Iterable[etree._Element]) -> None:
         for child in siblings:

@@ -33,11 +33,11 @@ def decode(message: Message) -> Provision:
     if root.tag != _REQUEST:
         expected = "xds:ProvideAndRegisterDocumentSetRequest"
         raise MalformedMessage(f"{root.tag} is not a submission", location="Body", expected=expected)
-    metadata = root.find(submission.REQUEST)
-    if metadata is None:
-        expected = "exactly one"
-        raise MalformedMessage("no lcm:SubmitObjectsRequest", location="Body", expected=expected)
-    submitted = submission.read(metadata)
+    metadata = root.findall(submission.REQUEST)
+    if len(metadata) != 1:
+        text = f"{len(metadata)} lcm:SubmitObjectsRequests"
+        raise MalformedMessage(text, location="Body", expected="exactly one")
+    submitted = submission.read(metadata[0])
     findings = list(submitted.findings)
     documents = _documents(root, Contents(message), findings)
     findings.extend(_unmatched(submitted, documents))

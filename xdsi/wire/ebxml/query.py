@@ -33,9 +33,11 @@ def decode_request(message: Message) -> AdhocQuery:
     root = message.body
     if root.tag != _REQUEST:
         raise MalformedMessage(f"{root.tag} is not a query", location="Body", expected="query:AdhocQueryRequest")
-    query = root.find(_ADHOC_QUERY)
-    if query is None:
-        raise MalformedMessage("no rim:AdhocQuery", location="AdhocQueryRequest", expected="exactly one")
+    queries = root.findall(_ADHOC_QUERY)
+    if len(queries) != 1:
+        text = f"{len(queries)} rim:AdhocQuery elements"
+        raise MalformedMessage(text, location="AdhocQueryRequest", expected="exactly one")
+    (query,) = queries
     option = root.find(_RESPONSE_OPTION)
     return AdhocQuery(
         query_id=(query.get("id") or "").strip(),

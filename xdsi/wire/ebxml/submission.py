@@ -32,10 +32,11 @@ def read(root: etree._Element) -> Submission:
     """What an lcm:SubmitObjectsRequest element submits; each class keeps the order of the message."""
     if root.tag != REQUEST:
         raise MalformedMessage(f"{root.tag} is not a submission", location="Body", expected="lcm:SubmitObjectsRequest")
-    found = root.find(_OBJECT_LIST)
-    if found is None:
-        raise MalformedMessage("no rim:RegistryObjectList", location="SubmitObjectsRequest", expected="exactly one")
-    decoded = objects.decode(found)
+    found = root.findall(_OBJECT_LIST)
+    if len(found) != 1:
+        text = f"{len(found)} rim:RegistryObjectLists"
+        raise MalformedMessage(text, location="SubmitObjectsRequest", expected="exactly one")
+    decoded = objects.decode(found[0])
     return Submission(
         submission_sets=_of(decoded.objects, SubmissionSet),
         document_entries=_of(decoded.objects, DocumentEntry),
