@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from lxml import etree
@@ -47,19 +46,28 @@ def attribute(element: etree._Element, name: str) -> str:
     return value
 
 
-def slots(element: etree._Element) -> Iterator[Slot]:
+# A message has some two hundred elements: they are walked over, because to look for a name among so few takes longer.
+
+
+def slots(element: etree._Element) -> list[Slot]:
     """The rim:Slot children of an element, in order, with surrounding white space of values removed."""
-    for child in element.iterchildren(SLOT):
-        yield read_slot(child)
+    return [read_slot(child) for child in element if child.tag == SLOT]
 
 
 def read_slot(element: etree._Element) -> Slot:
     """A rim:Slot."""
-    values = []
-    for value_list in element.iterchildren(_VALUE_LIST):
-        for value in value_list.iterchildren(_VALUE):
-            values.append(xml.content(value) if len(value) else (value.text or "").strip())
-    return Slot(attribute(element, "name"), tuple(values))
+    return Slot(attribute(element, "name"), tuple(slot_values(element)))
+
+
+def slot_values(element: etree._Element) -> list[str]:
+    """The values of a rim:Slot."""
+    return [
+        xml.content(value) if len(value) else (value.text or "").strip()
+        for value_list in element
+        if value_list.tag == _VALUE_LIST
+        for value in value_list
+        if value.tag == _VALUE
+    ]
 
 
 def localized(element: etree._Element) -> tuple[str, tuple[LocalizedString, ...]]:
@@ -69,8 +77,8 @@ def localized(element: etree._Element) -> tuple[str, tuple[LocalizedString, ...]
     """
     found = [
         LocalizedString(value, lang if (lang := child.get(_LANG)) and _LANGUAGE.fullmatch(lang) else "")
-        for child in element.iterchildren(_LOCALIZED)
-        if (value := child.get("value"))
+        for child in element
+        if child.tag == _LOCALIZED and (value := child.get("value"))
     ]
     if not found:
         return "", ()
@@ -80,8 +88,9 @@ def localized(element: etree._Element) -> tuple[str, tuple[LocalizedString, ...]
 
 def names_of(element: etree._Element) -> tuple[str, tuple[LocalizedString, ...]]:
     """What an element's rim:Name says, as `localized` has it."""
-    for child in element.iterchildren(NAME):
-        return localized(child)
+    for child in element:
+        if child.tag == NAME:
+            return localized(child)
     return "", ()
 
 

@@ -45,10 +45,32 @@ def _gap(name: int) -> str:
     return f"\0{chr(name)}"
 
 
-_PART: Final = "\0i"
-"""the id of a Classification or an ExternalIdentifier while the text is made"""
-_FROM_CLASSIFICATION: Final = f'"{_PART}" classifiedObject="{_gap(_OWNER)}"'
-_FROM_EXTERNAL_IDENTIFIER: Final = f'"{_PART}" registryObject="{_gap(_OWNER)}"'
+_OF_OBJECT: Final = _gap(_OWNER)
+_GAP_OF_VERSION: Final = _gap(_VERSION)
+_GAP_OF_LAST_UPDATE_TIME: Final = _gap(_LAST_UPDATE_TIME)
+_GAP_OF_SOURCE, _GAP_OF_TARGET = _gap(_SOURCE), _gap(_TARGET)
+_GAP_OF_PATIENT_ID, _GAP_OF_UNIQUE_ID = _gap(_PATIENT_ID), _gap(_UNIQUE_ID)
+_GAP_OF_PERSON, _GAP_OF_REFERENCES = _gap(_PERSON), _gap(_REFERENCES)
+_OF_ID: Final = f' id="{_OF_OBJECT}"'
+
+
+class _Parts:
+    """Classifications and ExternalIdentifiers whose ids, and the object they stand in, are a gap."""
+
+    def classification(self, own_id: str = "") -> str:
+        if markup.is_lasting(own_id):
+            return f'<rim:Classification id="{xml.attribute(own_id)}" classifiedObject="{_OF_OBJECT}"'
+        return _CLASSIFICATION_WITH_GAP
+
+    def identifier(self, own_id: str = "") -> str:
+        if markup.is_lasting(own_id):
+            return f'<rim:ExternalIdentifier id="{xml.attribute(own_id)}" registryObject="{_OF_OBJECT}"'
+        return _IDENTIFIER_WITH_GAP
+
+
+_CLASSIFICATION_WITH_GAP: Final = f'<rim:Classification id="{_gap(_CLASSIFICATION)}"'
+_IDENTIFIER_WITH_GAP: Final = f'<rim:ExternalIdentifier id="{_gap(_EXTERNAL_IDENTIFIER)}"'
+_PARTS: Final = _Parts()
 
 
 def build(registry_object: RegistryObject) -> bytes:
@@ -58,30 +80,29 @@ def build(registry_object: RegistryObject) -> bytes:
     """
     versioned = isinstance(registry_object, DocumentEntry | Folder)
     homeless = not registry_object.home_community_id
-    given = {"availability_status": "", "entry_uuid": _gap(_OWNER)}
+    given = {"availability_status": "", "entry_uuid": _OF_OBJECT}
     if versioned:
-        given |= {"logical_id": "", "version": _gap(_VERSION)}
+        given["logical_id"] = ""
+        given["version"] = _GAP_OF_VERSION
     if isinstance(registry_object, Folder):
-        given["last_update_time"] = _gap(_LAST_UPDATE_TIME)
+        given["last_update_time"] = _GAP_OF_LAST_UPDATE_TIME
     if isinstance(registry_object, Association):
-        given |= {"source": _gap(_SOURCE), "target": _gap(_TARGET)}
+        given["source"] = _GAP_OF_SOURCE
+        given["target"] = _GAP_OF_TARGET
     else:
         if registry_object.patient_id:
-            given["patient_id"] = _gap(_PATIENT_ID)
+            given["patient_id"] = _GAP_OF_PATIENT_ID
         if registry_object.unique_id:
-            given["unique_id"] = _gap(_UNIQUE_ID)
+            given["unique_id"] = _GAP_OF_UNIQUE_ID
         authors = getattr(registry_object, "authors", ())
         # Columns hold normal form C; whatever came otherwise stays in the text.
-        if _are_normal(author.person for author in authors):
-            given["person"] = _gap(_PERSON)
+        if _are_normal([author.person for author in authors]):
+            given["person"] = _GAP_OF_PERSON
         references = getattr(registry_object, "reference_ids", ())
         if references and _are_normal(references):
-            given["reference_ids"] = _gap(_REFERENCES)
-    text = markup.write(registry_object, given=given, standalone=True, new_id=lambda: _PART)
-    text = text.replace(_FROM_CLASSIFICATION, f'"{_gap(_CLASSIFICATION)}"')
-    text = text.replace(_FROM_EXTERNAL_IDENTIFIER, f'"{_gap(_EXTERNAL_IDENTIFIER)}"')
-    attributes = ord(_ATTRIBUTES[versioned, homeless])
-    return pack(text.replace(f' id="{_gap(_OWNER)}"', _gap(attributes), 1).encode())
+            given["reference_ids"] = _GAP_OF_REFERENCES
+    text = markup.write(registry_object, given=given, standalone=True, parts=_PARTS)
+    return pack(text.replace(_OF_ID, _gap(ord(_ATTRIBUTES[versioned, homeless])), 1).encode())
 
 
 def fill(

@@ -54,7 +54,7 @@ class ObjectReader:
         self.findings.append(finding(rule, text, f"{named}/{place}" if place else named))
 
     def _gather(self) -> None:
-        for child in self.element.iterchildren("*"):
+        for child in self.element:
             tag = child.tag
             if tag == elements.SLOT:
                 self.slots.append(elements.read_slot(child))
@@ -88,6 +88,8 @@ class ObjectReader:
                 self._report("CLASSIFICATION.place", text)
 
     def _owned(self, child: etree._Element, reference: str, what: str) -> None:
+        if child.get(reference) == self.id:
+            return
         named = elements.attribute(child, reference)
         if named != self.id:
             text = f"{what} {elements.attribute(child, 'id')} inside object {self.id} says {reference}={named!r}"
@@ -189,15 +191,21 @@ class ObjectReader:
 
     def _code(self, child: etree._Element, row: Field, short: str) -> Code:
         code = elements.attribute(child, "nodeRepresentation")
-        slots = (one for one in elements.slots(child) if one.name == "codingScheme")
-        schemes = [value for one in slots for value in one.values if value]
+        schemes: list[str] = []
+        names: tuple[str, tuple[LocalizedString, ...]] | None = None
+        for part in child:
+            if part.tag == elements.SLOT:
+                if elements.attribute(part, "name") == "codingScheme":
+                    schemes += filter(None, elements.slot_values(part))
+            elif names is None and part.tag == elements.NAME:
+                names = elements.localized(part)
         if not code:
             text = f"{row.name} of {self.id}: the Classification has no nodeRepresentation, which carries the code"
             self._report(f"{short}.{row.name}.code", text, row.name)
         if len(schemes) != 1:
             text = f"{row.name} of {self.id}: Slot codingScheme has {len(schemes)} values; it has exactly one"
             self._report(f"{short}.{row.name}.codingScheme", text, row.name)
-        return Code(code, schemes[0] if schemes else "", *elements.names_of(child))
+        return Code(code, schemes[0] if schemes else "", *(names or ("", ())))
 
     def _author(self, child: etree._Element, row: Field, short: str) -> Author:
         values: dict[str, Any] = {}

@@ -7,6 +7,7 @@ The second dictionary goes with a window of 16 KB: to copy twice as much takes l
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from typing import Final
 
 from xdsi.wire.ebxml import fragment_dictionary
@@ -23,10 +24,21 @@ _MEMORY: Final = 8
 # Copied for each fragment: to read the dictionary takes longer than to pack with it.
 _packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY, zdict=_DICTIONARY)
 _BEGINNING: Final = bytes([_NEWEST])
+_SMALL: Final = 1024
 
 
 def pack(text: bytes) -> bytes:
     """The text as it is kept."""
+    return _pack_small(text) if len(text) <= _SMALL else _pack(text)
+
+
+@lru_cache(maxsize=256)
+def _pack_small(text: bytes) -> bytes:
+    """Most Associations say the same, apart from what stands in gaps."""
+    return _pack(text)
+
+
+def _pack(text: bytes) -> bytes:
     packer = _packer.copy()
     return _BEGINNING + packer.compress(text) + packer.flush()
 
