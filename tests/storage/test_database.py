@@ -172,6 +172,27 @@ def _queue(engine: Engine) -> object:
     return engine.get_execution_options()["xdsi_group"]._queue
 
 
+def test_the_connection_that_writes_is_kept_until_the_engine_is_given_up(sqlite_engine: Engine) -> None:
+    engine = sqlite_engine
+    engine.dispose()
+    opened: list[object] = []
+    sa.event.listen(engine, "connect", lambda connection, record: opened.append(connection))
+    used = []
+    for number in range(3):
+        with writing(engine) as connection:
+            add(connection, str(number))
+            used.append(connection.connection.driver_connection)
+    assert len(set(map(id, used))) == len(opened) == 1
+    with pytest.raises(ZeroDivisionError), writing(engine) as connection:
+        raise ZeroDivisionError
+    engine.dispose()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        used[0].execute("SELECT 1")
+    with writing(engine) as connection:
+        add(connection, "3")
+    assert ids(engine) == {"0", "1", "2", "3"}
+
+
 def test_a_commit_that_fails_fails_for_everyone_in_it(sqlite_engine: Engine) -> None:
     engine = sqlite_engine
 

@@ -107,7 +107,9 @@ def _open_sqlite(url: URL, pool: dict[str, Any]) -> Engine:
     dialect.do_rollback_to_savepoint = partial(_savepoint, "ROLLBACK TO SAVEPOINT")
     # In place, so that whoever listens to the engine hears of the group's transactions, too.
     writer = engine.execution_options(xdsi_writes=True)
-    engine.update_execution_options(xdsi_group=SharedCommit(writer, Turns(path)))
+    group = SharedCommit(writer, Turns(path))
+    event.listen(engine, "engine_disposed", lambda disposed: group.release())
+    engine.update_execution_options(xdsi_group=group)
     return engine
 
 

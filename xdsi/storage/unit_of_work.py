@@ -29,13 +29,38 @@ class NestedUnitOfWork(RuntimeError):
 class _Group:
     """One transaction and those whose work it carries."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, times_released: int) -> None:
         self.connection = connection
+        self.times_released = times_released
         self.transaction = connection.begin()
         self.members = 0
         self.broken = False
         self.error: BaseException | None = None
         self.done = threading.Event()
+
+
+class _Savepoint:
+    """What `Connection.begin_nested` does without an object that looks after what else is nested in it.
+
+    Whoever listens to the engine is told of it, and its errors are those of SQLAlchemy.
+    """
+
+    _NAME = "member"
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.dispatch.savepoint(connection, self._NAME)
+        connection.dialect.do_savepoint(connection, self._NAME)
+
+    def release(self) -> None:
+        connection = self._connection
+        connection.dispatch.release_savepoint(connection, self._NAME, None)
+        connection.dialect.do_release_savepoint(connection, self._NAME)
+
+    def roll_back(self) -> None:
+        connection = self._connection
+        connection.dispatch.rollback_savepoint(connection, self._NAME, None)
+        connection.dialect.do_rollback_to_savepoint(connection, self._NAME)
 
 
 class _Turn:
@@ -65,6 +90,16 @@ class SharedCommit:
         self._busy = False
         self._group: _Group | None = None
         self._writer = 0
+        self._kept: Connection | None = None
+        self._times_released = 0
+
+    def release(self) -> None:
+        """Close the connection that is kept for the next group: the engine is given up."""
+        with self._mutex:
+            kept, self._kept = self._kept, None
+            self._times_released += 1
+        if kept is not None:
+            kept.close()
 
     @contextmanager
     def unit(self) -> Iterator[Connection]:
@@ -113,9 +148,13 @@ class SharedCommit:
         if self._turns is not None:
             self._turns.take()
         try:
-            connection = self._engine.connect()
+            with self._mutex:
+                connection, self._kept = self._kept, None
+                times_released = self._times_released
+            if connection is None:
+                connection = self._engine.connect()
             try:
-                return _Group(connection)
+                return _Group(connection, times_released)
             except BaseException:
                 connection.close()
                 raise
@@ -138,13 +177,13 @@ class SharedCommit:
                 group.broken = True
                 raise
             return
-        savepoint = group.connection.begin_nested()
+        savepoint = _Savepoint(group.connection)
         try:
             yield
-            savepoint.commit()
+            savepoint.release()
         except BaseException as error:
             try:
-                savepoint.rollback()
+                savepoint.roll_back()
             except SQLAlchemyError:
                 # A full disk rolls everything back by itself: what others wrote in this group is gone, too.
                 group.broken, group.error = True, error
@@ -169,12 +208,18 @@ class SharedCommit:
 
     def _end(self, group: _Group) -> None:
         self._group = None
+        kept = False
         try:
             if group.broken:
                 with suppress(SQLAlchemyError):
                     group.transaction.rollback()
             else:
                 group.transaction.commit()
+                with self._mutex:
+                    # To take one from the pool and to give it back would cost each group as much as a statement.
+                    kept = group.times_released == self._times_released
+                    if kept:
+                        self._kept = group.connection
         except BaseException as error:
             group.error = error
             with suppress(SQLAlchemyError):
@@ -182,7 +227,8 @@ class SharedCommit:
             if not isinstance(error, SQLAlchemyError):
                 raise
         finally:
-            with suppress(SQLAlchemyError):
-                group.connection.close()
+            if not kept:
+                with suppress(SQLAlchemyError):
+                    group.connection.close()
             self._let_others()
             group.done.set()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from xdsi.domain.identifiers import is_entry_uuid, new_entry_uuid
-from xdsi.domain.metadata import Association, DocumentEntry, Folder, SubmissionSet
+from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject, SubmissionSet
 from xdsi.domain.outcome import Problem
 from xdsi.domain.registration import RegisterPorts, Registration
 from xdsi.domain.submission import Submission
@@ -19,7 +19,6 @@ from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED
 
 _CARRIED = (uuids.XFRM, uuids.APND)
-Holder = TypeVar("Holder", DocumentEntry, SubmissionSet, Folder, Association)
 
 
 def assign(submission: Submission, *, new_uuid: Callable[[], str] = new_entry_uuid, now: str) -> Submission:
@@ -39,37 +38,31 @@ def assign(submission: Submission, *, new_uuid: Callable[[], str] = new_entry_uu
     def own(id_: str) -> str:
         return id_ if is_entry_uuid(id_) else new_uuid()
 
-    def composed(one: Holder) -> Holder:
-        """Sub-elements with ids of their own."""
+    def composed(one: RegistryObject) -> dict[str, Any]:
+        """Sub-elements with ids of their own, where they have none yet."""
+        changes: dict[str, Any] = {"entry_uuid": known(one.entry_uuid), "availability_status": APPROVED}
         extra = one.extra
-        if extra:
+        if extra.classifications or extra.identifiers:
             classifications = tuple(replace(c, id=own(c.id)) for c in extra.classifications)
             identifiers = tuple(replace(i, id=own(i.id)) for i in extra.identifiers)
-            one = replace(one, extra=replace(extra, classifications=classifications, identifiers=identifiers))
-        if isinstance(one, DocumentEntry | SubmissionSet) and one.authors:
-            return replace(one, authors=tuple(replace(author, id=own(author.id)) for author in one.authors))
-        return one
-
-    def versioned(one: DocumentEntry | Folder) -> dict[str, Any]:
-        id_ = known(one.entry_uuid)
-        return {"entry_uuid": id_, "logical_id": id_, "version": 1, "availability_status": APPROVED}
+            changes["extra"] = replace(extra, classifications=classifications, identifiers=identifiers)
+        if isinstance(one, DocumentEntry | SubmissionSet):
+            authors = one.authors
+            if not all(is_entry_uuid(author.id) for author in authors):
+                changes["authors"] = tuple(replace(author, id=own(author.id)) for author in authors)
+        if isinstance(one, DocumentEntry | Folder):
+            changes |= {"logical_id": changes["entry_uuid"], "version": 1}
+        return changes
 
     return Submission(
-        submission_sets=tuple(
-            replace(composed(one), entry_uuid=known(one.entry_uuid), availability_status=APPROVED)
-            for one in submission.submission_sets
-        ),
-        document_entries=tuple(replace(composed(one), **versioned(one)) for one in submission.document_entries),
-        folders=tuple(replace(composed(one), **versioned(one), last_update_time=now) for one in submission.folders),
+        submission_sets=tuple([replace(one, **composed(one)) for one in submission.submission_sets]),
+        document_entries=tuple([replace(one, **composed(one)) for one in submission.document_entries]),
+        folders=tuple([replace(one, **composed(one), last_update_time=now) for one in submission.folders]),
         associations=tuple(
-            replace(
-                composed(one),
-                entry_uuid=known(one.entry_uuid),
-                source=known(one.source),
-                target=known(one.target),
-                availability_status=APPROVED,
-            )
-            for one in submission.associations
+            [
+                replace(one, **composed(one), source=known(one.source), target=known(one.target))
+                for one in submission.associations
+            ]
         ),
         findings=submission.findings,
     )
@@ -126,8 +119,10 @@ def registration(submission: Submission, session: Facts, ports: RegisterPorts) -
         for association in submitted.associations
         if association.type in uuids.REPLACEMENTS
     }
+    if found.associations:
+        submitted = replace(submitted, associations=(*submitted.associations, *found.associations))
     return Registration(
-        submission=replace(submitted, associations=(*submitted.associations, *found.associations)),
+        submission=submitted,
         now=now,
         deprecate=found.deprecate,
         replaced=too_late,
