@@ -54,7 +54,7 @@ class ObjectReader:
         self.findings.append(finding(rule, text, f"{named}/{place}" if place else named))
 
     def _gather(self) -> None:
-        for child in self.element:
+        for child in self.element.iterchildren("*"):
             tag = child.tag
             if tag == elements.SLOT:
                 self.slots.append(elements.read_slot(child))
