@@ -5,7 +5,6 @@ DICOM PS3.3 A.35.4 and C.17.6, PS3.16 TID 2010; RAD TF-2 4.68 (what IHE adds to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from io import BytesIO
 
@@ -253,7 +252,7 @@ def decode(raw: bytes, *, rejections: bool = False) -> Manifest:
         creation_time=dataset.code(tags.INSTANCE_CREATION_TIME if created else tags.CONTENT_TIME),
         timezone_offset=dataset.code(tags.TIMEZONE_OFFSET_FROM_UTC),
         studies=_evidence(dataset, known),
-        tree=tuple(_tree(dataset, known)),
+        tree=_tree(dataset, known),
     )
 
 
@@ -270,7 +269,7 @@ def _evidence(dataset: DataSet, known: dict[bytes, str]) -> tuple[ReferencedStud
             series_list.append(
                 ReferencedSeries(
                     series_instance_uid=series.uid(tags.SERIES_INSTANCE_UID, "Series Instance UID of the evidence"),
-                    instances=tuple([_referenced(instance, known) for instance in instances]),
+                    instances=_references_of(instances, known),
                     retrieve_location_uid=series.code(tags.RETRIEVE_LOCATION_UID),
                     retrieve_ae_titles=series.codes(tags.RETRIEVE_AE_TITLE),
                     retrieve_url=series.code(tags.RETRIEVE_URL),
@@ -281,29 +280,32 @@ def _evidence(dataset: DataSet, known: dict[bytes, str]) -> tuple[ReferencedStud
     return tuple(studies)
 
 
-def _referenced(instance: DataSet, known: dict[bytes, str]) -> Reference:
-    return Reference(
-        _uid(instance, tags.REFERENCED_SOP_CLASS_UID, "Referenced SOP Class UID", known),
-        _uid(instance, tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID", known),
-    )
+def _references_of(instances: list[DataSet], known: dict[bytes, str]) -> tuple[Reference, ...]:
+    """What the items of a series refer to; `known` are UIDs that were looked at, for all are of few classes."""
+    references = []
+    for instance in instances:
+        sop_class = instance.value(tags.REFERENCED_SOP_CLASS_UID)
+        uid = instance.value(tags.REFERENCED_SOP_INSTANCE_UID)
+        if sop_class not in known:
+            known[sop_class] = instance.uid(tags.REFERENCED_SOP_CLASS_UID, "Referenced SOP Class UID")
+        if uid not in known:
+            known[uid] = instance.uid(tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID")
+        references.append(Reference(known[sop_class], known[uid]))
+    return tuple(references)
 
 
-def _tree(dataset: DataSet, known: dict[bytes, str]) -> Iterator[str]:
+def _tree(dataset: DataSet, known: dict[bytes, str]) -> tuple[str, ...]:
     """SOP Instance UIDs that content items at any depth refer to, in the order of the tree."""
     name = "Referenced SOP Instance UID of the content tree"
+    found = []
     waiting = dataset.items_of(tags.CONTENT_SEQUENCE)[::-1]
     while waiting:
         content = waiting.pop()
         for named in content.items_of(tags.REFERENCED_SOP_SEQUENCE):
-            yield _uid(named, tags.REFERENCED_SOP_INSTANCE_UID, name, known)
+            uid = named.value(tags.REFERENCED_SOP_INSTANCE_UID)
+            if uid not in known:
+                known[uid] = named.uid(tags.REFERENCED_SOP_INSTANCE_UID, name)
+            found.append(known[uid])
         if tags.CONTENT_SEQUENCE in content:
             waiting += content.items_of(tags.CONTENT_SEQUENCE)[::-1]
-
-
-def _uid(item: DataSet, tag: int, name: str, known: dict[bytes, str]) -> str:
-    """A UID that has to be there; each instance is named twice, and all are of few classes."""
-    value = item.value(tag)
-    uid = known.get(value)
-    if uid is None:
-        uid = known[value] = item.uid(tag, name)
-    return uid
+    return tuple(found)
