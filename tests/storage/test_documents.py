@@ -341,13 +341,17 @@ def test_bytes_and_names_are_flushed_before_they_are_acknowledged(
     sqlite_store: SqlDocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    flush, replace, confirm = blobs.flush, Path.replace, blobs.FolderBlobs.confirm
+    fsync, replace, confirm = os.fsync, os.replace, blobs.FolderBlobs.confirm
 
-    def note(what: str, path: Path) -> None:
-        events.append(f"{what} {path.relative_to(folder).parts[0]}")
+    def note(what: str, path: str) -> None:
+        events.append(f"{what} {Path(path).relative_to(folder).parts[0]}")
 
-    monkeypatch.setattr(blobs, "flush", lambda path: (note("flush", path), flush(path)))
-    monkeypatch.setattr(Path, "replace", lambda self, to: (note("replace", to), replace(self, to))[1])
+    def flush(descriptor: int) -> None:
+        note("flush", str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "replace", lambda file, to: (replace(file, to), note("replace", to)))
     monkeypatch.setattr(blobs.FolderBlobs, "confirm", lambda self, sha: (events.append("confirm"), confirm(self, sha)))
     sha256 = sqlite_store.stage(document(b"durable"))
     # The bytes, the mark that finds them after a crash, their name, the name on the disk and those of two new folders.

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Engine
 
 from xdsi.storage import prepared
 from xdsi.storage.database import reading, writing
-from xdsi.storage.prepared import Prepared, PreparedInsert
+from xdsi.storage.prepared import Prepared, PreparedChange, PreparedInsert
 from xdsi.storage.tables import answered_message
 from xdsi.storage.tables import patient as t
 
@@ -98,3 +98,20 @@ def test_a_row_is_replaced_where_that_is_said_and_refused_otherwise(engine: Engi
     plain = PreparedInsert(answered_message, answered_message.c.keys())
     with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)), writing(engine) as connection:
         plain.many(connection, [row])
+
+
+def test_a_change_says_what_it_returns_and_keeps_its_own_values(engine: Engine) -> None:
+    key, values = sa.bindparam("of"), {"trace": sa.bindparam("trace"), "digest": "100% ours"}
+    changed = sa.update(answered_message).where(answered_message.c.message_id == key).values(values)
+    change = PreparedChange(changed, changed)
+    telling = changed.returning(answered_message.c.trace, answered_message.c.digest)
+    row = {"sender": "s", "message_id": "m", "digest": "d", "at": 1, "trace": "first", "answer": b"1"}
+    with writing(engine) as connection:
+        connection.execute(answered_message.insert(), [row])
+        change.execute(connection, {"of": "m", "trace": "second"})
+        change.execute(connection, {"of": "nobody's", "trace": "third"})
+        (found,) = connection.execute(sa.select(answered_message)).mappings()
+        assert dict(found) == row | {"trace": "second", "digest": "100% ours"}
+        told = PreparedChange(telling, telling)
+        assert [tuple(one) for one in told.returned(connection, {"of": "m", "trace": "4"})] == [("4", "100% ours")]
+        assert list(told.returned(connection, {"of": "nobody's", "trace": "5"})) == []

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from xdsi.domain.errors import IntegrityLost, Unavailable
 from xdsi.domain.submission import Document
@@ -42,7 +42,7 @@ class FileBlob:
     """One file as it was found."""
 
     store: FolderBlobs
-    path: Path
+    path: str
     stored: int
     state: str
     key_id: str = ""
@@ -60,6 +60,10 @@ class FileBlob:
 
     def described(self) -> tuple[str, int]:
         """The SHA-256 (where the file says it) and the size of the document."""
+        with disk(_WHAT):
+            begins = small_file(self.path, len(MAGIC))
+        if not begins.startswith(MAGIC):
+            return "", self.stored
         for _ in range(_REPLACED):
             with suppress(IntegrityLost):
                 return self.store.form.described(self._source, self.stored)
@@ -124,7 +128,10 @@ class FolderBlobs:
         return self._path(self.form.names(sha256)[0])
 
     def _path(self, name: str) -> Path:
-        return Path(f"{self._blobs}/{name[:2]}/{name[2:4]}/{name}")
+        return Path(self._file(name))
+
+    def _file(self, name: str) -> str:
+        return f"{self._blobs}/{name[:2]}/{name[2:4]}/{name}"
 
     def put(self, document: Document) -> str:
         """Make bytes durable under their hash and return it; they stay in doubt until confirmed.
@@ -136,29 +143,32 @@ class FolderBlobs:
             self._check_space(document.size)
             part = document.part if isinstance(document, SpooledDocument) else None
             if part is not None and part.path is not None and part.form == self.form and self._movable(part.path):
-                path = self._place(part.path, document.sha256)
-                part.moved(path)
+                part.moved(Path(self._place(part.path, document.sha256)))
                 return document.sha256
-            temporary = self._incoming / secrets.token_hex(16)
-            try:
-                sha256 = _copy(document, temporary, self.form)
-                self._place(temporary, sha256)
-            finally:
-                temporary.unlink(missing_ok=True)
+            temporary = f"{self._incoming}/{secrets.token_hex(16)}"
+            with create(temporary) as file:
+                try:
+                    sha256 = _copy(document, file, self.form)
+                    self._place(temporary, sha256, file)
+                except BaseException:
+                    with suppress(FileNotFoundError):
+                        os.unlink(temporary)
+                    raise
             return sha256
 
     def confirm(self, sha256: str) -> None:
         """Somebody's now: no longer in doubt."""
         with disk(_WHAT):
             for name in self.form.names(sha256):
-                (self._journal / name).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{self._journal}/{name}")
 
     def doubt(self, sha256: str) -> None:
         """Perhaps nobody's any more; durable on return."""
         self._marks.require()
         with disk(_WHAT), self._lock(LOCK_SH):
             for name in self.form.names(sha256):
-                if self._path(name).exists():
+                if os.path.exists(self._file(name)):
                     self._mark(name)
             flush(self._journal)
 
@@ -174,7 +184,7 @@ class FolderBlobs:
                     if not _is_older(mark, limit):
                         continue
                     path = self._path(mark.name)
-                    sha256 = self._hash_of(path)
+                    sha256 = self._hash_of(mark.name)
                     if sha256 and not is_used(sha256):
                         path.unlink(missing_ok=True)
                         flush(path.parent)
@@ -189,7 +199,7 @@ class FolderBlobs:
         """The file with this hash, or None."""
         self._marks.require()
         for key_id, name in self.form.named(sha256):
-            if (found := self._found(self._path(name), key_id)) is not None:
+            if (found := self._found(self._file(name), key_id)) is not None:
                 return found
         return None
 
@@ -197,19 +207,19 @@ class FolderBlobs:
         """True where what is encrypted with this key can be read."""
         return self.form.has_key(key_id)
 
-    def _found(self, path: Path, key_id: str = "") -> FileBlob | None:
+    def _found(self, path: str, key_id: str = "") -> FileBlob | None:
         with disk(_WHAT):
             try:
-                found = path.stat()
+                found = os.stat(path)
             except FileNotFoundError:
                 return None
         state = f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
         return FileBlob(self, path, found.st_size, state, key_id)
 
-    def _hash_of(self, path: Path) -> str:
+    def _hash_of(self, name: str) -> str:
         """The hash of the document in a file, empty where there is none."""
-        found = self._found(path)
-        return "" if found is None else found.described()[0] or path.name
+        found = self._found(self._file(name))
+        return "" if found is None else found.described()[0] or name
 
     def names(self, sha256: str) -> Sequence[str]:
         """What a document may be called here."""
@@ -237,35 +247,52 @@ class FolderBlobs:
             return False
         with disk(_WHAT):
             try:
-                blob.path.rename(self._quarantine / f"{blob.path.name}.{int(self._clock())}")
+                os.rename(blob.path, self._quarantine / f"{os.path.basename(blob.path)}.{int(self._clock())}")
             except FileNotFoundError:
                 return False
             flush(self._quarantine)
         return True
 
-    def _place(self, file: Path, sha256: str) -> Path:
-        path = self.path(sha256)
+    def _place(self, file: str | Path, sha256: str, opened: BinaryIO | None = None) -> str:
+        """Give a file its name, durably; `opened` is the file itself where it is open."""
+        name, *former = self.form.names(sha256)
+        path = self._file(name)
+        made: list[str] = []
         with self._lock(LOCK_SH):
             # Before the bytes are flushed: on most file systems one commit of the journal carries both.
-            self._mark(path.name)
-            flush(file)
+            self._mark(name)
+            if opened is None:
+                flush(file)
+            else:
+                os.fsync(opened.fileno())
             flush(self._journal)
-            made = [one for one in (path.parent.parent, path.parent) if not one.is_dir()]
-            for one in made:
-                one.mkdir(exist_ok=True, mode=0o700)
             # Also where the bytes are here already: a fresh copy mends one that rotted unseen.
-            file.replace(path)
-        flush(path.parent)
+            try:
+                os.replace(file, path)
+            except FileNotFoundError:
+                made = self._make_folders(path)
+                os.replace(file, path)
+        flush(os.path.dirname(path))
         for one in reversed(made):
-            flush(one.parent)
-        for former in self.form.names(sha256)[1:]:
+            flush(os.path.dirname(one))
+        for one in former:
             # As it was written before the settings changed; the new one is on the disk.
-            self._path(former).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(self._file(one))
         return path
+
+    def _make_folders(self, path: str) -> list[str]:
+        """The folders that a file needs and that are not there; their names are not on the disk yet."""
+        inner = os.path.dirname(path)
+        made = [one for one in (os.path.dirname(inner), inner) if not os.path.isdir(one)]
+        for one in made:
+            with suppress(FileExistsError):
+                os.mkdir(one, 0o700)
+        return made
 
     def _mark(self, name: str) -> None:
         now = self._clock()
-        descriptor = os.open(self._journal / name, os.O_WRONLY | os.O_CREAT, 0o600)
+        descriptor = os.open(f"{self._journal}/{name}", os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             # Not by name: somebody who publishes the same bytes may remove it at this moment.
             os.utime(descriptor, (now, now))
@@ -290,7 +317,7 @@ class FolderBlobs:
             flush(self._keys)
 
     def _lock(self, operation: int) -> AbstractContextManager[None]:
-        return locked(self._folder / "lock", operation)
+        return locked(f"{self._folder}/lock", operation)
 
     def _movable(self, file: Path) -> bool:
         return file.stat().st_dev == self._blobs.stat().st_dev
@@ -308,9 +335,8 @@ def _is_older(path: Path, limit: float) -> bool:
         return False
 
 
-def _copy(document: Document, path: Path, form: Form) -> str:
+def _copy(document: Document, file: BinaryIO, form: Form) -> str:
     encoding = Encoding(document, form)
-    with create(path) as file:
-        for chunk in encoding:
-            write_all(file, chunk)
+    for chunk in encoding:
+        write_all(file, chunk)
     return encoding.sha256

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import String, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from xdsi.storage.database import reading, writing
 from xdsi.storage.document_hash import Expected
+from xdsi.storage.prepared import PreparedChange
 from xdsi.storage.tables import document as t
 from xdsi.storage.wording import in_batches
 
@@ -25,7 +26,7 @@ def _known(blake3: Any) -> Any:
 _BY_UNIQUE_ID = select(t).where(t.c.unique_id == bindparam("id"))
 _BY_UNIQUE_IDS = select(t).where(t.c.unique_id.in_(bindparam("ids", expanding=True)))
 _USE = select(t.c.unique_id).where(t.c.sha256 == bindparam("hash")).limit(1)
-_REFRESH = (
+_REFRESHED = (
     update(t)
     .where(
         t.c.sha256 == bindparam("hash"),
@@ -35,6 +36,7 @@ _REFRESH = (
     )
     .values(verified=bindparam("state"), quarantined=False, blake3=_known(bindparam("swift", type_=String)))
 )
+_REFRESH: Final = PreparedChange(_REFRESHED, _REFRESHED)
 _PAGE = 1000
 _AFTER = select(t).where(t.c.unique_id > bindparam("after")).order_by(t.c.unique_id).limit(_PAGE)
 
@@ -76,8 +78,8 @@ class Indexed:
         return Expected(self.sha256, self.blake3)
 
 
-# ON CONFLICT is the same on both engines but lies in their dialects; to build it takes longer than to run it.
-_ADD = {"postgresql": _add(postgresql), "sqlite": _add(sqlite)}
+# ON CONFLICT is the same on both engines but lies in their dialects.
+_ADD: Final = PreparedChange(_add(postgresql), _add(sqlite))
 
 
 class DocumentIndex:
@@ -121,10 +123,11 @@ class DocumentIndex:
         """Let a uniqueId name bytes; the same bytes again are one more claim to it, ValueError for others."""
         row: dict[str, Any] = {name: getattr(entry, name) for name in Indexed.__slots__} | {"claimed": entry.stored}
         with writing(self._engine) as connection:
-            if connection.execute(_ADD[connection.dialect.name], row).first() is None:
+            if not _ADD.returned(connection, row):
                 raise ValueError(f"other bytes are published under {entry.unique_id}")
             # A fresh copy also serves the other names of these bytes.
-            connection.execute(_REFRESH, {"hash": entry.sha256, "state": entry.verified, "swift": entry.blake3})
+            values = {"hash": entry.sha256, "state": entry.verified, "swift": entry.blake3}
+            _REFRESH.execute(connection, values)
 
     def remove(self, unique_id: str) -> None:
         """Take one claim back; with the last one the uniqueId is forgotten."""

@@ -25,7 +25,7 @@ def disk(what: str) -> Iterator[None]:
         raise Unavailable(f"{what}: {error}") from error
 
 
-def create(path: Path) -> BinaryIO:
+def create(path: str | Path) -> BinaryIO:
     """A new file that only this user can read; FileExistsError where there is one."""
     return open(path, "xb", buffering=0, opener=_private)
 
@@ -37,7 +37,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def chunks_of(path: Path, start: int = 0) -> Iterator[bytes]:
+def chunks_of(path: str | Path, start: int = 0) -> Iterator[bytes]:
     """The bytes of a file from an offset on."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -52,7 +52,7 @@ def chunks_of(path: Path, start: int = 0) -> Iterator[bytes]:
         os.close(descriptor)
 
 
-def small_file(path: Path, size: int) -> bytes:
+def small_file(path: str | Path, size: int) -> bytes:
     """The bytes of a file that should have `size` of them, in one piece; one more of a file that has more."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -64,7 +64,7 @@ def small_file(path: Path, size: int) -> bytes:
     return read
 
 
-def flush(path: Path) -> None:
+def flush(path: str | Path) -> None:
     """The bytes of a file, or the names in a folder, are on the disk when this returns."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -81,7 +81,7 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
+def locked(path: str | Path, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Hold a lock that all processes of this machine respect, whatever thread they ask from."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -174,6 +174,32 @@ class PreparedInsert:
         driver.execute_each(connection, text, values)
 
 
+class PreparedChange:
+    """An INSERT or UPDATE in the words of each engine; values are text, numbers or bytes, given by name each time."""
+
+    def __init__(self, on_postgresql: Any, on_sqlite: Any) -> None:
+        self._statements = {"postgresql": on_postgresql, "sqlite": on_sqlite}
+        self._texts: dict[str, tuple[str, list[str] | None, Mapping[str, Any]]] = {}
+
+    def execute(self, connection: Connection, binds: Mapping[str, Any]) -> None:
+        """Change the rows; errors are those of the driver."""
+        text, values = self._filled(connection, binds)
+        driver.execute_each(connection, text, [values])
+
+    def returned(self, connection: Connection, binds: Mapping[str, Any]) -> Sequence[Any]:
+        """Change the rows, and what the statement says that it RETURNs."""
+        return driver.rows(connection, *self._filled(connection, binds))
+
+    def _filled(self, connection: Connection, binds: Mapping[str, Any]) -> tuple[str, Any]:
+        dialect = connection.dialect
+        if dialect.name not in self._texts:
+            compiled = self._statements[dialect.name].compile(dialect=dialect)
+            self._texts[dialect.name] = str(compiled), compiled.positiontup, compiled.params
+        text, order, constants = self._texts[dialect.name]
+        values = {**constants, **binds}
+        return text, values if order is None else [values[name] for name in order]
+
+
 def _upsert(dialect: Any, table: Table, replacing: Sequence[str]) -> Any:
     statement = dialect.insert(table)
     taken = {name: statement.excluded[name] for name in replacing}
