@@ -119,6 +119,18 @@ def test_a_missing_key_is_told_without_calling_bytes_extra(tmp_path: Path) -> No
     assert told("--config", sealed, "repository", "verify")[0] == 0
 
 
+def test_where_every_document_is_missing_the_store_is_asked_for(tmp_path: Path) -> None:
+    config, moved = tmp_path / "node.toml", tmp_path / "moved.toml"
+    config.write_text(f"[server]\ndata_dir = '{tmp_path / 'data'}'\n")
+    moved.write_text(config.read_text() + f"[repository]\nstore = 'file://{tmp_path / 'elsewhere'}'\n")
+    keep(config, 2)
+    status, found = told("--config", moved, "repository", "verify")
+    assert (status, [item["finding"] for item in found["items"]]) == (1, ["missing", "missing"])
+    assert "is this the store they were put into?" in found["message"]
+    next(path for path in (tmp_path / "data" / "documents" / "blobs").rglob("*") if path.is_file()).unlink()
+    assert "is this the store" not in told("--config", config, "repository", "verify")[1]["message"]
+
+
 def test_a_backup_names_some_of_the_documents_that_it_lacks(tmp_path: Path) -> None:
     config = tmp_path / "node.toml"
     config.write_text(f"[server]\ndata_dir = '{tmp_path / 'data'}'\n")

@@ -20,6 +20,7 @@ from xdsi.domain.submission import Document
 from xdsi.storage.blobs import GRACE_SECONDS
 from xdsi.storage.documents import WITHHELD, SqlDocumentStore
 from xdsi.storage.forms import PLAIN, Form
+from xdsi.storage.s3_upload import PART
 from xdsi.storage.sealing import Keys
 from xdsi.storage.spool import SpoolFolder
 
@@ -78,7 +79,7 @@ def rotten(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
-@pytest.mark.parametrize("size", [0, 1, WITHHELD, WITHHELD + 1, LARGE])
+@pytest.mark.parametrize("size", [0, 1, WITHHELD, WITHHELD + 1, LARGE, 2 * PART])
 def test_documents_of_every_size_come_back(store: SqlDocumentStore, inside: Inside, size: int) -> None:
     data = os.urandom(size)
     sha256 = publish(store, "2.999.1", data)

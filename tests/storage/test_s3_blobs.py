@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import signal
 import socket
@@ -26,9 +27,11 @@ from xdsi.domain.errors import Unavailable
 from xdsi.domain.submission import Document
 from xdsi.storage.blobs import GRACE_SECONDS
 from xdsi.storage.documents import SqlDocumentStore
+from xdsi.storage.forms import PLAIN, Form
 from xdsi.storage.s3_blobs import S3Blobs
 from xdsi.storage.s3_bucket import Bucket, S3Location
 from xdsi.storage.s3_upload import PART
+from xdsi.storage.sealing import FRAME, Keys
 from xdsi.storage.spool import SpoolFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +128,25 @@ def test_a_download_that_breaks_off_is_taken_up_where_it_broke(inside: S3Inside)
         assert b"".join(through.open(key.removeprefix(f"{inside.prefix}/"))) == data
         assert port.broken >= 1
     assert sha256 == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("form", [PLAIN, Form(keys=Keys("a", {"a": b"k" * 32}))], ids=["plain", "sealed"])
+def test_the_end_of_a_document_is_asked_for_as_a_range(inside: S3Inside, form: Form) -> None:
+    """Given a large document, when its last bytes are wanted, S3 is asked for what holds them alone."""
+    data = os.urandom(2 * PART)
+    blobs = inside.again(form)
+    found = blobs.find(blobs.put(document(data)))
+    assert found is not None
+    ranges: list[str] = []
+    blobs.bucket._client.meta.events.register(
+        "before-send.s3.GetObject", lambda request, **_: ranges.append(str(request.headers.get("Range", b"")))
+    )
+    assert b"".join(found.open(len(data) - 10)) == data[-10:]
+    # The first look finds out how it is written.
+    begins = [int(re.findall(r"bytes=(\d+)-", one)[0]) for one in ranges[1:]]
+    assert len(begins) >= 1
+    assert min(begins) >= len(data) - 2 * FRAME
+    blobs.close()
 
 
 def test_the_newest_copy_that_is_whole_is_read_and_the_others_go(inside: S3Inside) -> None:

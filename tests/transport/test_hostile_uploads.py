@@ -11,19 +11,22 @@ import pytest
 
 from tests import builders
 from tests.app.repository_client import RepositoryClient
-from tests.servers import Server, exchange, http, wait_until
+from tests.servers import Server, exchange, http, read_answer, wait_until
 from tests.transactions.ports import document
 from xdsi.domain.identifiers import new_oid
 from xdsi.domain.submission import Provision
 from xdsi.spec.namespaces import SUCCESS
 from xdsi.transactions import iti41_provide_and_register_document_set as iti41
+from xdsi.transport.soap_request import READ_SIZE, SoapLimits
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Packaging
+from xdsi.wire.multipart import MultipartLimits
 
 REPOSITORY = "/services/repository"
 MULTIPART = 'multipart/related; type="application/xop+xml"; start="<root>"; boundary="frontier"'
 # Before the root part, so that nothing but the parts is looked at.
 LATE_ROOT = b"--frontier\r\nContent-ID: <%d>\r\n\r\n"
+ROOT = b"--frontier\r\nContent-Type: application/xop+xml\r\nContent-ID: <root>\r\n\r\n"
 LARGE = 8_000_000
 MOST_GROWTH = 32 * 1024 * 1024
 
@@ -70,6 +73,30 @@ def test_it_is_a_fault_and_others_are_served(
     again = exchange(open_server, http(b"", path=REPOSITORY, method="GET"))
     assert again.status == 200
     assert "Document Repository" in again.text
+
+
+LIMITS = MultipartLimits()
+BEYOND = {
+    "parts": (parts(LIMITS.parts + 1), "too many parts"),
+    "headers": (LATE_ROOT[:-4] % 1 + b"\r\nX: " + b"x" * LIMITS.header_block, "headers too long"),
+    "the envelope": (ROOT + bytes(LIMITS.root), "too large"),
+    "before the envelope": (LATE_ROOT % 1 + bytes(SoapLimits().unverified_bytes), "before the root part"),
+    "the message": (b"", "request too large"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", BEYOND)
+def test_what_is_beyond_a_limit_is_refused_before_the_rest_has_come(open_server: Server, limit: str) -> None:
+    """Given a sender who announces a large message and holds it back behind the limit, the fault comes all the same."""
+    body, words = BEYOND[limit]
+    length = SoapLimits().message_bytes + (limit == "the message")
+    # Bytes are looked at by the mebibyte.
+    raw = http(body + b"x" * READ_SIZE, path=REPOSITORY, length=length, Content_Type=MULTIPART)
+    with open_server.connect() as sock:
+        sock.sendall(raw)
+        answer = read_answer(sock)
+    assert (answer.status, words in answer.text) == (400, True), answer.text
+    wait_until(lambda: spooled(open_server) == [])
 
 
 def test_others_are_served_while_uploads_go_on(open_server: Server, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from xdsi import app
 from xdsi.app import document_store
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
 from xdsi.cli.kept import add_data, kept
-from xdsi.storage.document_check import LOCKED, examine
+from xdsi.storage.document_check import LOCKED, MISSING, examine
 from xdsi.storage.moving import move
 
 
@@ -48,6 +48,8 @@ def run_verify(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
     terminal.table("", ["finding", "name"], [(one.kind, one.name) for one in found])
     kinds = Counter(one.kind for one in found)
     state = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "all whole, nothing extra"
+    if documents and kinds[MISSING] == documents:
+        state += "; is this the store they were put into? repository.store and repository.former_stores name it"
     if kinds[LOCKED]:
         state += "; extra bytes were not looked for, because only the missing key tells them apart"
     return Result(ok=not found, items=items, message=f"{counted(documents, 'document')}: {state}")

@@ -10,6 +10,7 @@ from xdsi.domain.ports import BlobStore
 from xdsi.storage.documents import SqlDocumentStore
 
 LOCKED: Final = "locked"
+MISSING: Final = "missing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,9 +252,12 @@ class S3Blobs:
         key = f"large/{copy}"
         upload = self._bucket.begin(key)
         try:
-            while pending:
+            while True:
+                # Also behind a last part that is a whole one: only at its end the encoding knows the hash.
                 while len(pending) < PART and (chunk := next(chunks, b"")):
                     pending += chunk
+                if not pending:
+                    break
                 number, body = len(tags) + 1, bytes(pending[:PART])
                 del pending[:PART]
                 tags[number] = self._bucket.send(key, upload, number, body, len(body))
