@@ -38,6 +38,25 @@ def people(engine: Engine) -> Engine:
     return engine
 
 
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 20])
+def test_as_many_rows_are_inserted_as_are_given(engine: Engine, count: int) -> None:
+    given = [{"authority": "2.999.1", "id": str(number)} for number in range(count)]
+    with writing(engine) as connection:
+        PreparedInsert(t, ("id", "authority")).many(connection, given)
+    with reading(engine) as connection:
+        found = connection.execute(sa.select(t.c.authority, t.c.id)).all()
+    assert sorted(tuple(row) for row in found) == sorted((one["authority"], one["id"]) for one in given)
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_one_row_that_is_refused_refuses_all(engine: Engine, count: int) -> None:
+    given = [{"authority": "2.999.1", "id": str(number % (count - 1))} for number in range(count)]
+    with pytest.raises((sqlite3.IntegrityError, psycopg.errors.UniqueViolation)), writing(engine) as connection:
+        PreparedInsert(t, ("id", "authority")).many(connection, given)
+    with reading(engine) as connection:
+        assert connection.execute(sa.select(t.c.id)).all() == []
+
+
 @pytest.mark.parametrize("ids", [["A"], ["A", "B"], ["B", "it's 100%", "C"], ["C"], []])
 def test_rows_are_those_that_sqlalchemy_finds(people: Engine, ids: list[str]) -> None:
     with reading(people) as connection:

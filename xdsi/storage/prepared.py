@@ -23,6 +23,8 @@ from xdsi.storage.packed import Packed, to_database, unpack
 _Fill: TypeAlias = Callable[[Mapping[str, Any]], Any]
 _TEXTS: Final = 100
 """kept of one statement and engine: one for each combination of lengths of its lists"""
+_ROWS: Final = 8
+"""at most that one statement inserts"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,34 +146,56 @@ class PreparedInsert:
 
     def __init__(self, table: Table, columns: Sequence[str], *, replacing: Sequence[str] = ()) -> None:
         """`replacing`: what a row takes over from a new one with the same primary key, which is refused otherwise."""
-        # ON CONFLICT is the same on both engines but lies in their dialects.
-        values: dict[str, Any] = {name: bindparam(name) for name in columns}
-        self._statements = {
-            name: _upsert(dialect, table, replacing).values(values)
-            if replacing
-            else insert(table).inline().values(values)
-            for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
-        }
-        self._texts: dict[str, tuple[str, list[str] | None]] = {}
-        self._hows = {name: to_database(table.c[name].type) for name in columns}
+        self._table = table
+        self._replacing = tuple(replacing)
+        # A statement cannot replace what it has written itself.
+        self._most = 1 if replacing else _ROWS
+        self._texts: dict[tuple[str, int], tuple[str, bool]] = {}
+        # In this order stand the parameters of each row.
+        self._hows = [(column.name, to_database(column.type)) for column in table.columns if column.name in columns]
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows; each has a value for every column. Errors are those of the driver."""
         dialect = connection.dialect
-        if dialect.name not in self._texts:
-            compiled = self._statements[dialect.name].compile(dialect=dialect)
-            self._texts[dialect.name] = str(compiled), compiled.positiontup
-        text, order = self._texts[dialect.name]
+        # A few rows are one statement: a driver lets other threads go first at each that it executes.
+        together = len(rows) if len(rows) <= self._most else 1
+        known = self._texts.get((dialect.name, together))
+        if known is None:
+            known = self._texts[dialect.name, together] = self._compile(dialect, together)
+        text, positional = known
         hows = self._hows
-        values: list[Any]
-        if order is None:
-            values = [
-                {name: row[name] if how is None else how(row[name]) for name, how in hows.items()} for row in rows
-            ]
+        if positional:
+            values = [row[name] if how is None else how(row[name]) for row in rows for name, how in hows]
+            size = together * len(hows)
+            given: list[Any] = [values[start : start + size] for start in range(0, len(values), size)]
         else:
-            ordered = [(name, hows[name]) for name in order]
-            values = [tuple([row[name] if how is None else how(row[name]) for name, how in ordered]) for row in rows]
-        driver.execute_each(connection, text, values)
+            given = [
+                {
+                    f"{name}_{at}": row[name] if how is None else how(row[name])
+                    for at, row in enumerate(rows[start : start + together])
+                    for name, how in hows
+                }
+                for start in range(0, len(rows), together)
+            ]
+        driver.execute_each(connection, text, given)
+
+    def _compile(self, dialect: Dialect, together: int) -> tuple[str, bool]:
+        """The text for so many rows, and whether its parameters have places instead of names."""
+        columns = [self._table.c[name] for name, _ in self._hows]
+        # Each with its type, which SQLAlchemy knows of the first row only.
+        rows = [{one.name: bindparam(f"{one.name}_{at}", type_=one.type) for one in columns} for at in range(together)]
+        if self._replacing:
+            # ON CONFLICT is the same on both engines but lies in their dialects.
+            statement = _upsert(
+                {"postgresql": postgresql, "sqlite": sqlite}[dialect.name], self._table, self._replacing
+            )
+        else:
+            statement = insert(self._table).inline()
+        compiled = statement.values(rows if together > 1 else rows[0]).compile(dialect=dialect)
+        order = compiled.positiontup
+        if order is not None and order != [name for row in rows for name in (one.key for one in row.values())]:
+            raise ValueError(f"the parameters of {compiled} stand in another order")
+        return str(compiled), order is not None
 
 
 class PreparedChange:
