@@ -153,6 +153,13 @@ STRUCTURE: dict[str, tuple[Submission, list[str]]] = {
     "a registered association linked": (
         submit(document_entry(), associations=[has_member("ss1", urn(9))]), ["ASSOC.set.member"],
     ),
+    "a document linked twice": (
+        submit(document_entry(), associations=[has_member("ss1", "doc1", "Original", entry_uuid="again")]),
+        ["DE.linked"],
+    ),
+    "a folder linked twice": (
+        submit(folders=[folder()], associations=[has_member("ss1", "folder1", entry_uuid="again")]), ["FD.linked"],
+    ),
     "a document with members": (
         submit(*TWO, associations=[has_member("doc1", "doc2")], linked=False),
         ["ASSOC.source.kind", "DE.linked", "DE.linked"],
@@ -179,7 +186,8 @@ STRUCTURE: dict[str, tuple[Submission, list[str]]] = {
         ["ASSOC.documentation"],
     ),
     "two objects of one id, and their links too": (
-        submit(document_entry(), document_entry(unique_id="2.999.10.2")), ["SUBMISSION.id.twice"] * 2,
+        submit(document_entry(), document_entry(unique_id="2.999.10.2")),
+        ["SUBMISSION.id.twice", "SUBMISSION.id.twice", "DE.linked", "DE.linked"],
     ),
     "SubmissionSetStatus missing": (status(), ["ASSOC.SubmissionSetStatus.count"]),
     "SubmissionSetStatus twice": (status("Original", "Original"), ["ASSOC.SubmissionSetStatus.count"]),

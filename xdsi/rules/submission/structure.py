@@ -166,8 +166,12 @@ def _check_linkage(context: Context) -> Iterator[Problem]:
         one.target for one in submission.associations if one.type == uuids.HAS_MEMBER and context.is_own_set(one.source)
     )
     for one in context.members:
-        if not linked[one.entry_uuid]:
-            text = f"{_kind(one)} {one.entry_uuid} has no HasMember association from the SubmissionSet"
+        count = linked[one.entry_uuid]
+        if count != 1:
+            number = count or "no"
+            text = (
+                f"{_kind(one)} {one.entry_uuid} has {number} HasMember associations from the SubmissionSet; it has one"
+            )
             yield problem(METADATA_ERROR, one, "linked", text)
     for association in submission.associations:
         if association.type != uuids.HAS_MEMBER or not isinstance(context.find(association.source), Folder):
