@@ -105,6 +105,7 @@ def made(answer: RetrieveAnswer) -> tuple[str, str, bytes]:
     """New uniqueId, new repositoryUniqueId and bytes of the one document."""
     assert answer.outcome.status is Status.SUCCESS
     (one,) = answer.documents
+    assert one.mime_type == "application/dicom"
     return one.new_document_unique_id, one.new_repository_unique_id, b"".join(one.document.open())
 
 
