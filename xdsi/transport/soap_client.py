@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import requests
-import urllib3.exceptions
+import urllib3
 from lxml import etree
+from urllib3 import exceptions as http
 from zeep import Client, Settings
 from zeep.plugins import apply_egress
 from zeep.transports import Transport
@@ -36,6 +37,8 @@ from xdsi.wire.xml import E
 READ_SIZE = 256 * 1024
 REPLY_LIMIT = 256 * 1024 * 1024
 """bytes of an answer's envelope: 10,000 DocumentEntries stay below it"""
+_NEVER_CONNECTED = (http.ConnectTimeoutError, http.NewConnectionError, http.SSLError)
+"""by which nothing of the request can have reached the other end"""
 
 
 class _NoNetwork(Transport):
@@ -88,7 +91,7 @@ def _around(action: str, wsdl: str, url: str) -> tuple[bytes, bytes, bytes]:
 
 
 class SoapClient:
-    """Calls transactions at one endpoint. Threads may share it; connections are kept."""
+    """Calls transactions at one endpoint. Threads may share it; connections are kept, redirects are not followed."""
 
     def __init__(
         self,
@@ -103,12 +106,24 @@ class SoapClient:
         self.url = url
         self._tls_files = tls_files or "trusted are the authorities of the public web, for want of settings"
         self._make_spool = make_spool
-        self._timeout = (connect_seconds, read_seconds)
+        self._timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
         self._session = requests.Session()
         # Proxies and authority bundles of the environment are for the world, not for nodes of the domain.
         self._session.trust_env = False
+        # As many connections are kept as there may be threads; the default is fewer.
+        self._session.mount("http://", TlsAdapter(None))
         if tls is not None:
             self._session.mount("https://", TlsAdapter(tls))
+
+    @functools.cached_property
+    def _connections(self) -> tuple[urllib3.HTTPConnectionPool, str]:
+        """The connections, as requests opens them, and the path that is asked for.
+
+        What else requests does for each request takes longer than to send it.
+        """
+        request = requests.Request("POST", self.url).prepare()
+        adapter: Any = self._session.get_adapter(self.url)
+        return adapter.get_connection_with_tls_context(request, verify=True), request.path_url
 
     def send(
         self, transaction: Transaction[Any, Any], payload: Payload, packaging: Packaging, security: bytes = b""
@@ -129,16 +144,19 @@ class SoapClient:
         else:
             headers["Content-Type"] = f'{soap.CONTENT_TYPE}; action="{transaction.trigger}"'
             data = b"".join(pieces)
+        connections, path = self._connections
         try:
-            response = self._session.post(self.url, data=data, headers=headers, timeout=self._timeout, stream=True)
-        except (requests.ConnectionError, requests.Timeout) as error:
-            uncertain = not _never_connected(error)
-            raise Unavailable(self._unanswered(error), uncertain=uncertain) from error
+            response = connections.urlopen(
+                "POST", path, body=data, headers=headers, timeout=self._timeout, retries=False, redirect=False,
+                preload_content=False, decode_content=False,
+            )  # fmt: skip
+        except http.HTTPError as error:
+            raise Unavailable(self._unanswered(error), uncertain=not isinstance(error, _NEVER_CONNECTED)) from error
         spool = self._make_spool()
         try:
             with response:
                 reply = self._read(response, spool)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except (http.HTTPError, OSError) as error:
             spool.close()
             raise Unavailable(f"{self.url} broke off its answer: {_reason(error)}", uncertain=True) from error
         except BaseException:
@@ -146,7 +164,7 @@ class SoapClient:
             raise
         return reply
 
-    def _unanswered(self, error: requests.RequestException) -> str:
+    def _unanswered(self, error: http.HTTPError) -> str:
         """Why there is no answer; where TLS is why, with the files that it was tried with."""
         failure = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
         if failure is None:
@@ -164,24 +182,27 @@ class SoapClient:
         yield from body
         yield b"</soap:Body>" + closing
 
-    def _read(self, response: requests.Response, spool: Spool) -> Reply:
+    def _read(self, response: urllib3.BaseHTTPResponse, spool: Spool) -> Reply:
         content_type = response.headers.get("Content-Type", "")
         media_type, _ = mtom.parse_content_type(content_type)
         trace = response.headers.get("Xdsi-Trace", "")
         chunks = _chunks(response)
+        if 300 <= response.status < 400:
+            # What was meant for this endpoint may not be for another one.
+            raise MalformedMessage(f"HTTP status {response.status}, a redirect, is not followed", location=self.url)
         if media_type == "multipart/related":
             raw, parts = _multipart(content_type, chunks, spool)
         elif media_type in ("application/soap+xml", "text/xml"):
             raw, parts = b"".join(chunks), {}
         else:
             raise MalformedMessage(
-                f"answer with HTTP status {response.status_code} and Content-Type {media_type!r}",
+                f"answer with HTTP status {response.status} and Content-Type {media_type!r}",
                 location=self.url,
                 expected="application/soap+xml or multipart/related",
             )
         envelope = soap.read_reply(raw, limit=REPLY_LIMIT, huge=True)
-        if response.status_code >= 400:
-            raise SoapFault("Receiver", f"HTTP status {response.status_code} without a fault")
+        if response.status >= 400:
+            raise SoapFault("Receiver", f"HTTP status {response.status} without a fault")
         return Reply(Message(envelope.body, parts), spool, trace)
 
 
@@ -213,22 +234,14 @@ def _multipart(content_type: str, chunks: Iterable[bytes], spool: Spool) -> tupl
     return bytes(root), parts
 
 
-def _chunks(response: requests.Response) -> Iterator[bytes]:
+def _chunks(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     # `stream` of urllib3 gives whole reads for bodies with a length and chunk by chunk without.
-    yield from response.raw.stream(READ_SIZE, decode_content=False)
+    yield from response.stream(READ_SIZE, decode_content=False)
 
 
 def _wsdl_name(transaction: Transaction[Any, Any]) -> str:
     number = {"RAD-68": "ITI-41"}.get(transaction.number, transaction.number)
     return number.replace("-", "").lower()
-
-
-def _never_connected(error: requests.RequestException) -> bool:
-    """True when nothing of the request can have reached the other end."""
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
-        return True
-    cause = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(cause, urllib3.exceptions.NewConnectionError)
 
 
 def _reason(error: BaseException) -> str:

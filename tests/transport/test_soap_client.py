@@ -1,0 +1,178 @@
+"""transport/soap_client over sockets: what is known of a request that was not answered, and whom it is sent to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
+from xdsi.exchange import Reply
+from xdsi.spec import namespaces as ns
+from xdsi.storage.spool import SpoolFolder
+from xdsi.transactions import iti18_registry_stored_query as iti18
+from xdsi.transport.soap_client import SoapClient
+from xdsi.wire.message import Packaging, Payload
+
+ANSWER = f'<s:Envelope xmlns:s="{ns.SOAP}"><s:Header/><s:Body><a/></s:Body></s:Envelope>'.encode()
+
+
+class Peer(ThreadingHTTPServer):
+    """Answers by a function, and notes what came over which connection."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer = answer
+        self.requests: list[tuple[str, int, bytes]] = []
+        self.over = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/services/registry?a=1"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients go away; that is what is tested."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Peer)
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = b"".join(iter(self._chunk, b""))
+        else:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((self.path, self.client_address[1], body))
+        self.server.answer(self)
+
+    def _chunk(self) -> bytes:
+        size = int(self.rfile.readline(), 16)
+        return self.rfile.read(size + 2)[:-2]
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Peer]:
+    with Peer(answer) as peer:
+        thread = threading.Thread(target=peer.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield peer
+        finally:
+            peer.over.set()
+            peer.shutdown()
+            thread.join()
+
+
+def says(status: int, body: bytes, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        for name, value in {"Content_Type": "application/soap+xml", **headers}.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    return answer
+
+
+@pytest.fixture
+def send(tmp_path: Path) -> Iterator[Callable[..., Reply]]:
+    spools = SpoolFolder(tmp_path)
+    clients: dict[str, SoapClient] = {}
+
+    def send(url: str, packaging: Packaging = Packaging.SIMPLE, read_seconds: float = 30.0) -> Reply:
+        client = clients.setdefault(url, SoapClient(url, make_spool=spools.open, read_seconds=read_seconds))
+        return client.send(iti18.TRANSACTION, Payload((b"<q/>",)), packaging)
+
+    yield send
+    spools.close()
+
+
+@pytest.mark.parametrize("packaging", Packaging)
+def test_a_connection_is_kept_and_the_path_is_as_given(send: Callable[..., Reply], packaging: Packaging) -> None:
+    with answering(says(200, ANSWER, Xdsi_Trace="12")) as peer:
+        for _ in range(3):
+            reply = send(peer.url, packaging)
+            assert ([body.tag for body in reply.message.bodies], reply.trace) == (["a"], "12")
+    assert {path for path, _, _ in peer.requests} == {"/services/registry?a=1"}
+    assert len({port for _, port, _ in peer.requests}) == 1
+    assert all(b"<soap:Body><q/></soap:Body>" in body for _, _, body in peer.requests)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nothing_is_sent_to_where_a_redirect_leads(send: Callable[..., Reply], status: int) -> None:
+    with answering(says(200, ANSWER)) as other, answering(says(status, ANSWER, Location=other.url)) as peer:
+        with pytest.raises(MalformedMessage, match=f"{status}, a redirect"):
+            send(peer.url)
+        assert len(peer.requests) == 1
+        assert other.requests == []
+
+
+def test_proxies_of_the_environment_are_not_asked(send: Callable[..., Reply], monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(says(200, ANSWER)) as proxy, answering(says(200, ANSWER)) as peer:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        send(peer.url)
+        assert proxy.requests == []
+
+
+def test_who_cannot_be_reached_did_nothing(send: Callable[..., Reply]) -> None:
+    with answering(says(200, ANSWER)) as peer:
+        url = peer.url
+    with pytest.raises(Unavailable, match=r"cannot be reached: .*Connection refused") as caught:
+        send(url)
+    assert not caught.value.uncertain
+
+
+def hangs_up(request: BaseHTTPRequestHandler) -> None:
+    request.close_connection = True
+
+
+def breaks_off(request: BaseHTTPRequestHandler) -> None:
+    request.close_connection = True
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\nContent-Length: 1000\r\n\r\n<s:En")
+
+
+def says_nothing(request: BaseHTTPRequestHandler) -> None:
+    assert isinstance(request.server, Peer)
+    request.server.over.wait(30)
+    request.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(hangs_up, "cannot be reached"), (breaks_off, "broke off its answer"), (says_nothing, "cannot be reached")],
+)
+def test_who_was_asked_and_did_not_answer_may_have_done_it(
+    send: Callable[..., Reply], answer: Callable[[BaseHTTPRequestHandler], None], reason: str
+) -> None:
+    with answering(answer) as peer:
+        with pytest.raises(Unavailable, match=reason) as caught:
+            send(peer.url, read_seconds=0.2 if answer is says_nothing else 30.0)
+        assert caught.value.uncertain
+        assert len(peer.requests) == 1, "it is not asked again"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (says(404, b"<html/>", Content_Type="text/html"), "HTTP status 404 and Content-Type 'text/html'"),
+        (says(200, b"<html/>", Content_Type="text/html"), "HTTP status 200"),
+        (says(500, ANSWER), "HTTP status 500 without a fault"),
+    ],
+)
+def test_what_is_no_answer_is_told(
+    send: Callable[..., Reply], answer: Callable[[BaseHTTPRequestHandler], None], error: str
+) -> None:
+    with answering(answer) as peer, pytest.raises((MalformedMessage, SoapFault), match=error):
+        send(peer.url)
