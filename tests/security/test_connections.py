@@ -68,10 +68,15 @@ def _running(files: TlsFiles, deadlines: Deadlines) -> Iterator[int]:
     ready = context.Event()
     process = context.Process(target=_serve, args=(number, files, deadlines, ready))
     process.start()
-    assert ready.wait(30)
-    yield number
-    process.terminate()
-    process.join(30)
+    try:
+        assert ready.wait(30)
+        yield number
+    finally:
+        process.terminate()
+        process.join(30)
+
+
+_server = contextlib.contextmanager(_running)
 
 
 @pytest.fixture(scope="module")
@@ -181,11 +186,43 @@ def test_who_is_revoked_is_refused_by_the_server_that_runs(tmp_path: Path) -> No
     (tmp_path / "visitor.pem").write_bytes(client.cert_pem)
     (tmp_path / "visitor.key").write_bytes(client.key_pem)
     visitor = replace(own, certificate=tmp_path / "visitor.pem", key=tmp_path / "visitor.key")
-    for port in _running(replace(own, crl=crl), Deadlines(opening_seconds=OPENING)):
+    with _server(replace(own, crl=crl), Deadlines(opening_seconds=OPENING)) as port:
         assert _answer(port, visitor).startswith(b"HTTP/1.1 200")
         fresh = tmp_path / "fresh.crl"
         fresh.write_bytes(certificates.revocation_list("nodes", client))
         fresh.replace(crl)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             assert _answer(port, visitor)
+        assert _answer(port, own).startswith(b"HTTP/1.1 200")
+
+
+def _ask(one: ssl.SSLSocket) -> bytes:
+    """What is answered on a connection that is kept; nothing where it is closed."""
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"ok") and (more := one.recv(1000)):
+            answer += more
+        return answer
+    return b""
+
+
+def test_who_is_revoked_asks_nothing_more_on_the_connection_that_he_has(tmp_path: Path) -> None:
+    """Whether he asks again at once, or not before the server has closed what nobody used."""
+    crl = tmp_path / "nodes.crl"
+    crl.write_bytes(certificates.revocation_list("nodes"))
+    own = _files(tmp_path)
+    client = certificates.identity("visitor", "2048", issuer="nodes")
+    (tmp_path / "visitor.pem").write_bytes(client.cert_pem)
+    (tmp_path / "visitor.key").write_bytes(client.key_pem)
+    visitor = replace(own, certificate=tmp_path / "visitor.pem", key=tmp_path / "visitor.key")
+    with _server(replace(own, crl=crl), Deadlines(opening_seconds=OPENING)) as port:
+        with _connected(port, visitor) as busy, _connected(port, visitor) as idle, _connected(port, visitor) as silent:
+            assert all(_ask(one).startswith(b"HTTP/1.1 200") for one in (busy, busy, idle))
+            fresh = tmp_path / "fresh.crl"
+            fresh.write_bytes(certificates.revocation_list("nodes", client))
+            fresh.replace(crl)
+            assert _ask(busy) == b""
+            assert idle.recv(1000) == b""
+            assert _ask(silent) == b"", "let in before, and never asked"
         assert _answer(port, own).startswith(b"HTTP/1.1 200")

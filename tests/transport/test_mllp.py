@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -293,6 +294,31 @@ def test_over_tls_a_client_without_a_trusted_certificate_is_refused(
     # The next one is served.
     good = tls.client_context(files(credentials, "hospital"))
     assert send(HOST, server.port, b"2", good) == b"ACK 2"
+
+
+def test_who_would_not_be_let_in_any_more_changes_nothing(
+    credentials: dict[str, pki.Credential], tmp_path: Path
+) -> None:
+    """A feed's connection lasts for days; what it sends after the authorities changed is not even looked at."""
+    ca = tmp_path / "authorities.pem"
+    ca.write_bytes(credentials["ca"].certificate_file.read_bytes())
+    heard: list[bytes] = []
+
+    def handler(message: bytes, peer: Peer) -> bytes:
+        heard.append(message)
+        return echo(message, peer)
+
+    current = tls.ReloadingContext(replace(files(credentials, "hub"), peer_ca=ca))
+    with MllpServer(HOST, 0, handler, current) as server:
+        plain = socket.create_connection((HOST, server.port), timeout=10)
+        context = tls.client_context(files(credentials, "hospital"))
+        with context.wrap_socket(plain, server_hostname=HOST) as feed:
+            feed.sendall(mllp.frame(b"1"))
+            assert feed.recv(100) == mllp.frame(b"ACK 1")
+            ca.write_bytes(credentials["stranger"].certificate_file.read_bytes() + b"\n")
+            feed.sendall(mllp.frame(b"2"))
+            assert feed.recv(100) == b""
+    assert heard == [b"1"]
 
 
 def test_over_tls_plain_text_is_refused(secured: Secured) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
@@ -63,6 +64,15 @@ def test_without_a_proxy_the_header_means_nothing() -> None:
 def test_a_proxy_that_shows_none_stands_for_nobody() -> None:
     assert seen(None) == Peer(address=PROXY, unshown=True)
     assert seen(None, "192.0.2.1") == Peer(address="192.0.2.1"), "who comes by himself"
+
+
+def test_a_certificate_that_ended_is_not_shown() -> None:
+    """A proxy looked at it once, and its connections and sessions last."""
+    ended = identity("former", end=datetime(2024, 6, 1, tzinfo=UTC))
+    nodes = nodes_by_fingerprint([Node(name="former", certificate_sha256=ended.sha256)])
+    ask = peer_of_request(nodes, proxy_header="X-Client-Cert", proxy_addresses=[PROXY])
+    peer = ask({"REMOTE_ADDR": PROXY, "HTTP_X_CLIENT_CERT": quote(ended.cert_pem.decode())})
+    assert peer == Peer(address=PROXY, certificate_subject="CN=former", unshown=True)
 
 
 def test_networks_that_are_none_are_told_at_once() -> None:

@@ -7,7 +7,7 @@ import ssl
 import warnings
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests import certificates
 from xdsi.domain.errors import ConfigurationError
-from xdsi.transport.tls import ReloadingContext, TlsFiles, client_context, server_context, subject_of
+from xdsi.transport.tls import ReloadingContext, TlsFiles, client_context, server_context, still_admits, subject_of
 
 
 def written(folder: Path, name: str = "node", issuer: str = "ca") -> TlsFiles:
@@ -120,6 +120,13 @@ def test_a_revocation_list_that_cannot_be_used_is_told(tmp_path: Path) -> None:
 
 def shaken(server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLObject:
     """The client's end of a handshake; SSLError as the server has it."""
+    return both_shaken(server, client, session)[0]
+
+
+def both_shaken(
+    server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """The ends of client and server."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     here = server.wrap_bio(to_server, to_client, server_side=True)
     there = client.wrap_bio(to_client, to_server, server_hostname="node", session=session)
@@ -140,7 +147,7 @@ def shaken(server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSessi
                 there.read(1)  # tickets of TLS 1.3
         if not waiting:
             assert here.version(), "both ends are through"
-            return there
+            return there, here
     raise AssertionError("the handshake does not end")
 
 
@@ -218,6 +225,38 @@ def test_who_is_revoked_while_the_server_runs_gets_in_no_more(tmp_path: Path, ve
     touched(crl)
     with pytest.raises(ssl.SSLError, match="certificate revoked"):
         shaken(current(), client)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_who_was_let_in_stays_for_as_long_as_he_would_be_let_in(
+    tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a connection that lasts nor a session that is resumed outlives the certificate, the lists or a change."""
+    crl = tmp_path / "ca.crl"
+    list_ends = datetime.now(UTC) + timedelta(days=9)
+    crl.write_bytes(certificates.revocation_list("ca", next_update=list_ends))
+    listed = ReloadingContext(replace(written(tmp_path), crl=crl))
+    unlisted = ReloadingContext(written(tmp_path))
+    client = node_context(tmp_path, version=version)
+
+    def stays(current: ReloadingContext, end: ssl.SSLObject, moment: datetime | None = None) -> bool:
+        with monkeypatch.context() as patch:
+            if moment is not None:
+                patch.setattr("xdsi.transport.tls.time.time", moment.timestamp)
+            return still_admits(current(), end)
+
+    tick = timedelta(seconds=1)
+    for current, over in ((unlisted, certificates.END), (listed, list_ends)):
+        first, kept = both_shaken(current(), client)
+        again, resumed = both_shaken(current(), client, first.session)
+        assert again.session_reused
+        for end in (kept, resumed):
+            assert stays(current, end)
+            assert stays(current, end, over - tick)
+            assert not stays(current, end, over + tick)
+    crl.write_bytes(certificates.revocation_list("ca", certificates.identity("client", "2048", issuer="ca")))
+    touched(crl)
+    assert not stays(listed, kept)
 
 
 def test_a_revocation_list_that_has_ended_lets_nobody_in(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
-import os
 import secrets
 import select
 import socket
@@ -19,7 +18,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from selectors import EVENT_READ
@@ -32,7 +30,8 @@ from gunicorn.http.errors import ParseException
 from gunicorn.workers import gthread
 
 from xdsi.domain.errors import ConfigurationError, SoapFault
-from xdsi.transport.tls import ReloadingContext, TlsFiles
+from xdsi.transport.flag import Flag
+from xdsi.transport.tls import ReloadingContext, TlsFiles, still_admits
 from xdsi.wire import soap
 
 log = logging.getLogger("xdsi.http")
@@ -43,6 +42,9 @@ _COLLECT_AFTER = 10_000
 """objects made since the last look for garbage; a request leaves a few dozen that refer to each other"""
 _STAY_MILLISECONDS = 10
 """a client that asks one thing after the other sends the next within"""
+
+_LOOK_SECONDS = 1.0
+"""between two looks at who has a connection and may not stay"""
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -153,6 +155,10 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
         # The handshake ends before the request begins.
         return False
 
+    def trusted(self) -> bool:
+        """Whether who is at the other end would be let in now; never waits."""
+        return not self.cfg.is_ssl or still_admits(self.cfg.ssl_context(self.cfg, None), self.sock)
+
     def init(self) -> None:
         first = not self.initialized
         super().init()
@@ -200,37 +206,6 @@ def require_port(address: str, port: int) -> None:
             raise ConfigurationError(f"server.port: {address}:{port} cannot be had: {error.strerror}") from error
 
 
-class _Flag:
-    """What threads see that wait for something else, too: its file is readable while it is up."""
-
-    def __init__(self) -> None:
-        self.up = False
-        self._ends = (-1, -1)
-
-    def make(self) -> None:
-        """Have a file, of this process alone."""
-        self._ends = os.pipe()
-        for end in self._ends:
-            os.set_blocking(end, False)
-
-    def fileno(self) -> int:
-        return self._ends[0]
-
-    def put(self, *, up: bool) -> None:
-        """Up or down; by one thread alone."""
-        if up and not self.up:
-            self.up = True
-            os.write(self._ends[1], b"!")
-        elif self.up and not up:
-            self.up = False
-            with suppress(BlockingIOError):
-                os.read(self._ends[0], 1)
-
-    def close(self) -> None:
-        for end in self._ends:
-            os.close(end)
-
-
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with our connections: one gets a thread only while it has sent something.
 
@@ -242,8 +217,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         super().__init__(*arguments, **named)
         self._engaged = 0
         """connections that have a thread or wait for one; counted by the main thread alone"""
-        self._wanted = _Flag()
+        self._wanted = Flag()
         """up while more of them are engaged than there are threads, and once the worker stops"""
+        self._look_again = 0.0
 
     def init_process(self) -> None:
         """Serve, from here on in a process of its own."""
@@ -286,10 +262,26 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         except OSError as error:
             log.debug("handshake with %s: %s", conn.client, error)
             return False
-        kept = super().handle(conn)
+        kept = conn.trusted() and super().handle(conn)
         while kept is True and self._next(conn):
-            kept = super().handle(conn)
+            kept = conn.trusted() and super().handle(conn)
         return kept
+
+    def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is gunicorn's
+        """Close connections that nothing was asked on for long, or whose peer would not be let in any more.
+
+        Who notices that before he asks again connects anew, and loses nothing.
+        """
+        super().murder_keepalived(force)
+        if not self.cfg.is_ssl or time.monotonic() < self._look_again:
+            return
+        self._look_again = time.monotonic() + _LOOK_SECONDS
+        context = self.cfg.ssl_context(self.cfg, None)
+        for conn in [one for one in self.keepalived_conns if not still_admits(context, one.sock)]:
+            self.keepalived_conns.remove(conn)
+            self.poller.unregister(conn.sock)
+            self.nr_conns -= 1
+            conn.close()
 
     def _next(self, conn: _Connection) -> bool:
         """Stay with a connection that was answered; True when the next request begins, False to wait elsewhere."""

@@ -17,7 +17,7 @@ from typing import cast
 
 from xdsi.domain.errors import MalformedMessage, Unavailable
 from xdsi.domain.subject import Peer
-from xdsi.transport.tls import fingerprint, subject_of
+from xdsi.transport.tls import fingerprint, still_admits, subject_of
 from xdsi.wire import mllp
 
 log = logging.getLogger("xdsi.mllp")
@@ -175,6 +175,13 @@ class MllpServer:
             self._connections[threading.current_thread()] = secured
         return secured
 
+    def _still_admits(self, connection: socket.socket) -> bool:
+        given = self._ssl_context
+        context = given() if callable(given) else given
+        if context is None or not isinstance(connection, ssl.SSLSocket):
+            return True
+        return still_admits(context, connection)
+
     def _handshake(self, secured: ssl.SSLSocket, peer: Peer) -> Peer:
         """Runs in the peer's own thread, so that a slow one delays nobody else."""
         try:
@@ -202,6 +209,9 @@ class MllpServer:
                 return
             answered = False
             for message in deframer.feed(chunk):
+                if not self._still_admits(connection):
+                    log.info("%s: connection closed: who was let in has to come again", peer.address)
+                    return
                 answer = self._handler(message, peer)
                 connection.settimeout(self._limits.message)
                 connection.sendall(mllp.frame(answer))

@@ -29,7 +29,7 @@ from xdsi.transport.association_pace import RATE, SECONDS, Patience, each_paced,
 from xdsi.transport.late_handshake import Accepting
 from xdsi.transport.peers import peer_of_socket
 from xdsi.transport.reactor_gate import GATED
-from xdsi.transport.tls import fingerprint
+from xdsi.transport.tls import fingerprint, still_admits
 
 log = logging.getLogger("xdsi.dimse")
 
@@ -93,7 +93,10 @@ class MoveServer:
     def _peer(self, association: Any) -> Peer:
         sock = association.dul.socket.socket
         nodes: dict[str, Node] = {}
-        return peer_of_socket(sock, str(association.requestor.address), nodes)
+        address = str(association.requestor.address)
+        if self._server_tls is not None and not still_admits(self._server_tls(), sock):
+            return Peer(address=address)  # associations last: who was let in may have been revoked since
+        return peer_of_socket(sock, address, nodes)
 
     def _requested(self, event: Any) -> None:
         """Reject an application entity that is not known by its title and its certificate together."""

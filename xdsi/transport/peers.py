@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import ipaddress
 import ssl
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import unquote
 from cryptography import x509
 
 from xdsi.domain.subject import Node, Peer
-from xdsi.transport.tls import fingerprint, subject_of
+from xdsi.transport.tls import Shown, fingerprint, shown_by
 
 
 def nodes_by_fingerprint(nodes: Iterable[Node]) -> dict[str, Node]:
@@ -26,17 +27,16 @@ def peer_of_socket(sock: Any, address: str, nodes: Mapping[str, Node]) -> Peer:
     if not isinstance(sock, ssl.SSLSocket):
         return Peer(address=address)
     try:
-        der = sock.getpeercert(binary_form=True)
+        shown = shown_by(sock)
     except ValueError:
-        der = None  # it went away: then nothing shows any more who it was
-    if not der:
+        shown = None  # it went away: then nothing shows any more who it was
+    if shown is None:
         return Peer(address=address)
-    sha256 = fingerprint(der)
     return Peer(
         address=address,
-        certificate_sha256=sha256,
-        certificate_subject=subject_of(sock.getpeercert()),  # type: ignore[arg-type]
-        node=nodes.get(sha256),
+        certificate_sha256=shown.sha256,
+        certificate_subject=shown.subject,
+        node=nodes.get(shown.sha256),
     )
 
 
@@ -75,16 +75,26 @@ def _is_in(address: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IP
 def _forwarded(value: str, address: str, nodes: Mapping[str, Node]) -> Peer:
     """The certificate as a proxy writes it: PEM, URL-encoded (nginx) or with its line breaks as spaces."""
     try:
-        sha256, subject = _certificate(value)
+        shown = _certificate(value)
     except (binascii.Error, ValueError):
         return Peer(address=address, unshown=True)
-    return Peer(address=address, certificate_sha256=sha256, certificate_subject=subject, node=nodes.get(sha256))
+    if time.time() >= shown.until:
+        # The proxy let it in once, and connections last.
+        return Peer(address=address, certificate_subject=shown.subject, unshown=True)
+    return Peer(
+        address=address,
+        certificate_sha256=shown.sha256,
+        certificate_subject=shown.subject,
+        node=nodes.get(shown.sha256),
+    )
 
 
 @lru_cache(maxsize=1024)
-def _certificate(value: str) -> tuple[str, str]:
-    """Fingerprint and subject of the certificate in a header: what a text says of itself does not change."""
+def _certificate(value: str) -> Shown:
+    """The certificate in a header: what a text says of itself does not change."""
     pem = unquote(value)
     body = pem.replace("-----BEGIN CERTIFICATE-----", "").replace("-----END CERTIFICATE-----", "")
     der = binascii.a2b_base64("".join(body.split()), strict_mode=True)
-    return fingerprint(der), x509.load_der_x509_certificate(der).subject.rfc4514_string()
+    certificate = x509.load_der_x509_certificate(der)
+    until = certificate.not_valid_after_utc.timestamp()
+    return Shown(fingerprint(der), certificate.subject.rfc4514_string(), until)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
+import os
+import re
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from cryptography import x509
 
 from xdsi.domain.errors import ConfigurationError
 
@@ -31,11 +37,19 @@ class TlsFiles:
     def stamps(self) -> tuple[tuple[int, int], ...]:
         """Changes whenever one of the files does."""
         present = [p for p in (self.certificate, self.key, self.peer_ca, self.crl) if p is not None]
-        return tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in present)
+        # For each request of a kept connection: a Path would cost more than the look.
+        found = [os.stat(p) for p in present]  # noqa: PTH116
+        return tuple([(one.st_mtime_ns, one.st_size) for one in found])
 
 
-def _context(purpose: int, files: TlsFiles) -> ssl.SSLContext:
-    context = ssl.SSLContext(purpose)
+class _Context(ssl.SSLContext):
+    """A context that knows when the first of its revocation lists ends: from then on nobody is let in."""
+
+    until = math.inf
+
+
+def _context(purpose: int, files: TlsFiles) -> _Context:
+    context = _Context(purpose)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -54,9 +68,22 @@ def _context(purpose: int, files: TlsFiles) -> ssl.SSLContext:
         with _named(f"revocation list {files.crl}"):
             context.load_verify_locations(files.crl)
             context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+            context.until = _end_of_lists(files.crl.read_bytes())
     # A directly trusted node certificate need not be a root (ITI-19 asks for both ways of trust).
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+_LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+
+
+def _end_of_lists(pem: bytes) -> float:
+    """When the first of the revocation lists ends, in seconds since 1970."""
+    try:
+        ends = [x509.load_pem_x509_crl(one).next_update_utc for one in _LIST.findall(pem)]
+    except ValueError:
+        return math.inf  # what OpenSSL made of it counts, in the handshake
+    return min((end.timestamp() for end in ends if end is not None), default=math.inf)
 
 
 @contextmanager
@@ -102,7 +129,7 @@ def archive_context(*, ca: Path | None, certificate: tuple[Path, Path] | None) -
 
 
 class ReloadingContext:
-    """A server context that is made anew when its files change; connections that exist keep the old one."""
+    """A server context that is made anew when its files change; who was let in by the old one has to come again."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
@@ -127,6 +154,53 @@ class ReloadingContext:
                         log.error("changed TLS files are not usable, the former stay in force: %s", error)
                         self._stamps = stamps
         return self._context
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The certificate that a peer has shown."""
+
+    sha256: str
+    subject: str
+    until: float
+    """when it ends, in seconds since 1970"""
+
+
+_KEPT = 1024
+_shown: dict[bytes, Shown] = {}
+"""by all bytes of a certificate: what it says does not change"""
+
+
+def shown_by(sock: ssl.SSLSocket | ssl.SSLObject) -> Shown | None:
+    """What a peer has shown in the handshake, or in the one whose session it resumed; ValueError once it went away."""
+    der = sock.getpeercert(binary_form=True)
+    if not der:
+        return None
+    known = _shown.get(der)
+    if known is None:
+        said = sock.getpeercert() or {}
+        end = said.get("notAfter")
+        until = float(ssl.cert_time_to_seconds(end)) if isinstance(end, str) else math.inf
+        known = Shown(fingerprint(der), subject_of(dict(said)), until)
+        if len(_shown) >= _KEPT:
+            _shown.clear()
+        _shown[der] = known
+    return known
+
+
+def still_admits(context: ssl.SSLContext, sock: ssl.SSLSocket | ssl.SSLObject) -> bool:
+    """Whether a peer that was let in may stay: the files are those of then, and neither lists nor certificate ended.
+
+    A handshake is over in a moment, but connections last, and who resumes a session is not verified anew.
+    """
+    now = time.time()
+    if sock.context is not context or now >= getattr(context, "until", math.inf):
+        return False
+    try:
+        shown = shown_by(sock)
+    except ValueError:
+        return False
+    return shown is None or now < shown.until
 
 
 def fingerprint(der: bytes) -> str:
