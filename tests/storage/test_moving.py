@@ -19,6 +19,7 @@ from xdsi.storage.document_check import Finding, examine
 from xdsi.storage.documents import SqlDocumentStore
 from xdsi.storage.forms import PLAIN, Form
 from xdsi.storage.moving import Moved, MovingBlobs, move
+from xdsi.storage.s3_bucket import Bucket, Listed
 from xdsi.storage.sealing import Keys
 
 LARGE = os.urandom(9 * 1024 * 1024)
@@ -165,6 +166,33 @@ def test_a_check_names_what_is_missing_rotten_and_extra(
     expected = [extra, Finding("missing", "2.999.4"), Finding("rotten", "2.999.2")]
     assert check(store, inside) == expected
     assert check(store, inside) == [extra, Finding("missing", "2.999.4"), Finding("quarantine", "2.999.2")]
+
+
+def test_what_is_submitted_while_a_bucket_is_listed_is_not_extra(
+    make: Make, sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given bytes that arrive as the listing begins, when they are published behind the walk, they are somebody's."""
+    inside = make("s3", "store")
+    store = SqlDocumentStore(sqlite_engine, inside.blobs)
+    fill(store)
+    arrived: list[str] = []
+    walked: list[None] = []
+    listing = Bucket.under
+
+    def under(self: Bucket, prefix: str) -> Iterator[Listed]:
+        if prefix == "blobs/" and not arrived:
+            arrived.append(store.stage(Document(lambda: iter((b"meanwhile",)), 9)))
+        return listing(self, prefix)
+
+    def step() -> None:
+        walked.append(None)
+        if len(walked) == len(DOCUMENTS):
+            store.publish("2.998", "text/plain", arrived[0], 9, "")
+
+    monkeypatch.setattr(Bucket, "under", under)
+    assert list(examine(store, inside.blobs, step)) == []
+    assert len(walked) == len(DOCUMENTS), "the walk was over before it was published"
+    assert check(store, inside) == []
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])

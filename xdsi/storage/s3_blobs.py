@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from xdsi.storage.spool import SpooledDocument
 
 _LARGE: Final = ".large"
 _ROTTEN: Final = ".rotten"
+_PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +160,21 @@ class S3Blobs:
 
     def settled(self) -> Iterator[str]:
         """The names of all that is here and not in doubt, and of large objects that nothing refers to."""
-        # Before what is there: a copy is put into the table before it is made.
+        # A copy is in the table before it is made. After the objects, and before what refers to them:
         objects = list(self._bucket.under("large/"))
         doubts, referred, last = self._doubts.all(), set[str](), ""
-        for one in self._bucket.under("blobs/"):
-            name, _, copy = one.key.rpartition("/")
-            copy, _, kind = copy.partition(".")
-            name = name.rpartition("/")[2]
-            referred.add(copy)
-            if kind != "rotten" and copy not in doubts and name != last:
-                last = name
-                yield name
+        listing = self._bucket.under("blobs/")
+        while page := list(islice(listing, _PAGE)):
+            # After them: of what is there and no longer in doubt the index has the name.
+            unsettled = self._doubts.all()
+            for one in page:
+                name, _, copy = one.key.rpartition("/")
+                copy, _, kind = copy.partition(".")
+                name = name.rpartition("/")[2]
+                referred.add(copy)
+                if kind != "rotten" and copy not in unsettled and name != last:
+                    last = name
+                    yield name
         for one in objects:
             copy = one.key.removeprefix("large/")
             if copy not in referred and copy not in doubts:
