@@ -22,6 +22,7 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from tests.seaweedfs import BUCKET, SeaweedFS
+from tests.servers import wait_until
 from tests.storage.stores import Clock, S3Inside
 from xdsi.domain.errors import Unavailable
 from xdsi.domain.submission import Document
@@ -67,6 +68,24 @@ def test_a_large_document_is_on_its_way_before_it_has_arrived(inside: S3Inside, 
     found = inside.blobs.find(sha256)
     assert found is not None
     assert b"".join(found.open(PART - 1)) == data[PART - 1 :]
+
+
+def test_an_upload_that_takes_hours_is_not_collected_on_its_way(inside: S3Inside, tmp_path: Path) -> None:
+    """Given a sender who is slow but steady, when the hourly clean-up comes by, what he sent before goes on, too."""
+    with SpoolFolder(tmp_path / "spool", in_memory=0).open(inside.follow) as spool:
+        first, second = spool.part(), spool.part()
+        for part in (first, second):
+            part.write(os.urandom(PART))
+        wait_until(lambda: len(inside.everything()) == 2)
+        for _ in range(7):
+            inside.clock.now += GRACE_SECONDS / 2
+            second.write(b"x")
+            inside.blobs.collect(lambda _: False, grace=GRACE_SECONDS)
+        for part in (first, second):
+            found = inside.blobs.find(inside.blobs.put(part.finish()))
+            assert found is not None
+            assert found.size == part.size
+    assert len(inside.everything()) == 4, "two documents, and what refers to them"
 
 
 def test_a_service_that_is_away_is_unavailable(inside: S3Inside, sqlite_engine: Engine, tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ class CopiesInDoubt:
         with writing(self._engine) as connection:
             connection.execute(update(t).where(t.c.copy == copy).values(sha256=sha256, since=self._clock()))
 
+    def renew(self, copy: str) -> None:
+        """A copy is still being made: its time begins anew."""
+        with writing(self._engine) as connection:
+            connection.execute(update(t).where(t.c.copy == copy).values(since=self._clock()))
+
     def doubt(self, copy: str, sha256: str, *, superseded: bool) -> None:
         """A copy that was confirmed is perhaps nobody's any more, or a fresh one has taken its place."""
         row = {"copy": copy, "sha256": sha256, "since": self._clock(), "superseded": superseded, "store": self._store}

@@ -12,7 +12,9 @@ fresh one superseded, are listed in the database and removed when their time has
 
 from __future__ import annotations
 
+import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +23,13 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from sqlalchemy.engine import Engine
 
+from xdsi.domain.errors import Unavailable
 from xdsi.domain.submission import Document
+from xdsi.storage.blobs import GRACE_SECONDS
 from xdsi.storage.copies_in_doubt import CopiesInDoubt
 from xdsi.storage.forms import PLAIN, Encoding, Form, up_to
 from xdsi.storage.key_marks import KeyMarks
@@ -32,9 +37,13 @@ from xdsi.storage.s3_bucket import Bucket, Listed, S3Location, Window
 from xdsi.storage.s3_upload import PART, THREADS, Upload
 from xdsi.storage.spool import SpooledDocument
 
+log = logging.getLogger("xdsi.documents")
+
 _LARGE: Final = ".large"
 _ROTTEN: Final = ".rotten"
 _PAGE: Final = 1000
+RENEWED_SECONDS: Final = GRACE_SECONDS / 6
+"""how often an upload that takes long is noted as going on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,10 @@ class S3Blobs:
         self, location: S3Location, engine: Engine, *, form: Form = PLAIN, clock: Callable[[], float] = time.time
     ) -> None:
         self.form = form
+        self.clock = clock
+        self._renewed = clock()
+        self._followed: WeakSet[Following] = WeakSet()
+        self._lock = threading.Lock()
         self._bucket = Bucket(location)
         self._doubts = CopiesInDoubt(engine, self._bucket.url, clock=clock)
         self._marks = KeyMarks(f"document store {self._bucket.url}", form.keys, self._key_mark, self._mark_key)
@@ -114,7 +127,21 @@ class S3Blobs:
 
     def follow(self, path: Path) -> Following:
         """Send what grows in a file, if it becomes large."""
-        return Following(self, path)
+        following = Following(self, path)
+        with self._lock:
+            self._followed.add(following)
+        return following
+
+    def renew_all(self) -> None:
+        """Note of each upload that it is going on: however slowly a message comes, nothing of it is collected."""
+        now = self.clock()
+        if now - self._renewed < RENEWED_SECONDS:
+            return
+        self._renewed = now
+        with self._lock:
+            copies = [one.copy for one in self._followed if one.copy]
+        for copy in copies:
+            self._renew(copy)
 
     def find(self, sha256: str) -> S3Blob | None:
         """The newest copy that is whole as far as is known, or None."""
@@ -216,6 +243,12 @@ class S3Blobs:
     def _mark_key(self, name: str, mark: bytes) -> None:
         self._bucket.put(f"keys/{name}", mark)
 
+    def _renew(self, copy: str) -> None:
+        try:
+            self._doubts.renew(copy)
+        except Unavailable as error:
+            log.info("an upload could not be noted as going on: %s", error)
+
     def _copies(self, sha256: str) -> list[S3Blob]:
         return [one for name in self.form.names(sha256) for one in self._named(name)]
 
@@ -254,7 +287,7 @@ class S3Blobs:
 
     def _send(self, encoding: Encoding, pending: bytearray, chunks: Iterator[bytes]) -> tuple[str, str]:
         tags = dict[int, str]()
-        copy = self.begin_copy()
+        copy, renewed = self.begin_copy(), self.clock()
         key = f"large/{copy}"
         upload = self._bucket.begin(key)
         try:
@@ -267,6 +300,9 @@ class S3Blobs:
                 number, body = len(tags) + 1, bytes(pending[:PART])
                 del pending[:PART]
                 tags[number] = self._bucket.send(key, upload, number, body, len(body))
+                if self.clock() - renewed >= RENEWED_SECONDS:
+                    renewed = self.clock()
+                    self._renew(copy)
             self._bucket.complete(key, upload, tags)
         except BaseException:
             self._bucket.abort(key, upload)
@@ -299,6 +335,11 @@ class Following(Upload):
         super().__init__(store.bucket, store.pool, path, self._called)
         self.store = store
         self.copy = ""
+
+    def grew(self, size: int) -> None:
+        """The file now has so many bytes."""
+        super().grew(size)
+        self.store.renew_all()
 
     def _called(self) -> str:
         self.copy = self.store.begin_copy()
