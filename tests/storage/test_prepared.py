@@ -38,7 +38,7 @@ def people(engine: Engine) -> Engine:
     return engine
 
 
-@pytest.mark.parametrize("count", [1, 2, 8, 9, 20])
+@pytest.mark.parametrize("count", [0, 1, 2, 8, 9, 20])
 def test_as_many_rows_are_inserted_as_are_given(engine: Engine, count: int) -> None:
     given = [{"authority": "2.999.1", "id": str(number)} for number in range(count)]
     with writing(engine) as connection:

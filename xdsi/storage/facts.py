@@ -115,6 +115,8 @@ def _pair(code: Code | None) -> list[str] | None:
     return [code.code, code.scheme] if code is not None else None
 
 
+# What is registered has codes of at most 256 characters, and a domain has few of them.
+@lru_cache(maxsize=5_000)
 def _is_normal(code: Code) -> bool:
     return _are_normal((code.code, code.scheme)) and bool(code.code or code.scheme)
 

@@ -156,6 +156,8 @@ class PreparedInsert:
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows; each has a value for every column. Errors are those of the driver."""
+        if not rows:
+            return
         dialect = connection.dialect
         # A few rows are one statement: a driver lets other threads go first at each that it executes.
         together = len(rows) if len(rows) <= self._most else 1

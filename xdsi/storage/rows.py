@@ -6,6 +6,7 @@ ITI TF-2 3.42.4.1.3.3.5 (what is stored); the fragment is what a query gives bac
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Table
@@ -149,7 +150,9 @@ def _version(one: DocumentEntry | Folder) -> dict[str, Any]:
     return {"logical_id": one.logical_id or one.entry_uuid, "version": one.version or 1, "latest": True}
 
 
-def _code(name: str, code: Code | None) -> dict[str, str]:
+@lru_cache(maxsize=5_000)
+def _code(name: str, code: Code | None) -> Mapping[str, str]:
+    """The two columns of a code; nobody changes what this returns."""
     return {
         f"{name}_code": normal(code.code) if code is not None else "",
         f"{name}_scheme": normal(code.scheme) if code is not None else "",

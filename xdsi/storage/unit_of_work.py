@@ -36,7 +36,9 @@ class _Group:
         self.members = 0
         self.broken = False
         self.error: BaseException | None = None
-        self.done = threading.Event()
+        self.ended = False
+        self.waiting: list[_Turn] = []
+        """those who have done their part, while others of the group write"""
 
 
 class _Savepoint:
@@ -75,7 +77,8 @@ class _Turn:
         self.given = True
         self._gate.release()
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float = -1) -> None:
+        """For ever, if not said how long."""
         self._gate.acquire(timeout=seconds)
 
 
@@ -115,11 +118,19 @@ class SharedCommit:
         finally:
             self._writer = 0
             self._pass_turn()
-        group.done.wait()
+        self._await_end(group)
         if group.error is not None:
             # Without the statement and its values, which another member's transaction may have brought.
             cause = getattr(group.error, "orig", None) or type(group.error).__name__
             raise Unavailable(f"the commit failed: {cause}") from group.error
+
+    def _await_end(self, group: _Group) -> None:
+        with self._mutex:
+            if group.ended:
+                return
+            mine = _Turn()
+            group.waiting.append(mine)
+        mine.wait()
 
     def _take_turn(self) -> None:
         with self._mutex:
@@ -231,4 +242,7 @@ class SharedCommit:
                 with suppress(SQLAlchemyError):
                     group.connection.close()
             self._let_others()
-            group.done.set()
+            with self._mutex:
+                group.ended = True
+            for one in group.waiting:
+                one.give()
