@@ -6,6 +6,7 @@ RFC 9111 (what a shared cache may keep), RFC 9112 section 11.2 (requests that ar
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
@@ -221,6 +222,42 @@ def test_an_assertion_alone_opens_nothing(trusted: Trusted, visible: Target, way
     assert refused.status_code == 401
     assert trusted.audited(refused.headers["Xdsi-Trace"])
     session.close()
+
+
+def test_each_request_of_the_proxys_connection_is_of_who_is_named_in_it(trusted: Trusted) -> None:
+    """A proxy sends the requests of all its clients over few connections, one behind the other: none is the next one's.
+
+    Figures are for the hub's own node alone; who is named twice, or otherwise than by the header, is nobody.
+    """
+    hub, consumer = (quote(pki.load(trusted.pki, name).certificate_file.read_text()) for name in ("hub", "consumer"))
+    turns = [
+        (f"{HEADER}: {hub}\r\n", 200),
+        (f"{HEADER}: {consumer}\r\n", 403),
+        ("", 403),
+        (f"{HEADER}: {hub}\r\n", 200),
+        (f"{HEADER}: {consumer}\r\n{HEADER}: {hub}\r\n", 403),
+        (f"{HEADER}: {hub}\r\n{HEADER}: {consumer}\r\n", 403),
+        (f"{HEADER}: {consumer}\r\n{HEADER.replace('-', '_')}: {hub}\r\n", 403),
+        (f"{HEADER}: \r\n", 403),
+        (f"{HEADER}: {hub}\r\nConnection: close\r\n", 200),
+    ]
+    requests_ = [f"GET /metrics HTTP/1.1\r\nHost: x\r\n{shown}\r\n".encode() for shown, _ in turns]
+    expected = [status for _, status in turns]
+    for pipelined in (True, False):
+        with socket.create_connection(("127.0.0.1", _OWN_PORTS[trusted.server.base_url]), timeout=60) as connection:
+            answer = b""
+            if pipelined:
+                connection.sendall(b"".join(requests_))
+            else:
+                for number, request in enumerate(requests_, 1):
+                    connection.sendall(request)
+                    while answer.count(b"HTTP/1.1 ") < number:
+                        piece = connection.recv(65536)
+                        assert piece
+                        answer += piece
+            while piece := connection.recv(65536):
+                answer += piece
+        assert [int(one) for one in re.findall(rb"HTTP/1\.1 (\d{3})", answer)] == expected
 
 
 def test_a_strangers_certificate_ends_at_nginx(trusted: Trusted) -> None:

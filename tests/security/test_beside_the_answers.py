@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 
 import pytest
 import requests
 
-from tests.security.asking import Asker, all_of, of_patient, quoted
+from tests.security.asking import SOAP12, Asker, all_of, of_patient, quoted
 from tests.security.raw import sent
 from tests.security.targets import Target
 from tests.trusted import DOE, PETER, Trusted, token
@@ -18,6 +19,7 @@ from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED
 from xdsi.transactions import iti18_registry_stored_query as iti18
 from xdsi.transactions import iti51_multi_patient_stored_query as iti51
+from xdsi.wire.saml_issue import security_header
 
 
 def test_counts_are_for_who_is_permitted_them(trusted: Trusted, hidden: Target) -> None:
@@ -140,3 +142,22 @@ def test_a_credential_is_that_of_one_request(trusted: Trusted, hidden: Target, v
         answer = sent(trusted, first + second)
         assert answer.statuses == (200, status)
         assert not [one for one in hidden.identifiers if one in answer.content and one not in second]
+
+
+def test_an_assertion_of_a_key_is_for_its_holder_alone(trusted: Trusted, visible: Target) -> None:
+    """Also after the holder has used it, and the hub remembers it; and he goes on using it."""
+    plain = Asker(trusted)
+    held = ssl.PEM_cert_to_DER_cert((trusted.pki / "consumer.pem").read_text())
+    asker = Asker(trusted, security=security_header(plain.assertion(holder_certificate=held)))
+    first = asker.query(uuids.FIND_DOCUMENTS, *of_patient(visible.patient))
+    assert visible.entry_uuid.encode() in first.content
+    body = first.request.body
+    assert isinstance(body, bytes)
+    head = (
+        f"POST /services/registry HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {SOAP12}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    for node, seen in (("hospital-a", False), ("consumer", True), ("hospital-a", False), ("hub", False)):
+        answer = sent(trusted, head.encode() + body, node=node).content
+        assert (visible.entry_uuid.encode() in answer) is seen
+        assert (b"FailedAuthentication" in answer) is not seen
