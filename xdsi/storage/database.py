@@ -97,7 +97,7 @@ def _open_sqlite(url: URL, pool: dict[str, Any]) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        driver: Any = connection.connection.driver_connection
+        driver: Any = connection.connection.dbapi_connection
         # A writer that began by reading could not become one once another has written.
         driver.execute("BEGIN IMMEDIATE" if connection.get_execution_options().get("xdsi_writes", False) else "BEGIN")
 
@@ -115,7 +115,7 @@ def _open_sqlite(url: URL, pool: dict[str, Any]) -> Engine:
 
 def _savepoint(what: str, connection: Connection, name: str) -> None:
     """What SQLAlchemy does about a savepoint, without composing the statement: that took a hundred times as long."""
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     try:
         driver.execute(f"{what} {name}")
     except sqlite3.Error:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 def rows(connection: Connection, text: str, values: Any) -> Sequence[Any]:
     """What a statement finds, as tuples."""
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     if connection.dialect.name == "sqlite":
         found: Sequence[Any] = driver.execute(text, values).fetchall()
         return found
@@ -30,7 +30,7 @@ def rows(connection: Connection, text: str, values: Any) -> Sequence[Any]:
 
 def execute_each(connection: Connection, text: str, values: Sequence[Any]) -> None:
     """The statement with each of the values; nothing is returned."""
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     if connection.dialect.name == "sqlite":
         driver.executemany(text, values)
         return
@@ -52,7 +52,7 @@ def together(connection: Connection) -> Iterator[None]:
     if connection.dialect.name == "sqlite":
         yield
         return
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     try:
         with driver.pipeline():
             yield

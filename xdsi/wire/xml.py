@@ -70,9 +70,8 @@ def parse(
     """
     if len(raw) > limit:
         raise MalformedMessage("XML document too large", expected=f"at most {limit} bytes")
-    # Counted before they are made: by what every tag and every attribute has.
-    tags, attributes = raw.count(b"<"), (raw.count(b'"') + raw.count(b"'")) // 2
-    if tags + attributes > max_markup:
+    # Counted before they are made: by what every tag and every attribute has, where there are enough bytes for so many.
+    if len(raw) > max_markup and raw.count(b"<") + (raw.count(b'"') + raw.count(b"'")) // 2 > max_markup:
         raise MalformedMessage("too many tags and attributes", expected=f"at most {max_markup}")
     _check_prolog(raw)
     root = _read(raw, huge=huge)
@@ -82,9 +81,10 @@ def parse(
     if (document.encoding or "UTF-8").upper() not in _ENCODINGS:
         raise MalformedMessage("character encoding not accepted", location="prolog", expected="UTF-8 or UTF-16")
     # Most messages are too small to be deep or wide; threads that evaluate an expression wait for each other.
-    if tags > 2 * shape.depth and _too_deep(shape.depth)(root):
+    if raw.count(b"<") > 2 * shape.depth and _too_deep(shape.depth)(root):
         raise MalformedMessage("elements nested too deeply", expected=f"at most {shape.depth} levels")
-    if attributes > shape.attributes and (_too_wide(shape.attributes)(root) or len(root.nsmap) > shape.attributes):
+    wide = raw.count(b"=") > shape.attributes
+    if wide and (_too_wide(shape.attributes)(root) or len(root.nsmap) > shape.attributes):
         raise MalformedMessage("too many attributes on one element", expected=f"at most {shape.attributes}")
     return root
 

@@ -38,7 +38,10 @@ _LANGUAGE = re.compile(r"[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*")
 
 def attribute(element: etree._Element, name: str) -> str:
     """An XML attribute without surrounding white space; empty where it is absent."""
-    value = (element.get(name) or "").strip()
+    value = element.get(name)
+    if value is None:
+        return ""
+    value = value.strip()
     if len(value) > LONGEST:
         # Problems repeat ids and values; nobody shall make an answer much larger than the request.
         place = element.getroottree().getpath(element)

@@ -58,12 +58,12 @@ class _Parts:
     """Classifications and ExternalIdentifiers whose ids, and the object they stand in, are a gap."""
 
     def classification(self, own_id: str = "") -> str:
-        if markup.is_lasting(own_id):
+        if own_id and markup.is_lasting(own_id):
             return f'<rim:Classification id="{xml.attribute(own_id)}" classifiedObject="{_OF_OBJECT}"'
         return _CLASSIFICATION_WITH_GAP
 
     def identifier(self, own_id: str = "") -> str:
-        if markup.is_lasting(own_id):
+        if own_id and markup.is_lasting(own_id):
             return f'<rim:ExternalIdentifier id="{xml.attribute(own_id)}" registryObject="{_OF_OBJECT}"'
         return _IDENTIFIER_WITH_GAP
 
