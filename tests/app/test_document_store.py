@@ -6,6 +6,7 @@ import os
 import secrets
 import sqlite3
 import time
+import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
@@ -121,6 +122,43 @@ def test_a_repository_keeps_its_documents_in_s3(seaweedfs: SeaweedFS, tmp_path: 
     spooled = [path for path in (tmp_path / "data" / "spool").rglob("*") if path.is_file() and "lock" not in path.name]
     assert spooled == []
     assert not (tmp_path / "data" / "documents").exists()
+
+
+def readiness(server: Server) -> int:
+    try:
+        with urllib.request.urlopen(f"{server.base_url}/health/ready", timeout=PATIENCE) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_a_bucket_that_goes_away_and_comes_back_needs_no_restart(seaweedfs: SeaweedFS, tmp_path: Path) -> None:
+    """Given a server at work, when S3 is killed, what is asked for fails and nothing is lost; then all goes on."""
+    config = tmp_path / "s3.toml"
+    place = f"s3://{BUCKET}/away-{secrets.token_hex(4)}"
+    config.write_text(f'[repository]\nstore = "{place}"\ns3_endpoint = "{seaweedfs.endpoint}"\n', "utf-8")
+    large = os.urandom(LARGE)
+    with serving(tmp_path / "data", "--profile", "open", config=config) as server:
+        client = RepositoryClient(server, tmp_path)
+        assert client.provide("2.999.7.1", b"before").accepted
+        seaweedfs.stop()
+        try:
+            for unique_id, data in (("2.999.7.2", b"meanwhile"), ("2.999.7.3", large)):
+                assert [one.code for one in client.provide(unique_id, data).problems] == ["XDSRepositoryError"]
+            with client.retrieved("2.999.7.1") as answer:
+                assert [one.code for one in answer.outcome.problems] == ["XDSRepositoryError"]
+            assert readiness(server) == 503
+            assert metric(server, "xdsi_documents_lost_total") == 0
+        finally:
+            seaweedfs.start()
+        until(lambda: readiness(server) == 200)
+        assert client.retrieve("2.999.7.1") == b"before"
+        for unique_id, data in (("2.999.7.2", b"meanwhile"), ("2.999.7.3", large)):
+            with client.retrieved(unique_id) as answer:
+                assert [one.code for one in answer.outcome.problems] == ["XDSDocumentUniqueIdError"], "not half of it"
+            assert client.provide(unique_id, data).accepted
+            assert client.retrieve(unique_id) == data
 
 
 def test_a_repository_keeps_its_documents_encrypted(tmp_path: Path) -> None:
