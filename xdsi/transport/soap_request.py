@@ -60,6 +60,8 @@ class Received:
     message_id: str = ""
     """of the request, as far as one could be read"""
     envelope: soap.Envelope | None = None
+    size: int = 0
+    """of the message in bytes, without what is attached"""
     transaction: Transaction[Any, Any] | None = None
     caller: Caller | None = None
     message: Message | None = None

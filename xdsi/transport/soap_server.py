@@ -28,6 +28,7 @@ from xdsi.domain.submission import Document
 from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, broke_off, keep, run
 from xdsi.spec import namespaces as ns
 from xdsi.transport.ahead import ahead
+from xdsi.transport.large_questions import Turns
 from xdsi.transport.soap_request import Received, Recording, SoapLimits, chunks_of, discard, whole
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
@@ -185,6 +186,7 @@ class SoapEndpoint:
         )
         self._wsgi = _Server(application, max_content_length=self.limits.message_bytes)
         self._wsgi.doc.wsdl11 = None
+        self._turns = Turns()
         # A thread for each answer with documents that is being sent; they are started when there are some.
         self._ahead = ThreadPoolExecutor(_SENDING, thread_name_prefix="ahead")
 
@@ -238,6 +240,7 @@ class SoapEndpoint:
         received.message_id = envelope.message_id
         received.reply_to = envelope.reply_to
         received.envelope = envelope
+        received.size = len(raw)
         transaction = self.actor.find(envelope.action)
         if transaction is None:
             raise SoapFault(
@@ -297,17 +300,21 @@ class SoapEndpoint:
         """Run the exchange."""
         assert received.transaction is not None
         assert received.caller is not None
+        transaction = received.transaction
+        # Who changes something takes turns where it is changed, and should not wait for who only reads.
+        size = 0 if transaction.writes or transaction.changes else received.size
         try:
-            return run(
-                self.actor,
-                received.transaction,
-                received.take(),
-                received.caller,
-                packaging=received.packaging,
-                trace=received.trace,
-                reply_to=received.reply_to,
-                message_id=received.message_id,
-            )
+            with self._turns.one(size):
+                return run(
+                    self.actor,
+                    transaction,
+                    received.take(),
+                    received.caller,
+                    packaging=received.packaging,
+                    trace=received.trace,
+                    reply_to=received.reply_to,
+                    message_id=received.message_id,
+                )
         except Exception as error:
             raise _FaultInside(_as_fault(error, received.trace)) from error
 
