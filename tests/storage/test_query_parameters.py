@@ -274,3 +274,23 @@ def test_each_parameter_selects(engine: Engine, query_id: str, subtests: pytest.
                 assert not asker.finds((one,), (other,)), "repeated Slots hold together"
             if parameter.required:
                 assert asker.codes() == ["XDSStoredQueryMissingParam"]
+
+
+def test_as_many_values_as_are_accepted_can_be_asked_for(engine: Engine, subtests: pytest.Subtests) -> None:
+    """1,000 values of each parameter, and as many Slots as may hold together: a database has limits of its own."""
+    registry, query = SqlRegistry(engine), QUERIES[uuids.FIND_DOCUMENTS_BY_REFERENCE_ID]
+    with registry.writing() as session:
+        session.save(WORLD)
+    most = stored_query.MAX_VALUES
+    for name, parameter in query.parameters.items():
+        if not parameter.multiple or parameter.vocabulary:
+            continue
+        with subtests.test(name):
+            asker = Asker(registry, query, name)
+            kept, dropped = items_of(name)
+            other = [f"{dropped[:-1]}{number}'" for number in range(most)]
+            assert asker.finds((asker.written(*other[1:], kept),))
+            assert not asker.finds((asker.written(*other),))
+            if parameter.conjunctive:
+                few = asker.written(*other[1 : stored_query.MAX_ALTERNATIVES], kept)
+                assert asker.finds(*[(few,)] * stored_query.MAX_GROUPS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     Column,
@@ -32,6 +32,8 @@ from xdsi.storage.wording import ESCAPE, normal, pattern
 Groups: TypeAlias = tuple[tuple[Value, ...], ...]
 """All groups must hold (AND), one value of each suffices (OR)"""
 Condition: TypeAlias = ColumnElement[bool]
+
+_PATTERNS_AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ class SomeLike(Criterion):
     def condition(self, name: str, size: int, *, everywhere: bool) -> Condition:
         rows, value = items(self.column)
         alternatives = [value.like(bindparam(f"{name}_{i}"), escape=ESCAPE) for i in range(size)]
-        return exists(select(value).select_from(rows).where(or_(false(), *alternatives)))
+        # SQLite nests what OR joins, and only so deep: many patterns are looked for a few at a time.
+        parts = [alternatives[at : at + _PATTERNS_AT_ONCE] for at in range(0, size, _PATTERNS_AT_ONCE)]
+        return or_(false(), *[exists(select(value).select_from(rows).where(or_(*part))) for part in parts])
 
     def bind(self, name: str, group: tuple[Value, ...]) -> Iterator[tuple[str, Any]]:
         for i, value in enumerate(group):
