@@ -273,6 +273,31 @@ def test_the_loser_of_a_race_for_a_uniqueid_is_told_so(
         assert sorted(pool.map(submit, registries)) == ["XDSDuplicateUniqueIdInRegistry", "saved"]
 
 
+@pytest.mark.parametrize("others", [0, 300])
+def test_of_two_documents_with_one_new_uniqueid_the_second_is_judged_by_the_first(
+    registry: SqlRegistry, another_engine: Callable[[], Engine], others: int
+) -> None:
+    """ITI TF-2 3.42.4.1.3.3.1: it may be registered again for the same bytes only, so the first has to be seen."""
+    registries = [(registry, 0), (SqlRegistry(another_engine()), others)]
+    unique_ids = [f"2.999.6.{others}.{number}" for number in range(10)]
+    start = threading.Barrier(2)
+
+    def submit_all(given: tuple[SqlRegistry, int]) -> list[str]:
+        own, more = given
+        saved = []
+        for unique_id in unique_ids:
+            start.wait()
+            with own.writing() as session:
+                if not session.kinds_by_unique_id([unique_id, *(f"{unique_id}.{number}" for number in range(more))]):
+                    session.save(submission(entry(unique_id=unique_id)))
+                    saved.append(unique_id)
+        return saved
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(submit_all, registries)
+    assert sorted([*first, *second]) == sorted(unique_ids)
+
+
 def test_folders_are_touched(registry: SqlRegistry) -> None:
     case, other = folder(), folder()
     save(registry, submission(folders=(case, other)))

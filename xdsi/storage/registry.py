@@ -22,6 +22,7 @@ from xdsi.domain.submission import Submission
 from xdsi.spec.uuids import HAS_MEMBER
 from xdsi.storage import answers, changes, consents, database, evidence, holds, removal, stored_queries, updates
 from xdsi.storage import tables as t
+from xdsi.storage.claims import claim_unique_ids
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
 from xdsi.storage.people import People
 from xdsi.storage.routes import IdKind, Routes, at_places, place_binds
@@ -87,6 +88,7 @@ class SqlSession:
         self._engine = engine
         self._trail = trail
         self._home = home
+        self._locking = locking
         self.connection = connection
         self._people = People(connection, locking=locking)
         self._routes = Routes(connection)
@@ -124,7 +126,9 @@ class SqlSession:
         return [one for one in self._placed("D", [route.place for route in routes]) if isinstance(one, DocumentEntry)]
 
     def kinds_by_unique_id(self, unique_ids: Sequence[str]) -> Mapping[str, frozenset[str]]:
-        """For each registered uniqueId, the kinds of object that carry it."""
+        """For each registered uniqueId, the kinds of object that carry it; a writer is alone with them from here on."""
+        if self._locking:
+            claim_unique_ids(self.connection, unique_ids)
         kinds: dict[str, set[str]] = {}
         for route in self._routes.find(unique_ids, IdKind.UNIQUE):
             kinds.setdefault(route.value, set()).add(KINDS[route.letter].value)
