@@ -23,6 +23,7 @@ log = logging.getLogger("xdsi.traces")
 _BATCH = 500
 _WAITING_AT_MOST = 20_000
 _PAUSE_SECONDS = 0.2
+_write = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _INSERT = PreparedInsert(tables.trace, ("id", "at", "record"))
 
 
@@ -31,7 +32,7 @@ class SqlTraceLog:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: queue.Queue[dict[str, Any]] = queue.Queue(_WAITING_AT_MOST)
+        self._waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self._started = threading.Lock()
@@ -43,11 +44,11 @@ class SqlTraceLog:
                 if self._thread.ident is None:
                     self._thread.start()
                     atexit.register(self.close)
-        row = {"id": trace, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), "record": record}
-        try:
-            self._waiting.put_nowait(row)
-        except queue.Full:
+        if self._waiting.qsize() >= _WAITING_AT_MOST:
             log.warning("trace %s is dropped: too many waiting", trace)
+            return
+        row = {"id": trace, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), "record": record}
+        self._waiting.put(row)
 
     def find(self, trace: str) -> list[dict[str, Any]]:
         """All records under one trace id, oldest first."""
@@ -78,7 +79,7 @@ class SqlTraceLog:
                     row = self._waiting.get_nowait()
                 except queue.Empty:
                     break
-                rows.append({**row, "record": json.dumps(row["record"], ensure_ascii=False, default=str)})
+                rows.append({**row, "record": _write(row["record"])})
             if rows:
                 self._write(rows)
 
