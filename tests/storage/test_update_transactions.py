@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Engine
 
+from tests import builders
 from tests.builders import OTHER_PATIENT
 from tests.rules.updates import bound, status_of, submits, update
 from tests.storage.registered import association, entry, find_documents, folder, member, submission
@@ -23,6 +24,7 @@ from xdsi.domain.submission import Submission
 from xdsi.spec import uuids
 from xdsi.spec.namespaces import APPROVED, DEPRECATED
 from xdsi.storage.registry import SqlRegistry
+from xdsi.transactions import iti42_register_document_set as iti42
 from xdsi.transactions import iti57_update_document_set as iti57
 
 PORTS = RegisterPorts(clock=clock, consents=None, accept_unknown_patients=True)
@@ -122,3 +124,66 @@ def test_of_several_at_the_same_moment_one_is_stored(
     with registry.reading() as session:
         versions = [one.version for one in session.versions([first.logical_id])[first.logical_id]]
     assert versions == ([1, 2] if kind == "version" else [1])
+
+
+def registered_by(registry: SqlRegistry, request: Submission) -> bool:
+    """Whether ITI-42 takes it."""
+    try:
+        with registry.writing() as session:
+            return bool(served(iti42.TRANSACTION, request, PORTS, session).accepted)
+    except Rejected:
+        return False
+
+
+def number_of(type_: str) -> int:
+    return 7001 + (type_ == uuids.APND)
+
+
+def related(type_: str, target: str, number: int) -> Submission:
+    """A submission of a document that relates to a registered one."""
+    return builders.submission(
+        builders.document_entry("fresh", unique_id=f"2.999.10.{number_of(type_)}.{number}"),
+        sets=[builders.submission_set("ss", unique_id=f"2.999.11.{number_of(type_)}.{number}")],
+        associations=[builders.association(type_, "fresh", target)],
+    )
+
+
+@pytest.mark.parametrize("other", ["a new version", "an addendum"])
+def test_what_meets_a_replacement_is_before_or_after_it(
+    registry: SqlRegistry, another_engine: Callable[[], Engine], other: str
+) -> None:
+    """ITI TF-3 4.2.2.2.3: nothing of a replaced document stays Approved, whoever was at work on it at that moment."""
+    rival = SqlRegistry(another_engine())
+    targets = [entry() for _ in range(8)]
+    save(registry, *(submission(one) for one in targets))
+    barrier = threading.Barrier(2)
+
+    def replaces() -> list[bool]:
+        done = []
+        for number, target in enumerate(targets):
+            barrier.wait()
+            done.append(registered_by(registry, related(uuids.RPLC, target.entry_uuid, number)))
+        return done
+
+    def rivals() -> list[bool]:
+        done = []
+        for number, target in enumerate(targets):
+            barrier.wait()
+            if other == "an addendum":
+                done.append(registered_by(rival, related(uuids.APND, target.entry_uuid, number)))
+            else:
+                request = update(new_version(target), unique_id=f"2.999.11.{9000 + number}")
+                done.append(updated(rival, request).accepted)
+        return done
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.submit(replaces), pool.submit(rivals)
+        both = [one and another for one, another in zip(first.result(), second.result(), strict=True)]
+    with registry.reading() as session:
+        for target, taken in zip(targets, both, strict=True):
+            if other == "an addendum":
+                sources = [one.source for one in session.related_to([target.entry_uuid], [uuids.APND])]
+                found: list[Any] = list(session.objects(sources).values())
+            else:
+                found = session.versions([target.logical_id])[target.logical_id][1:]
+            assert all(one.availability_status == DEPRECATED for one in found if taken)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from xdsi.domain.codes import CodeSets
 from xdsi.domain.consent import Consent
 from xdsi.domain.errors import Rejected
-from xdsi.domain.identifiers import new_entry_uuid
+from xdsi.domain.identifiers import is_entry_uuid, new_entry_uuid
 from xdsi.domain.metadata import DocumentEntry, RegistryObject
 from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, ConsentIntake, RegistrySession
@@ -36,6 +36,17 @@ class RegisterPorts:
     def now(self) -> str:
         """The time as DTM text to the second, UTC."""
         return self.clock().strftime("%Y%m%d%H%M%S")
+
+
+def hold_related(submission: Submission, session: RegistrySession) -> None:
+    """Let nobody change the documents that new ones relate to, from before they are judged until the commit.
+
+    Who appends to a document while another replaces it would append to what is deprecated.
+    """
+    targets = [one.target for one in submission.associations if one.type in uuids.RELATIONSHIPS]
+    registered = [id_ for id_ in dict.fromkeys(targets) if is_entry_uuid(id_)]
+    if registered:
+        session.lock(registered)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from xdsi.domain.audit import ExchangeFacts
 from xdsi.domain.outcome import Outcome, Problem
-from xdsi.domain.registration import RegisterPorts
+from xdsi.domain.registration import RegisterPorts, hold_related
 from xdsi.domain.submission import Submission
 from xdsi.exchange import Call, Codec, Transaction
 from xdsi.rules import submission as rules
@@ -31,6 +31,7 @@ def prepare(request: Submission, ports: RegisterPorts) -> Submission:
 def handle(call: Call[Submission]) -> Outcome:
     """Accept the whole submission or none of it (3.42.4.1.3.1)."""
     ports: RegisterPorts = call.ports
+    hold_related(call.request, call.session)
     outcome, registration = rules.decide(call.request, call.session, ports, column=Column.REPOSITORY)
     if registration is not None:
         registration.carry_out(call.session, ports.consents)

@@ -22,7 +22,7 @@ from xdsi.wire.ebxml import response, submission
 
 def locate(request: Submission, ports: RegisterPorts, session: RegistrySession) -> Located:
     """What the request names, and every version of it."""
-    return Located(state=rules.Context.about(rules.prepared(request), session))
+    return Located(state=rules.Context.held(rules.prepared(request), session))
 
 
 def weigh(located: Located, ports: RegisterPorts, session: RegistrySession) -> Located:

@@ -30,6 +30,13 @@ class Facts(submission_context.Facts, Protocol):
         """All versions of logical objects, the oldest first."""
 
 
+class LockingFacts(Facts, Protocol):
+    """Facts that stay as they are."""
+
+    def lock(self, ids: Sequence[str]) -> None:
+        """Let nobody else change or name these objects until the end of the unit of work."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context(submission_context.Context):
     """One update with the facts its rules need; `evidence` is what decides on what it would change."""
@@ -53,6 +60,16 @@ class Context(submission_context.Context):
         if known:
             versions |= facts.versions(list({one.logical_id or one.entry_uuid for one in known}))
         return cls(submission, facts, plain.own, plain.registered, versions)
+
+    @classmethod
+    def held(cls, submission: Submission, facts: LockingFacts) -> Context:
+        """What `about` finds, when nobody else can change it any more: a new version has the status of the former."""
+        found = cls.about(submission, facts)
+        latest = [chain[-1].entry_uuid for chain in found.versions.values()]
+        if not latest:
+            return found
+        facts.lock(latest)
+        return cls.about(submission, facts)
 
     def latest(self, one: Versioned) -> Versioned | None:
         """The latest registered version of the logical object, or None where it is not registered."""
