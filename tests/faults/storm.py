@@ -123,7 +123,8 @@ def sending(server: Callable[[], Server], ledger: Ledger) -> Iterator[None]:
                 continue
             if said == SUCCESS:
                 ledger.acknowledged[number].add(set_uuid)
-            else:
+            elif not said.startswith("fault"):
+                # A fault says nothing of what was done before it: a database that ends may have committed.
                 ledger.refused.append(said)
                 ledger.denied[number].add(set_uuid)
 
