@@ -161,7 +161,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
                 )
                 found = Hospital(between, server, folder, move_port, store_port)
                 # What there is is known from here on: it is the files that are slow.
-                assert found.rad69(SLOW)[1] is Status.SUCCESS
+                wait_until(lambda: found.rad69(SLOW)[1] is Status.SUCCESS)
                 yield found
 
 
@@ -242,5 +242,5 @@ def by_dimse(hospital: Hospital, tmp_path_factory: pytest.TempPathFactory) -> It
                 f'[consumer.sources]\n"{LOCATION}" = "{server.url("imaging-source")}"\n'
             )
             found = Hospital(hospital.between, server, folder, 0, 0)
-            assert found.rad69(SLOW)[1] is Status.SUCCESS
+            wait_until(lambda: found.rad69(SLOW)[1] is Status.SUCCESS)
             yield found, relay

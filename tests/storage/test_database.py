@@ -183,11 +183,11 @@ def test_the_connection_that_writes_is_kept_until_the_engine_is_given_up(sqlite_
             add(connection, str(number))
             used.append(connection.connection.driver_connection)
     assert len(set(map(id, used))) == len(opened) == 1
-    with pytest.raises(ZeroDivisionError), writing(engine) as connection:
-        raise ZeroDivisionError
     engine.dispose()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         used[0].execute("SELECT 1")
+    with pytest.raises(ZeroDivisionError), writing(engine) as connection:
+        raise ZeroDivisionError
     with writing(engine) as connection:
         add(connection, "3")
     assert ids(engine) == {"0", "1", "2", "3"}

@@ -102,6 +102,8 @@ class SharedCommit:
             kept, self._kept = self._kept, None
             self._times_released += 1
         if kept is not None:
+            # Its pool is given up before this is told: what went back to it would stay open, and its log would stay.
+            kept.detach()
             kept.close()
 
     @contextmanager
