@@ -177,20 +177,30 @@ def test_a_peer_that_went_away_is_nobody(files: TlsFiles) -> None:
             assert peer_of_socket(gone, "192.0.2.1", {}) == Peer(address="192.0.2.1")
 
 
-def test_who_is_revoked_is_refused_by_the_server_that_runs(tmp_path: Path) -> None:
-    """The operator puts the authority's new list in place; the next connection is refused, without a restart."""
-    crl = tmp_path / "nodes.crl"
+def _visit(folder: Path) -> tuple[TlsFiles, TlsFiles, Callable[[], None]]:
+    """A server's files with a revocation list, those of a node that it lets in, and how that one is revoked."""
+    crl = folder / "nodes.crl"
     crl.write_bytes(certificates.revocation_list("nodes"))
-    own = _files(tmp_path)
+    own = _files(folder)
     client = certificates.identity("visitor", "2048", issuer="nodes")
-    (tmp_path / "visitor.pem").write_bytes(client.cert_pem)
-    (tmp_path / "visitor.key").write_bytes(client.key_pem)
-    visitor = replace(own, certificate=tmp_path / "visitor.pem", key=tmp_path / "visitor.key")
-    with _server(replace(own, crl=crl), Deadlines(opening_seconds=OPENING)) as port:
-        assert _answer(port, visitor).startswith(b"HTTP/1.1 200")
-        fresh = tmp_path / "fresh.crl"
+    (folder / "visitor.pem").write_bytes(client.cert_pem)
+    (folder / "visitor.key").write_bytes(client.key_pem)
+    visitor = replace(own, certificate=folder / "visitor.pem", key=folder / "visitor.key")
+
+    def revoke() -> None:
+        fresh = folder / "fresh.crl"
         fresh.write_bytes(certificates.revocation_list("nodes", client))
         fresh.replace(crl)
+
+    return replace(own, crl=crl), visitor, revoke
+
+
+def test_who_is_revoked_is_refused_by_the_server_that_runs(tmp_path: Path) -> None:
+    """The operator puts the authority's new list in place; the next connection is refused, without a restart."""
+    own, visitor, revoke = _visit(tmp_path)
+    with _server(own, Deadlines(opening_seconds=OPENING)) as port:
+        assert _answer(port, visitor).startswith(b"HTTP/1.1 200")
+        revoke()
         with pytest.raises((ssl.SSLError, ConnectionError)):
             assert _answer(port, visitor)
         assert _answer(port, own).startswith(b"HTTP/1.1 200")
@@ -209,19 +219,11 @@ def _ask(one: ssl.SSLSocket) -> bytes:
 
 def test_who_is_revoked_asks_nothing_more_on_the_connection_that_he_has(tmp_path: Path) -> None:
     """Whether he asks again at once, or not before the server has closed what nobody used."""
-    crl = tmp_path / "nodes.crl"
-    crl.write_bytes(certificates.revocation_list("nodes"))
-    own = _files(tmp_path)
-    client = certificates.identity("visitor", "2048", issuer="nodes")
-    (tmp_path / "visitor.pem").write_bytes(client.cert_pem)
-    (tmp_path / "visitor.key").write_bytes(client.key_pem)
-    visitor = replace(own, certificate=tmp_path / "visitor.pem", key=tmp_path / "visitor.key")
-    with _server(replace(own, crl=crl), Deadlines(opening_seconds=OPENING)) as port:
+    own, visitor, revoke = _visit(tmp_path)
+    with _server(own, Deadlines(opening_seconds=OPENING)) as port:
         with _connected(port, visitor) as busy, _connected(port, visitor) as idle, _connected(port, visitor) as silent:
             assert all(_ask(one).startswith(b"HTTP/1.1 200") for one in (busy, busy, idle))
-            fresh = tmp_path / "fresh.crl"
-            fresh.write_bytes(certificates.revocation_list("nodes", client))
-            fresh.replace(crl)
+            revoke()
             assert _ask(busy) == b""
             assert idle.recv(1000) == b""
             assert _ask(silent) == b"", "let in before, and never asked"
