@@ -174,6 +174,14 @@ def test_each_patient_is_a_question_of_its_own(worked_out: list[datetime]) -> No
     assert not any(one.permit for one in answers)
 
 
+def test_one_long_code_makes_a_policy_large(worked_out: list[datetime]) -> None:
+    """Given a code of many characters, which is one value, then nothing is kept for it either."""
+    given = [consent(policy(permit(who=role("HCP")), deny(what=confidentiality("V" * 100_000)), name="long"))]
+    for _ in range(2):
+        assert decided(given)[0].permit
+    assert len(worked_out) == 2
+
+
 def test_large_policies_are_kept_nowhere(worked_out: list[datetime]) -> None:
     rules_of_many = [permit(f"rule {number}", who=role(f"ROLE-{number}")) for number in range(400)]
     given = [consent(policy(*rules_of_many, permit(who=role("HCP")), name="large"))]

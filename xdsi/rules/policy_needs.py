@@ -15,7 +15,6 @@ from xdsi.domain.consent import (
     Designator,
     DomainPolicy,
     Expression,
-    Literal,
     Match,
     Policy,
     Reference,
@@ -66,8 +65,9 @@ _Part: TypeAlias = Policy | Rule | Reference | Match | Expression
 
 
 def _size(part: _Part) -> int:
-    texts = (part.value,) if isinstance(part, Match | Literal) else (getattr(part, "id", ""),)
-    return _PART + sum(len(text) for text in texts if isinstance(text, str))
+    # Values may be codes and identifiers, too, each with texts of any length.
+    texts = [getattr(part, name, "") for name in ("id", "attribute", "value")]
+    return _PART + sum([len(text) if isinstance(text, str) else len(repr(text)) for text in texts])
 
 
 def _parts(of: Policy | Rule | Reference) -> Iterator[_Part]:
