@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import AE, dimse_messages, evt
+from pynetdicom.dimse_messages import C_STORE_RQ
 
 from tests.imaging import FILES
 from tests.servers import free_port
 from xdsi.domain.errors import Unavailable
 from xdsi.domain.imaging import Instance
 from xdsi.transport.pacs.associations import DimseAccess, DimseAddress, is_ae_title
+from xdsi.transport.pacs.associations import entity as entity_of
 from xdsi.transport.pacs.dimse import FIND, GET, MOVE, DimsePacs
 from xdsi.transport.reactor_gate import GATED
 
@@ -226,6 +229,20 @@ def test_only_what_is_awaited_is_taken_and_only_from_the_archive(tmp_path: Path)
             content = b""
     assert said == {"stranger": [None], "wrong title": [None], "archive": [0x0124, 0x0000]}
     assert content[128:132] in (b"DICM", b"")
+
+
+def test_an_instance_that_nobody_came_to_serve_goes_with_its_association(tmp_path: Path) -> None:
+    """Whole messages wait in an association for their turn, and an abort comes before it."""
+    entity_of(DimseAccess(), tmp_path)
+    message = C_STORE_RQ()
+    message._data_set_file = dimse_messages.NamedTemporaryFile(delete=False, mode="wb", suffix=".dcm")
+    message._data_set_file.write(b"DICM")
+    association = [message]
+    association.append(association)  # as theirs are: only the garbage collector ends them
+    assert list(tmp_path.iterdir())
+    del message, association
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

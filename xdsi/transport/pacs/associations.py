@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 import ssl
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,15 +76,27 @@ class DimseAccess:
 def entity(access: DimseAccess, folder: Path) -> AE:
     """An application entity with its limits; what it receives lies in the folder until it is taken over."""
     # The library offers no other way to say where its files go, and what breaks off must not stay in /tmp.
-    dimse_messages.NamedTemporaryFile = functools.partial(  # type: ignore[assignment,attr-defined]
-        NamedTemporaryFile, dir=folder
-    )
+    dimse_messages.NamedTemporaryFile = functools.partial(_arriving, folder)  # type: ignore[attr-defined]
     made = AE(ae_title=access.ae_title)
     made.connection_timeout = access.connect_seconds
     made.acse_timeout = access.connect_seconds
     made.dimse_timeout = access.read_seconds
     made.network_timeout = access.read_seconds
     return made
+
+
+def _arriving(folder: Path, **how: Any) -> Any:
+    """A file for an instance that comes; one whose turn did not come before its association ended goes with it."""
+    file = NamedTemporaryFile(dir=folder, **how)  # noqa: SIM115 - the library closes it
+    weakref.finalize(file, _forget, file.file, file.name)
+    return file
+
+
+def _forget(file: Any, name: str) -> None:
+    if not file.closed:
+        file.close()
+        with suppress(OSError):
+            os.unlink(name)  # noqa: PTH108 - a library's path
 
 
 def without_delay(event: Any) -> None:
