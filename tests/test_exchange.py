@@ -20,7 +20,7 @@ from xdsi import actors
 from xdsi.domain.audit import AuditEvent, AuditOutcome, AuditSite, ExchangeFacts, QueryFacts, Side
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Action, Decision, Resource
-from xdsi.domain.errors import Contended, MalformedMessage, Rejected, SecurityFault, SoapFault, Unavailable
+from xdsi.domain.errors import Contended, MalformedMessage, OutOfRoom, Rejected, SecurityFault, SoapFault, Unavailable
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.repetition import FirstAnswer, Sending
@@ -469,6 +469,29 @@ def test_a_refusal_that_cannot_be_audited_says_only_that_it_does_not_work_now() 
     ran(world)
     assert problem_of(world).code == "XDSRegistryBusy"
     assert world.audited == []
+
+
+@pytest.mark.parametrize(
+    ("number", "usual", "expected"),
+    [
+        ("ITI-18", "XDSRegistryBusy", "XDSRegistryOutOfResources"),
+        ("ITI-62", "XDSRegistryError", "XDSRegistryOutOfResources"),
+        ("ITI-57", "XDSRegistryError", "XDSRegistryError"),
+        ("ITI-41", "XDSRepositoryError", "XDSRepositoryOutOfResources"),
+        ("ITI-43", "XDSRepositoryError", "XDSRepositoryOutOfResources"),
+        ("RAD-69", "XDSRepositoryError", "XDSRepositoryError"),
+        ("RAD-107", "503", "503"),
+    ],
+)
+@pytest.mark.parametrize("step", ["begin", "handle", "audit"])
+def test_a_full_disk_is_told_where_the_transaction_knows_the_code(
+    number: str, usual: str, expected: str, step: str
+) -> None:
+    """ITI TF-3 table 4.2.4.1-2: who may answer OutOfResources."""
+    world = World(fail={step: OutOfRoom("disk full on db-1")})
+    _, trace = ran(world, transaction(world, number=number, unavailable_code=usual))
+    problem = problem_of(world)
+    assert (problem.code, problem.context) == (expected, f"no room at the moment [trace {trace.id}]")
 
 
 def test_a_write_whose_audit_record_cannot_be_kept_does_not_happen() -> None:

@@ -17,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
 
-from xdsi.domain.errors import Contended, Unavailable
+from xdsi.domain.errors import Contended, OutOfRoom, Unavailable
 from xdsi.storage import turns, unit_of_work
 from xdsi.storage.database import open_database, reading, upgrade, writing
 from xdsi.storage.tables import PARTITIONED, metadata, partitions
@@ -401,7 +401,7 @@ def test_what_another_wrote_is_not_told_in_my_error(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         errors = [done.exception(30) for done in [pool.submit(first), pool.submit(second)]]
     engine.dispose()
-    assert all(isinstance(error, Unavailable) for error in errors)
+    assert all(isinstance(error, OutOfRoom) for error in errors)
     assert "SECRET" not in str(errors[0])
 
 
@@ -440,6 +440,7 @@ def test_what_a_database_says_while_it_commits_tells_whether_it_may_have_done_so
     with pytest.raises(Unavailable) as caught, writing(engine):
         pass
     assert caught.value.uncertain is uncertain
+    assert isinstance(caught.value, OutOfRoom) is (said is psycopg.errors.DiskFull)
 
 
 def _cut(connection: sa.Connection) -> None:

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from xdsi.domain.errors import IntegrityLost, Unavailable
+from xdsi.domain.errors import IntegrityLost, OutOfRoom
 from xdsi.domain.retrieval import Soundness
 from xdsi.domain.submission import Document
 from xdsi.storage import blobs, documents
@@ -365,7 +365,7 @@ def test_bytes_and_names_are_flushed_before_they_are_acknowledged(
 
 def test_a_nearly_full_disk_is_unavailable(sqlite_engine: Engine, folder: Path) -> None:
     store = SqlDocumentStore(sqlite_engine, FolderBlobs(folder, reserve=1 << 60))
-    with pytest.raises(Unavailable, match="would be left"):
+    with pytest.raises(OutOfRoom, match="would be left"):
         store.stage(document(b"x"))
     assert files(folder, "incoming") == []
 
@@ -375,7 +375,7 @@ def test_a_disk_that_refuses_is_unavailable(sqlite_store: SqlDocumentStore, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(blobs, "write_all", refuse)
-    with pytest.raises(Unavailable, match="No space left"):
+    with pytest.raises(OutOfRoom, match="No space left"):
         sqlite_store.stage(document(b"x"))
 
 

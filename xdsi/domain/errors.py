@@ -112,6 +112,10 @@ class Unavailable(XdsiError):
         self.uncertain = uncertain
 
 
+class OutOfRoom(Unavailable):
+    """A disk, a quota or a database is full: trying again works once somebody has made room."""
+
+
 class Contended(Unavailable):
     """The database undid a unit of work for the sake of another one of the same moment; nothing of it is left."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from xdsi.domain.audit import ExchangeFacts, Side
 from xdsi.domain.consent import Decision
-from xdsi.domain.errors import Contended, MalformedMessage, Rejected, SoapFault, Unavailable
+from xdsi.domain.errors import Contended, MalformedMessage, OutOfRoom, Rejected, SoapFault, Unavailable
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import RegistrySession
 from xdsi.domain.repetition import Sending
@@ -22,6 +22,7 @@ from xdsi.exchange import repetition
 from xdsi.exchange.record import described, facts_of, keep
 from xdsi.exchange.row import ANSWERING, Actor, Beside, Call, Located, Trace, Transaction, Unit
 from xdsi.rules import audit as audit_rules
+from xdsi.spec.error_codes import or_else
 from xdsi.wire.message import Message, Packaging, Payload
 
 log = logging.getLogger("xdsi.exchange")
@@ -145,18 +146,24 @@ def _respond(
             # A refusal would say that nothing was done.
             reason = "it is not known whether this was done; the same message may be sent again"
             raise SoapFault("Receiver", reason, detail=str(error)) from error
-        problems = _unavailable(transaction)
+        problems = _unavailable(transaction, error)
     asked_for = asked[0] if asked else None
     try:
         return _refuse(actor, transaction, asked_for, facts, problems, trace), None
     except Unavailable as error:
         # That nothing can be done now says nothing that would have to be on record before it leaves.
         log.error("trace %s: a refusal could not be audited: %s", trace.id, error)
-        return transaction.refuse(asked_for, tuple(_marked(one, trace) for one in _unavailable(transaction))), None
+        return transaction.refuse(
+            asked_for, tuple(_marked(one, trace) for one in _unavailable(transaction, error))
+        ), None
 
 
-def _unavailable(transaction: Transaction[Any, Any]) -> tuple[Problem, ...]:
-    return (Problem(transaction.unavailable_code, "not available at the moment"),)
+def _unavailable(transaction: Transaction[Any, Any], error: Unavailable) -> tuple[Problem, ...]:
+    code = transaction.unavailable_code
+    if not isinstance(error, OutOfRoom):
+        return (Problem(code, "not available at the moment"),)
+    actor = "Repository" if code.startswith("XDSRepository") else "Registry"
+    return (Problem(or_else(f"XDS{actor}OutOfResources", transaction.number, code), "no room at the moment"),)
 
 
 def _handle(
@@ -247,7 +254,8 @@ def _work(
             record()
         except Unavailable as error:
             # What was done cannot be undone for want of its record, and no refusal may say that it was not done.
-            raise Unavailable(str(error), uncertain=transaction.changes and _perhaps_done(response)) from error
+            kind = OutOfRoom if isinstance(error, OutOfRoom) else Unavailable
+            raise kind(str(error), uncertain=transaction.changes and _perhaps_done(response)) from error
     return response, payload
 
 

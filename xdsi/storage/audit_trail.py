@@ -31,6 +31,7 @@ from xdsi.storage.audit_links import link
 from xdsi.storage.audit_verify import verify
 from xdsi.storage.audit_writer import GroupWriter
 from xdsi.storage.database import reading, writing
+from xdsi.storage.driver_errors import as_unavailable
 from xdsi.storage.tables import audit_record
 
 _Content = dict[str, Any]
@@ -255,7 +256,7 @@ def _submit(group: GroupWriter[list[_Content], list[int]], prepare: Callable[[],
     try:
         return group.submit(prepare)
     except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
-        raise Unavailable(f"the audit trail cannot be written: {error}") from error
+        raise as_unavailable(getattr(error, "orig", error), "the audit trail cannot be written") from error
 
 
 def _key(one: _Content) -> str | int:

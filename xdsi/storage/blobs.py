@@ -21,7 +21,7 @@ from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from xdsi.domain.errors import IntegrityLost, Unavailable
+from xdsi.domain.errors import IntegrityLost, OutOfRoom
 from xdsi.domain.submission import Document
 from xdsi.storage.files import chunks_of, create, disk, flush, locked, make_folder, small_file, write_all
 from xdsi.storage.forms import MAGIC, PLAIN, Encoding, Form, up_to
@@ -325,7 +325,7 @@ class FolderBlobs:
     def _check_space(self, size: int) -> None:
         space = os.statvfs(self._folder)
         if space.f_bavail * space.f_frsize - size < self._reserve:
-            raise Unavailable(f"{_WHAT}: less than {self._reserve} bytes would be left on the disk")
+            raise OutOfRoom(f"{_WHAT}: less than {self._reserve} bytes would be left on the disk")
 
 
 def _is_older(path: Path, limit: float) -> bool:

@@ -21,23 +21,13 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from xdsi.domain.errors import Contended, Unavailable
+from xdsi.domain.errors import Unavailable
+from xdsi.storage.driver_errors import as_unavailable, fell_silent, is_unavailable
 from xdsi.storage.turns import Turns
 from xdsi.storage.unit_of_work import SharedCommit
 
 _BUSY_MILLISECONDS = 5000
 _KEPT_OPEN = 16
-
-# Primary result codes of SQLite that say nothing about the statement: busy, locked, out of memory, read-only, I/O
-# error, corrupt, disk full, cannot open, locking protocol, not a database.
-_SQLITE_AWAY = frozenset({5, 6, 7, 8, 10, 11, 13, 14, 15, 26})
-# Classes of SQLSTATE likewise: connection, transaction rolled back (deadlock, serialisation), insufficient resources,
-# object not in state (lock timeout), operator intervention, system error; 25006 is a standby that cannot write.
-_SQLSTATE_UNDONE = frozenset({"40001", "40P01"})
-"""Serialisation failure, deadlock: PostgreSQL has rolled back, for certain."""
-_SQLSTATE_SILENT = ("08", "57P")
-"""The connection, or the server, went down: what it was doing at that moment may have been done."""
-_SQLSTATE_AWAY = ("08", "40", "53", "55", "57", "58", "25006")
 
 
 def open_database(url: str, *, connections: int = 64, statement_seconds: int = 30) -> Engine:
@@ -171,7 +161,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
         try:
             transaction.commit()
         except BaseException as error:
-            lost = isinstance(error, exc.DBAPIError) and (error.connection_invalidated or _fell_silent(error.orig))
+            lost = isinstance(error, exc.DBAPIError) and (error.connection_invalidated or fell_silent(error.orig))
             # It must not go back to the pool: its work may still be open, for whoever is next to commit.
             connection.invalidate()
             if lost and isinstance(error, exc.DBAPIError):
@@ -187,33 +177,12 @@ def _mapped() -> Iterator[None]:
         raise Unavailable(f"no free database connection: {error}") from error
     except exc.DBAPIError as error:
         if error.connection_invalidated or is_unavailable(error.orig):
-            raise _away(error.orig) from error
+            raise as_unavailable(error.orig) from error
         raise
     except (sqlite3.Error, psycopg.Error) as error:
         if is_unavailable(error):
-            raise _away(error) from error
+            raise as_unavailable(error) from error
         raise
-
-
-def _away(cause: BaseException | None) -> Unavailable:
-    undone = isinstance(cause, psycopg.Error) and cause.sqlstate in _SQLSTATE_UNDONE
-    return (Contended if undone else Unavailable)(f"database: {cause}")
-
-
-def _fell_silent(cause: BaseException | None) -> bool:
-    return isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith(_SQLSTATE_SILENT)
-
-
-def is_unavailable(cause: BaseException | None) -> bool:
-    """True for a driver's error that says that the database could not do its work, whatever the statement was."""
-    if isinstance(cause, sqlite3.Error):
-        code = getattr(cause, "sqlite_errorcode", None)
-        return isinstance(code, int) and code & 0xFF in _SQLITE_AWAY
-    if isinstance(cause, psycopg.Error):
-        if cause.sqlstate is None:
-            return isinstance(cause, psycopg.OperationalError)
-        return cause.sqlstate.startswith(_SQLSTATE_AWAY)
-    return False
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -10,19 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from xdsi.domain.errors import Unavailable
+from xdsi.domain.errors import OutOfRoom, Unavailable
 
 CHUNK: Final = 512 * 1024
 _ANY_MORE: Final = 4096
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
 def disk(what: str) -> Iterator[None]:
-    """What the disk refuses (it is full, gone, read-only) is Unavailable."""
+    """What the disk refuses (it is gone, read-only) is Unavailable; OutOfRoom where it is full."""
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"{what}: {error}") from error
+        raise (OutOfRoom if error.errno in _FULL else Unavailable)(f"{what}: {error}") from error
 
 
 def create(path: str | Path) -> BinaryIO:

@@ -89,7 +89,7 @@ class Part:
         """how many of them the disk was told to begin with"""
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes; raises MalformedMessage beyond the limit, Unavailable when the disk is full."""
+        """Take the next bytes; raises MalformedMessage beyond the limit, OutOfRoom when the disk is full."""
         self.size += len(data)
         if self._limit is not None and self.size > self._limit:
             raise MalformedMessage("an attached part is too large", expected=f"at most {self._limit} bytes")

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from xdsi.domain.errors import Unavailable
+from xdsi.storage.driver_errors import as_unavailable
 from xdsi.storage.turns import Turns
 
 LARGEST_GROUP = 32
@@ -123,8 +124,8 @@ class SharedCommit:
         self._await_end(group)
         if group.error is not None:
             # Without the statement and its values, which another member's transaction may have brought.
-            cause = getattr(group.error, "orig", None) or type(group.error).__name__
-            raise Unavailable(f"the commit failed: {cause}") from group.error
+            cause = getattr(group.error, "orig", None)
+            raise as_unavailable(cause or group.error, "the commit failed") from group.error
 
     def _await_end(self, group: _Group) -> None:
         with self._mutex:
