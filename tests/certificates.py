@@ -63,7 +63,7 @@ def identity(
     name: str,
     kind: str = "P-256",
     *,
-    issuer: str = "",
+    issuer: str | Identity = "",
     serial_number: str = "",
     ca: bool = False,
     start: datetime = START,
@@ -72,13 +72,16 @@ def identity(
     digital_signature: bool = True,
     key_of: str = "",
 ) -> Identity:
-    """The identity `name`, self-signed or issued by the authority `issuer`; the same arguments give the same one."""
+    """The identity `name`, self-signed or issued by `issuer`, or the authority of that name.
+
+    The same arguments give the same one.
+    """
     key = _key(key_of or name, kind)
     names = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
     if serial_number:
         names.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, serial_number))
     subject = x509.Name(names)
-    parent = authority(issuer) if issuer else None
+    parent = (authority(issuer) if issuer else None) if isinstance(issuer, str) else issuer
     usage = x509.KeyUsage(
         digital_signature=digital_signature,
         content_commitment=content_commitment and not ca,
@@ -111,6 +114,13 @@ def identity(
 def authority(name: str) -> Identity:
     """A certificate authority of this name."""
     return identity(name, ca=True, content_commitment=False, digital_signature=False)
+
+
+def intermediate(name: str, issuer: str, *, end: datetime = END) -> Identity:
+    """An authority that another one vouches for until `end`; of one name all have the same key."""
+    return identity(
+        name, issuer=issuer, ca=True, end=end, content_commitment=False, digital_signature=False, key_of=f"{name}'s"
+    )
 
 
 def revocation_list(

@@ -703,7 +703,7 @@ def collector(full_server: Server, tmp_path: Path) -> Iterator[tuple[str, list[b
         received.append(raw)
         return len(received)
 
-    server = Collector("127.0.0.1", 0, lambda: server_context(files), store)
+    server = Collector("127.0.0.1", 0, server_context(files), store)
     server.start()
     yield f"tls://127.0.0.1:{server.port}", received
     server.stop()

@@ -26,7 +26,7 @@ from xdsi.spec import dimse
 from xdsi.transport import pki
 from xdsi.transport.notice_scp import NoticeServer
 from xdsi.transport.reactor_gate import GATED
-from xdsi.transport.tls import ReloadingContext, TlsFiles, client_context
+from xdsi.transport.tls import ReloadingContext, TlsFiles, client_context, server_context
 
 STEP, STUDY = "1.2.3.9", "1.2.3"
 
@@ -153,6 +153,27 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def files(folder: Path, name: str) -> TlsFiles:
     return TlsFiles(certificate=folder / f"{name}.pem", key=folder / f"{name}.key", peer_ca=folder / "ca.pem")
+
+
+def test_who_would_not_be_let_in_any_more_tells_nothing(certificates: Path) -> None:
+    """An association lasts: the files of TLS were changed since."""
+    memory = Memory()
+    node = Node(name="hospital-a", permits=frozenset({"RAD-7"}))
+
+    def named(peer: Peer) -> Peer:
+        return replace(peer, node=node if peer.certificate_sha256 else None)
+
+    contexts = [server_context(files(certificates, "hub")), server_context(files(certificates, "hub"))]
+    with (
+        listening(memory, lambda: contexts[0], named=named, refused=lambda peer, reason: None) as server,
+        associated(server, client_context(files(certificates, "hospital-a"))) as scu,
+    ):
+        status, _ = scu.send_n_create(begun(), ModalityPerformedProcedureStep, STEP)
+        assert status.Status == 0
+        del contexts[0]
+        status, _ = scu.send_n_set(changed("COMPLETED"), ModalityPerformedProcedureStep, STEP)
+        assert status.Status == dimse.NOT_AUTHORIZED
+    assert memory.queued == []
 
 
 def test_over_tls_the_certificate_says_who_tells(certificates: Path) -> None:

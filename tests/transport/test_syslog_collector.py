@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -144,6 +145,27 @@ def test_a_peer_is_admitted_or_refused_by_name(certificates: Pki, store: MemoryS
     assert [reason for _, reason in store.refusals] == ["not permitted ITI-20"]
 
 
+def test_who_is_struck_from_the_nodes_sends_nothing_more(certificates: Pki, store: MemoryStore) -> None:
+    struck: list[str] = []
+
+    def admit(peer: Peer) -> Peer:
+        if peer.certificate_sha256 in struck:
+            raise Refused("not permitted ITI-20")
+        return peer
+
+    with (
+        collecting(certificates, store, admit=admit) as collector,
+        connected(collector, certificates.client("hub")) as connection,
+    ):
+        connection.sendall(framed(b"1"))
+        until(lambda: store.messages)
+        struck.append(certificates.hub.sha256)
+        connection.sendall(framed(b"2"))
+        assert is_closed(connection)
+        until(lambda: store.refusals)
+    assert store.messages == [b"1"]
+
+
 def test_more_connections_than_allowed_are_closed(certificates: Pki, store: MemoryStore) -> None:
     with collecting(certificates, store, limits=CollectorLimits(connections=1)) as collector:
         with connected(collector, certificates.client()) as connection:
@@ -178,15 +200,37 @@ def test_a_sender_that_takes_too_long_is_cut_off(certificates: Pki, store: Memor
 
 
 def test_the_context_may_be_chosen_for_each_connection(certificates: Pki, store: MemoryStore) -> None:
-    contexts = iter([certificates.server("stranger"), certificates.server()])
-    collector = Collector("127.0.0.1", 0, lambda: next(contexts), store.store, refused=store.refused)
+    contexts = [certificates.server("stranger"), certificates.server()]
+    collector = Collector("127.0.0.1", 0, lambda: contexts[0], store.store, refused=store.refused)
     collector.start()
     with pytest.raises(ssl.SSLCertVerificationError), connected(collector, certificates.client()):
         pass
+    del contexts[0]
     with connected(collector, certificates.client()) as connection:
         connection.sendall(framed(b"1"))
         until(lambda: store.messages)
     collector.stop()
+
+
+@pytest.mark.parametrize("change", ["files", "time"])
+def test_who_would_not_be_let_in_any_more_adds_no_record(
+    certificates: Pki, store: MemoryStore, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other files of TLS, or a certificate that has ended: the sender comes again, and brings what was not taken."""
+    contexts = [certificates.server()]
+    collector = Collector("127.0.0.1", 0, lambda: contexts[0], store.store, refused=store.refused)
+    collector.start()
+    with connected(collector, certificates.client()) as connection:
+        connection.sendall(framed(b"1"))
+        until(lambda: store.messages)
+        if change == "files":
+            contexts[0] = certificates.server()
+        else:
+            monkeypatch.setattr("xdsi.transport.tls.time.time", lambda: time.monotonic() + 4e9)
+        connection.sendall(framed(b"2"))
+        assert is_closed(connection)
+    collector.stop()
+    assert store.messages == [b"1"]
 
 
 def test_stopping_ends_every_connection(certificates: Pki, store: MemoryStore) -> None:

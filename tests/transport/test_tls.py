@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import ssl
 import warnings
@@ -213,7 +214,7 @@ def test_who_is_revoked_while_the_server_runs_gets_in_no_more(tmp_path: Path, ve
     current = ReloadingContext(replace(written(tmp_path), crl=crl))
     client, other = (node_context(tmp_path, name, version=version) for name in ("client", "other"))
     first = shaken(current(), client)
-    assert shaken(current(), client, first.session).session_reused
+    assert shaken(current(), client, first.session).version() == version.replace("_", ".")
     revoked = certificates.identity("client", "2048", issuer="ca")
     crl.write_bytes(certificates.revocation_list("ca", revoked))
     touched(crl)
@@ -239,24 +240,95 @@ def test_who_was_let_in_stays_for_as_long_as_he_would_be_let_in(
     unlisted = ReloadingContext(written(tmp_path))
     client = node_context(tmp_path, version=version)
 
-    def stays(current: ReloadingContext, end: ssl.SSLObject, moment: datetime | None = None) -> bool:
-        with monkeypatch.context() as patch:
-            if moment is not None:
-                patch.setattr("xdsi.transport.tls.time.time", moment.timestamp)
-            return still_admits(current(), end)
-
-    tick = timedelta(seconds=1)
     for current, over in ((unlisted, certificates.END), (listed, list_ends)):
         first, kept = both_shaken(current(), client)
         again, resumed = both_shaken(current(), client, first.session)
-        assert again.session_reused
+        assert again.session_reused is (version == "TLSv1_2")
         for end in (kept, resumed):
-            assert stays(current, end)
-            assert stays(current, end, over - tick)
-            assert not stays(current, end, over + tick)
+            assert still_admits(current(), end)
+            assert stays_until(over, current(), end, monkeypatch)
     crl.write_bytes(certificates.revocation_list("ca", certificates.identity("client", "2048", issuer="ca")))
     touched(crl)
-    assert not stays(listed, kept)
+    assert not still_admits(listed(), kept)
+
+
+def stays_until(over: datetime, current: ssl.SSLContext, end: ssl.SSLObject, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether a peer is admitted up to this second, and not in the next."""
+
+    def admitted(moment: datetime) -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr("xdsi.transport.tls.time.time", moment.timestamp)
+            return still_admits(current, end)
+
+    tick = timedelta(seconds=1)
+    return admitted(over - tick) and not admitted(over + tick)
+
+
+def below(folder: Path, chain_ends: datetime, version: str) -> ssl.SSLContext:
+    """A client with one and the same certificate, issued by an authority that another one vouches for until then."""
+    middle = certificates.intermediate("middle", "ca", end=chain_ends)
+    leaf = certificates.identity("leaf", "2048", issuer=certificates.intermediate("middle", "ca"))
+    (folder / "chain.pem").write_bytes(leaf.cert_pem + middle.cert_pem)
+    (folder / "leaf.key").write_bytes(leaf.key_pem)
+    context = node_context(folder, version=version)
+    context.load_cert_chain(folder / "chain.pem", folder / "leaf.key")
+    return context
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_who_was_let_in_stays_no_longer_than_who_vouched_for_him(
+    tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole chain counts that was verified, and each connection has its own, whatever session it resumes."""
+    server = server_context(written(tmp_path))
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    ends = (soon, soon + timedelta(days=2), certificates.END)
+    clients = [below(tmp_path, over, version) for over in ends]
+    first = [both_shaken(server, client) for client in clients]
+    assert len({here.getpeercert(binary_form=True) for _, here in first}) == 1
+    again = [both_shaken(server, client, there.session) for client, (there, _) in zip(clients, first, strict=True)]
+    assert {there.session_reused for there, _ in again} == {version == "TLSv1_2"}
+    for over, (_, kept), (_, resumed) in zip(ends, first, again, strict=True):
+        assert stays_until(over, server, kept, monkeypatch)
+        assert stays_until(over, server, resumed, monkeypatch)
+
+
+def test_authorities_that_vouch_for_somebody_else_hold_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = written(tmp_path)
+    short = certificates.intermediate("elsewhere", "ca", end=datetime.now(UTC) + timedelta(days=1))
+    files.peer_ca.write_bytes(short.cert_pem + files.peer_ca.read_bytes())
+    server = server_context(files)
+    kept = both_shaken(server, node_context(tmp_path))[1]
+    assert stays_until(certificates.END, server, kept, monkeypatch)
+
+
+def test_a_session_of_which_nothing_is_known_is_not_admitted(tmp_path: Path) -> None:
+    """Nor is anybody before the handshake is over, or who came in by another context."""
+    server = server_context(written(tmp_path))
+    assert not still_admits(server, server.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True))
+    assert not still_admits(server, both_shaken(server_context(written(tmp_path)), node_context(tmp_path))[1])
+    other = lenient(tmp_path)
+    assert not still_admits(other, both_shaken(other, node_context(tmp_path))[1])
+
+
+def test_of_revocation_lists_one_that_cannot_be_read_does_not_keep_others_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = written(tmp_path)
+    crl = tmp_path / "lists.pem"
+    over = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+    odd = base64.b64decode("".join(certificates.revocation_list("elsewhere").decode().splitlines()[1:-1]))
+    odd = odd.replace(b"\x02\x01\x01", b"\x02\x01\x05", 1)  # OpenSSL does not mind the version
+    armoured = base64.encodebytes(odd).decode()
+    crl.write_bytes(
+        f"-----BEGIN X509 CRL-----\n{armoured}-----END X509 CRL-----\n".encode()
+        + certificates.revocation_list("ca", next_update=over)
+    )
+    server = server_context(replace(files, crl=crl))
+    assert stays_until(over, server, both_shaken(server, node_context(tmp_path))[1], monkeypatch)
+    assert "revocation list" in caplog.text
 
 
 def test_a_revocation_list_that_has_ended_lets_nobody_in(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from xdsi.domain.subject import Peer
 from xdsi.transport import association_sockets as association_sockets
+from xdsi.transport.tls import AdmittedSocket
 
 _HANDSHAKE_SECONDS = 10.0
 
@@ -32,7 +33,7 @@ class Accepting:
         return wrapped
 
 
-class _LateSocket(ssl.SSLSocket):
+class _LateSocket(AdmittedSocket):
     """Shakes hands when it is first read, and reports those that fail."""
 
     refused: Callable[[Peer, str], None] | None = None

@@ -26,6 +26,7 @@ from xdsi.transport.announced_data import answered_without
 from xdsi.transport.association_pace import each_paced
 from xdsi.transport.late_handshake import Accepting
 from xdsi.transport.peers import peer_of_socket
+from xdsi.transport.tls import still_admits
 
 log = logging.getLogger("xdsi.dimse")
 
@@ -109,7 +110,10 @@ class NoticeServer:
 
     def _taken(self, event: Any, take: Callable[[Peer], Confirmed]) -> tuple[Dataset, Dataset | None]:
         association = event.assoc
-        peer = peer_of_socket(association.dul.socket.socket, str(association.requestor.address), {})
+        sock, address = association.dul.socket.socket, str(association.requestor.address)
+        # Associations last: who was let in may have been revoked since.
+        stays = self._tls is None or still_admits(self._tls(), sock)
+        peer = peer_of_socket(sock, address, {}) if stays else Peer(address=address)
         try:
             confirmed = take(self._named(peer))
         except Exception as error:  # whatever a data set of unknown origin makes the library do

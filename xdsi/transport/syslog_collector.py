@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from xdsi.domain.errors import MalformedMessage, Refused
 from xdsi.domain.subject import Peer
-from xdsi.transport.tls import fingerprint, subject_of
+from xdsi.transport.tls import fingerprint, still_admits, subject_of
 from xdsi.wire import syslog
 
 log = logging.getLogger("xdsi.audit")
@@ -47,8 +47,9 @@ class Collector:
     """A listening socket with a thread per sender.
 
     `store` gets the audit message and who sent it, and returns when it is durable. `admit` completes or refuses
-    (Refused) a peer whose certificate was verified. `refused` hears of senders that were not let in, or that do not
-    speak syslog. `context` may be a function that gives the context for the next connection.
+    (Refused) a peer whose certificate was verified, for each message anew. `refused` hears of senders that were not let
+    in, or that do not speak syslog. `context` may be a function that gives the context of now: who came in by a former
+    one, or whose certificate ended, has to come again.
     """
 
     def __init__(
@@ -121,12 +122,12 @@ class Collector:
         peer = Peer(address=host)
         connection: socket.socket = plain
         try:
-            context = self._context if isinstance(self._context, ssl.SSLContext) else self._context()
-            connection = secured = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+            connection = secured = self._now().wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
             with self._lock:
                 self._open[threading.current_thread()] = secured
             peer = self._shake_hands(secured, host)
-            self._converse(secured, self._admit(peer))
+            self._admit(peer)
+            self._converse(secured, peer)
         except Refused as error:
             self._refused(peer, error.reason)
         except (ssl.SSLError, MalformedMessage) as error:
@@ -140,6 +141,9 @@ class Collector:
             connection.close()
             with self._lock:
                 self._open.pop(threading.current_thread(), None)
+
+    def _now(self) -> ssl.SSLContext:
+        return self._context if isinstance(self._context, ssl.SSLContext) else self._context()
 
     def _shake_hands(self, connection: ssl.SSLSocket, host: str) -> Peer:
         connection.settimeout(self._limits.handshake_seconds)
@@ -165,7 +169,10 @@ class Collector:
             was_idle = reader.idle
             frames = reader.feed(data)
             for frame in frames:
-                self._store(_message(frame, peer), peer)
+                if not still_admits(self._now(), connection):
+                    log.info("audit sender %s: connection closed: who was let in has to come again", peer.address)
+                    return
+                self._store(_message(frame, peer), self._admit(peer))
             if reader.idle:
                 deadline = time.monotonic() + self._limits.idle_seconds
             elif frames or was_idle:

@@ -47,6 +47,56 @@ class _Context(ssl.SSLContext):
 
     until = math.inf
 
+    def __init__(self, purpose: int) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._ends: dict[bytes, float] = {}
+
+    def end_of(self, end: ssl.SSLSocket | ssl.SSLObject) -> float:
+        """When the first certificate ends of the chain by which the peer was let in, in seconds since 1970.
+
+        Of a session that is resumed OpenSSL keeps the certificate alone, not the chain: such a chain is known by the
+        session's id. What a certificate's chain is cannot be told from the certificate, of which there may be several.
+        """
+        session = end.session
+        # Public from Python 3.13 on.
+        chain = end._sslobj.get_verified_chain()  # type: ignore[union-attr]
+        if not chain:
+            return self._ends.get(session.id, -math.inf) if session is not None else -math.inf
+        until = min(float(ssl.cert_time_to_seconds(one.get_info()["notAfter"])) for one in chain)
+        if session is not None and end.version() == "TLSv1.2":
+            with self._lock:
+                self._ends[session.id] = until
+                if len(self._ends) > _SESSIONS:
+                    del self._ends[next(iter(self._ends))]
+        return until
+
+
+_SESSIONS = 32 * 1024
+"""more than OpenSSL keeps of one context"""
+
+
+class AdmittedSocket(ssl.SSLSocket):
+    """A server's end of a connection."""
+
+    admitted_until = -math.inf
+    """when the chain of the peer ends, in seconds since 1970; nobody was let in before the handshake"""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of ssl.SSLSocket
+        """Shake hands, and remember for how long that is good."""
+        super().do_handshake(block)
+        self.admitted_until = self.context.end_of(self)  # type: ignore[attr-defined]
+
+
+class _AdmittedObject(ssl.SSLObject):
+    """The same without a socket."""
+
+    admitted_until = -math.inf
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        self.admitted_until = self.context.end_of(self)  # type: ignore[attr-defined]
+
 
 def _context(purpose: int, files: TlsFiles) -> _Context:
     context = _Context(purpose)
@@ -79,11 +129,16 @@ _LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOT
 
 def _end_of_lists(pem: bytes) -> float:
     """When the first of the revocation lists ends, in seconds since 1970."""
-    try:
-        ends = [x509.load_pem_x509_crl(one).next_update_utc for one in _LIST.findall(pem)]
-    except ValueError:
-        return math.inf  # what OpenSSL made of it counts, in the handshake
-    return min((end.timestamp() for end in ends if end is not None), default=math.inf)
+    until = math.inf
+    for one in _LIST.findall(pem):
+        try:
+            end = x509.load_pem_x509_crl(one).next_update_utc
+        except (ValueError, x509.InvalidVersion) as error:
+            # What OpenSSL made of it counts, in the handshake; the others end all the same.
+            log.warning("TLS: when a revocation list ends cannot be read: %s", error)
+            continue
+        until = min(until, end.timestamp() if end is not None else math.inf)
+    return until
 
 
 @contextmanager
@@ -100,6 +155,11 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
     """For a listening socket; a client without a trusted certificate fails in the handshake."""
     context = _context(ssl.PROTOCOL_TLS_SERVER, files)
     context.verify_mode = ssl.CERT_REQUIRED
+    # A ticket says nothing of the chain that was verified, and one of TLS 1.3 is exchanged for the next without end:
+    # sessions are resumed in TLS 1.2 only, and known by their ids. Nor is anybody else let in by the same connection.
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
+    context.num_tickets = 0
+    context.sslsocket_class, context.sslobject_class = AdmittedSocket, _AdmittedObject
     return context
 
 
@@ -189,18 +249,13 @@ def shown_by(sock: ssl.SSLSocket | ssl.SSLObject) -> Shown | None:
 
 
 def still_admits(context: ssl.SSLContext, sock: ssl.SSLSocket | ssl.SSLObject) -> bool:
-    """Whether a peer that was let in may stay: the files are those of then, and neither lists nor certificate ended.
+    """Whether a peer that was let in may stay: the files are those of then, and neither lists nor chain ended.
 
     A handshake is over in a moment, but connections last, and who resumes a session is not verified anew.
     """
-    now = time.time()
-    if sock.context is not context or now >= getattr(context, "until", math.inf):
+    if sock.context is not context:
         return False
-    try:
-        shown = shown_by(sock)
-    except ValueError:
-        return False
-    return shown is None or now < shown.until
+    return time.time() < min(getattr(context, "until", math.inf), getattr(sock, "admitted_until", -math.inf))
 
 
 def fingerprint(der: bytes) -> str:
