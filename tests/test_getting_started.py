@@ -124,6 +124,7 @@ def test_without_consent_nothing_is_found_and_the_operator_sees_why(shown: dict[
     assert "0 documents" in shown["A consumer"]
     assert "permit=False" in shown["A consumer"]
     assert "rule=default" in shown["A consumer"]
+    assert "it would be taken" in shown["A consumer"]
 
 
 def test_with_consent_the_images_are_fetched(shown: dict[str, str]) -> None:

@@ -1,7 +1,9 @@
 """The settings of a domain's policy: what each changes in a decision, and which mistakes are told."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -143,8 +145,43 @@ def test_a_case_fails_where_the_answer_or_the_rule_is_another(folder):
 def test_a_consent_of_another_patient_proves_nothing(folder):
     about_another = RESOURCES.replace(PATIENT_MATCH, PATIENT_MATCH.replace('"P1"', '"P2"'))
     (folder / "tests" / "consent.xml").write_bytes(appc(target=about_another))
-    with pytest.raises(ConfigurationError, match="another patient"):
+    with pytest.raises(ConfigurationError, match=r"all\.test\.toml, line 16: .*consent\.xml.*another patient"):
         list(PolicyTests(domain_policy(of(folder)), folder).run())
+
+
+@pytest.mark.parametrize(
+    ("cases", "told"),
+    [
+        (
+            CASES,
+            r"all\.test\.toml, line 16: consents has 'consent\.xml', and .*/tests/consent\.xml cannot be read: No such",
+        ),
+        (CASES.replace("[[case]]", '\n[["case"]]', 1), r"all\.test\.toml, line 17: consents has"),
+        (CASES.replace("deny", "perhaps"), r"all\.test\.toml: expects nothing at case 2 \(line 9\)"),
+        (
+            'case = [{ name = "n", expect = "deny", consents = ["consent.xml"] }]',
+            r"all\.test\.toml, case 'n': consents has 'consent\.xml'",
+        ),
+    ],
+)
+def test_where_a_test_is_wrong_is_told(folder, cases, told):
+    (folder / "tests" / "consent.xml").unlink()
+    (folder / "tests" / "all.test.toml").write_text(cases)
+    with pytest.raises(ConfigurationError, match=told):
+        list(PolicyTests(domain_policy(of(folder)), folder).run())
+
+
+def test_the_example_of_the_documentation_holds(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text("utf-8")
+    examples = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (policy,) = [one for one in examples if "[[rule]]" in one]
+    (cases,) = [one for one in examples if "[[case]]" in one]
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "10-policy.toml").write_text(policy)
+    (tmp_path / "all.test.toml").write_text(cases)
+    (tested,) = PolicyTests(domain_policy(of(tmp_path)), tmp_path).run()
+    assert tested.passed
+    assert tested.decision.permit
 
 
 @pytest.mark.parametrize(

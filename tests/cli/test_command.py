@@ -66,6 +66,14 @@ def test_in_a_pipe_a_row_is_a_line(capsys: pytest.CaptureFixture[str], monkeypat
     assert len([line for line in lines if DOCUMENT in line and ENTRY in line]) == 3
 
 
+def test_in_a_pipe_prose_is_wrapped(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    Terminal().table("Checks", COLUMNS, [("issuer", "met", ENTRY, "word " * 100)], prose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines) <= 120
+    assert any(ENTRY in line for line in lines)
+
+
 def test_nothing_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     Terminal(quiet=True).table("Found", COLUMNS, [("a", "b", "c", "d")])
     assert capsys.readouterr().out == ""

@@ -512,6 +512,26 @@ def test_a_token_is_explained(tmp_path: Path) -> None:
     assert "issuer" in failed("token", "explain", token, config=config)
 
 
+def test_without_settings_a_token_is_judged_as_the_hub_of_the_folder_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done("pki", "init", tmp_path / "elsewhere")
+    pki, token = tmp_path / "elsewhere", tmp_path / "token.xml"
+    done(
+        "token", "issue", "--issuer", "urn:xdsi:demonstration:idp", "--key", pki / "idp.key", "--cert", pki / "idp.pem",
+        "--user", "dr", "--organization-id", "urn:oid:2.999.5", "--role", "HCP^^2.999.40", "--purpose",
+        "TREAT^^2.16.840.1.113883.5.8", "--out", token,
+    )  # fmt: skip
+    told = failed("token", "explain", token)
+    assert "no issuer is trusted without settings" in told
+    assert "xdsi-data" in told
+    assert "--config" in told
+    (tmp_path / "xdsi-data").mkdir()
+    pki.rename(tmp_path / "xdsi-data" / "pki")  # as a first start leaves it
+    done("token", "explain", token)
+
+
 def test_an_access_token_is_explained(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(trusted.key_set(trusted.SIGNER))
     config = tmp_path / "hub.toml"
@@ -682,6 +702,7 @@ def test_policies_are_tested(tmp_path: Path) -> None:
     (policies / "library").mkdir(parents=True)
     config = tmp_path / "hub.toml"
     config.write_text(f"[consent]\npolicies = '{policies}'\n")
+    assert "`xdsi --config FILE policy test`" in failed("policy", "test")
     (policies / "library" / "1.toml").write_text(POLICY)
     assert "no test in" in failed("policy", "test", config=config)
     (policies / "1.test.toml").write_text(CASES)

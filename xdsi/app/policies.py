@@ -153,14 +153,24 @@ class PolicyTests:
         for file in sorted(self.folder.rglob(f"*{TESTS}")):
             try:
                 cases = decode_cases(read_file(str(file), _KEY))
-                for case in cases:
-                    yield Tested(file, case, self._decide(case, file.parent))
             except MalformedMessage as error:
                 raise ConfigurationError(f"{_KEY}: {file}: {error}") from error
+            for case in cases:
+                yield Tested(file, case, self._decide(case, file))
 
-    def _decide(self, case: PolicyCase, beside: Path) -> Decision:
+    def _decide(self, case: PolicyCase, file: Path) -> Decision:
         now = case.at or self.now
-        consents = [self._consent(case, beside / name, now) for name in case.consents]
+        place = f"{file}, line {case.line}" if case.line else f"{file}, case {case.name!r}"
+        consents = []
+        for name in case.consents:
+            try:
+                consents.append(self._consent(case, file.parent / name, now))
+            except OSError as error:
+                raise ConfigurationError(
+                    f"{place}: consents has {name!r}, and {file.parent / name} cannot be read: {error.strerror}"
+                ) from error
+            except MalformedMessage as error:
+                raise ConfigurationError(f"{place}: consents has {name!r}: {error}") from error
         if case.acknowledges and case.resource.patient is not None:
             references = tuple(Reference(id=one.removeprefix("urn:oid:")) for one in case.acknowledges)
             policy = Policy(id="acknowledged", combining=xacml.POLICY_DENY_OVERRIDES, children=references)
@@ -169,13 +179,13 @@ class PolicyTests:
         return decision
 
     def _consent(self, case: PolicyCase, file: Path, now: datetime) -> Consent:
-        raw = read_file(str(file), _KEY)
+        raw = file.read_bytes()
         is_appc = b"PolicySet" in raw
         policy, facts = decode_consent(
             raw, xacml.APPC_FORMAT if is_appc else xacml.BPPC_FORMAT, zone=zone_of(self.domain.time_zone)
         )
         if case.resource.patient not in facts.patients:
-            raise MalformedMessage(f"{file.name} is a consent of another patient", location=case.name)
+            raise MalformedMessage("it is a consent of another patient", location="document.patient")
         return replace(
             _in_force(facts.document_id, facts.patients[0], policy),
             valid_from=facts.valid_from,

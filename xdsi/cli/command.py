@@ -32,6 +32,8 @@ class Result:
 
 _WIDE = 10_000
 """columns where nobody's window ends a line"""
+_READABLE = 120
+"""columns of a table that is read and not searched"""
 
 
 def why(error: Exception, settings: Settings) -> str:
@@ -65,8 +67,11 @@ class Terminal:
         else:
             self.console.print(text, markup=False)
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table, its empty columns left out; a list where the window is too narrow for it. Nothing with `--json`."""
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, prose: bool = False) -> None:
+        """A table, its empty columns left out; a list where the window is too narrow for it. Nothing with `--json`.
+
+        With `prose` it is to be read: then it is no wider where there is no window.
+        """
         if self.quiet:
             return
         cells = [tuple(row) for row in rows]
@@ -83,8 +88,9 @@ class Terminal:
         for row in cells:
             table.add_row(*(escape(row[number]) for number in filled))
         needed = table.__rich_measure__(self.console, self.console.options.update(max_width=_WIDE)).minimum
-        if needed <= self.console.width:
-            self.console.print(table)
+        width = _READABLE if prose and self.console.width == _WIDE else self.console.width
+        if needed <= width:
+            self.console.print(table, width=width)
         else:
             self._list(title, [[(columns[number], row[number]) for number in filled] for row in cells])
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from xdsi import app
 from xdsi.cli.command import LoadSettings, Result, Terminal
+from xdsi.cli.serve import as_served
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import PatientId
 from xdsi.domain.subject import Subject
@@ -97,7 +98,8 @@ def add(commands: Any) -> None:
         help="say why an assertion or an access token is taken or not",
         description="Every attribute of an assertion, or every claim of an access token, and every check of these "
         "settings on it with its outcome and what a valid one would have had. Exit status 1 where it would be "
-        "refused. Nothing is connected to, and whether it was used before is not asked.",
+        "refused. Without settings: as `xdsi serve` without settings would, where it was started in this folder. "
+        "Nothing is connected to, and whether it was used before is not asked.",
     )
     explain.add_argument(
         "file",
@@ -188,7 +190,8 @@ def issue_token(given: argparse.Namespace, load: LoadSettings, terminal: Termina
 
 def explain_token(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Show each check and each attribute; refused where a check is not met."""
-    with app.Parts(load()) as parts:
+    chosen = as_served(given, load())
+    with app.Parts(chosen) as parts:
         trust, tokens = parts.access.trust, parts.access.tokens
     if trust is None:
         return Result(ok=False, message="in the open profile neither assertions nor access tokens are looked at")
@@ -211,9 +214,15 @@ def explain_token(given: argparse.Namespace, load: LoadSettings, terminal: Termi
     ]
     attributes = [{"attribute": one.name, "values": list(one.values), "use": one.use} for one in found.attributes]
     columns = ["check", "outcome", "found", "expected"]
-    terminal.table("Checks", columns, [tuple(str(row[column]) for column in columns) for row in checks])
+    terminal.table("Checks", columns, [tuple(str(row[column]) for column in columns) for row in checks], prose=True)
     rows = [(one.name, "; ".join(one.values), one.use) for one in found.attributes]
-    terminal.table("Claims" if token is not None else "Attributes", ["attribute", "values", "use"], rows)
+    terminal.table("Claims" if token is not None else "Attributes", ["attribute", "values", "use"], rows, prose=True)
     failed = [one.name for one in found.checks if not one.met]
     message = "it would be taken" if found.accepted else f"it would be refused: {', '.join(failed)}"
+    if given.config is None and not chosen.saml.issuer and not chosen.jwt.issuer:
+        folder = chosen.server.data_dir
+        message += (
+            f"; no issuer is trusted without settings where no hub was started ({folder} holds none): "
+            "`xdsi --config FILE token explain` judges by the settings of a hub"
+        )
     return Result(ok=found.accepted, items=[*checks, *attributes], message=message)

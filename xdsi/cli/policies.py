@@ -28,7 +28,8 @@ def run_test(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) 
     """Run the cases; refused where one fails, or there is none."""
     settings = load()
     if not settings.consent.policies:
-        return Result(ok=False, message="consent.policies names no folder")
+        which = "" if given.config is not None else "; `xdsi --config FILE policy test` reads the settings of a hub"
+        return Result(ok=False, message=f"consent.policies names no folder{which}")
     tests = PolicyTests(domain_policy(settings), Path(settings.consent.policies))
     items = [
         {

@@ -130,6 +130,12 @@ def _with_options(chosen: Settings, given: argparse.Namespace) -> Settings:
     return chosen
 
 
+def as_served(given: argparse.Namespace, chosen: Settings) -> Settings:
+    """What `xdsi serve` without settings trusts, where it was started on this data folder; else the settings."""
+    started = (chosen.server.data_dir / "pki" / "hub.pem").exists()
+    return first_start(chosen) if given.config is None and started and not chosen.tls.certificate else chosen
+
+
 def first_start(chosen: Settings) -> Settings:
     """Settings for a first try: a PKI, a token issuer and trust among them, made once under the data folder."""
     folder = chosen.server.data_dir / "pki"

@@ -25,3 +25,5 @@ class PolicyCase:
     consents: tuple[str, ...] = ()
     """files of consent documents (APPC or BPPC) beside the test, taken as validly signed"""
     at: datetime | None = None
+    line: int = 0
+    """where it begins in its file; 0 where that is not known"""

@@ -19,6 +19,7 @@ confidentiality = ["N^^2.16.840.1.113883.5.25"]
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,7 @@ from xdsi.domain.policy_case import PolicyCase
 from xdsi.domain.subject import Subject
 from xdsi.wire.policy_file import action_of, codes_of, known_keys, read_toml, tables_of, text_of, texts_of
 
+_HEAD = re.compile(rb"\s*\[\[\s*[\"']?case[\"']?\s*\]\]")
 _CASE = {"name", "expect", "rule", "action", "acknowledges", "consents", "at", "subject", "document"}
 _SUBJECT = {"user", "role", "purpose", "organization", "npi", "provider", "patient", "reason"}
 _SINGLE = {
@@ -50,10 +52,16 @@ def decode_cases(raw: bytes) -> tuple[PolicyCase, ...]:
     cases = tables_of(document, "case")
     if not cases:
         raise MalformedMessage("no test in it", location="case", expected="[[case]]")
-    return tuple(_case(one, f"case {number}") for number, one in enumerate(cases, start=1))
+    lines = [number for number, line in enumerate(raw.splitlines(), start=1) if _HEAD.match(line)]
+    if len(lines) != len(cases):
+        lines = [0] * len(cases)  # written in another way, or in a text: then the number has to do
+    return tuple(
+        _case(one, f"case {number}" + (f" (line {line})" if line else ""), line)
+        for number, (one, line) in enumerate(zip(cases, lines, strict=True), start=1)
+    )
 
 
-def _case(case: Mapping[str, Any], place: str) -> PolicyCase:
+def _case(case: Mapping[str, Any], place: str, line: int) -> PolicyCase:
     known_keys(case, _CASE, place)
     expect = text_of(case, "expect", place)
     if expect not in ("permit", "deny"):
@@ -71,6 +79,7 @@ def _case(case: Mapping[str, Any], place: str) -> PolicyCase:
         acknowledges=texts_of(case, "acknowledges", place),
         consents=texts_of(case, "consents", place),
         at=at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC),
+        line=line,
     )
 
 
