@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import String, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,7 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from xdsi.storage.database import reading, writing
 from xdsi.storage.document_hash import Expected
-from xdsi.storage.prepared import PreparedChange
+from xdsi.storage.prepared import Prepared, PreparedChange
 from xdsi.storage.tables import document as t
 from xdsi.storage.wording import in_batches
 
@@ -23,8 +22,6 @@ def _known(blake3: Any) -> Any:
     return func.coalesce(func.nullif(blake3, ""), t.c.blake3)
 
 
-_BY_UNIQUE_ID = select(t).where(t.c.unique_id == bindparam("id"))
-_BY_UNIQUE_IDS = select(t).where(t.c.unique_id.in_(bindparam("ids", expanding=True)))
 _USE = select(t.c.unique_id).where(t.c.sha256 == bindparam("hash")).limit(1)
 _REFRESHED = (
     update(t)
@@ -38,12 +35,11 @@ _REFRESHED = (
 )
 _REFRESH: Final = PreparedChange(_REFRESHED, _REFRESHED)
 _PAGE = 1000
-_AFTER = select(t).where(t.c.unique_id > bindparam("after")).order_by(t.c.unique_id).limit(_PAGE)
 
 
 def _add(dialect: Any) -> Any:
     """Answers with a row unless other bytes are there under the uniqueId."""
-    columns = (*Indexed.__slots__, "claimed")
+    columns = (*Indexed._fields, "claimed")
     insert = dialect.insert(t).values({name: bindparam(name) for name in columns})
     again = insert.on_conflict_do_update(
         index_elements=["unique_id"],
@@ -57,8 +53,7 @@ def _add(dialect: Any) -> Any:
     return again.returning(t.c.unique_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Indexed:
+class Indexed(NamedTuple):
     """One row."""
 
     unique_id: str
@@ -78,6 +73,9 @@ class Indexed:
         return Expected(self.sha256, self.blake3)
 
 
+_COLUMNS: Final = [t.c[name] for name in Indexed._fields]
+_BY_UNIQUE_IDS: Final = Prepared(select(*_COLUMNS).where(t.c.unique_id.in_(bindparam("ids", expanding=True))))
+_AFTER: Final = select(*_COLUMNS).where(t.c.unique_id > bindparam("after")).order_by(t.c.unique_id).limit(_PAGE)
 # ON CONFLICT is the same on both engines but lies in their dialects.
 _ADD: Final = PreparedChange(_add(postgresql), _add(sqlite))
 
@@ -90,17 +88,15 @@ class DocumentIndex:
 
     def find(self, unique_id: str) -> Indexed | None:
         """What a uniqueId names, or None."""
-        with reading(self._engine) as connection:
-            row = connection.execute(_BY_UNIQUE_ID, {"id": unique_id}).first()
-        return _indexed(row) if row is not None else None
+        return self.find_all((unique_id,)).get(unique_id)
 
     def find_all(self, unique_ids: Iterable[str]) -> dict[str, Indexed]:
         """What these uniqueIds name, those that name something."""
         found: dict[str, Indexed] = {}
         with reading(self._engine) as connection:
             for some in in_batches(dict.fromkeys(unique_ids)):
-                rows = connection.execute(_BY_UNIQUE_IDS, {"ids": some})
-                found.update((row.unique_id, _indexed(row)) for row in rows)
+                rows = _BY_UNIQUE_IDS.rows(connection, {"ids": some})
+                found.update([(row.unique_id, _indexed(row)) for row in rows])
         return found
 
     def all(self) -> Iterator[Indexed]:
@@ -121,7 +117,7 @@ class DocumentIndex:
 
     def add(self, entry: Indexed) -> None:
         """Let a uniqueId name bytes; the same bytes again are one more claim to it, ValueError for others."""
-        row: dict[str, Any] = {name: getattr(entry, name) for name in Indexed.__slots__} | {"claimed": entry.stored}
+        row: dict[str, Any] = {name: getattr(entry, name) for name in Indexed._fields} | {"claimed": entry.stored}
         with writing(self._engine) as connection:
             if not _ADD.returned(connection, row):
                 raise ValueError(f"other bytes are published under {entry.unique_id}")
@@ -194,8 +190,6 @@ def confirm(connection: Connection, unique_ids: Iterable[str]) -> None:
 
 
 def _indexed(row: Any) -> Indexed:
+    id_, sha256, sha1, size, type_, verified, quarantined, stored, blake3 = row
     # Thousands of documents of one answer are of few types.
-    type_ = sys.intern(row.mime_type)
-    return Indexed(
-        row.unique_id, row.sha256, row.sha1, row.size, type_, row.verified, row.quarantined, row.stored, row.blake3
-    )
+    return Indexed(id_, sha256, sha1, size, sys.intern(type_), verified, bool(quarantined), stored, blake3)

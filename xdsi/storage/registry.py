@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.engine import Connection, Engine, Row
+from sqlalchemy.engine import Connection, Engine
 
 from xdsi.domain.audit import AuditEvent, AuditTrail
 from xdsi.domain.consent import Consent, Resource
@@ -25,33 +25,44 @@ from xdsi.storage import tables as t
 from xdsi.storage.claims import claim_unique_ids
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
 from xdsi.storage.people import People
+from xdsi.storage.prepared import Prepared
 from xdsi.storage.routes import IdKind, Routes, at_places, place_binds
 from xdsi.storage.stored_queries.finder import Finder
 from xdsi.storage.wording import KINDS
 
-_RESOURCES: Final = (
+_RESOURCES: Final = Prepared(
     select(*RESOURCE_COLUMNS)
     .where(at_places(t.document_entry), t.document_entry.c.latest)
     .order_by(t.document_entry.c.creation_time.desc(), t.document_entry.c.id.desc())
 )
-_TARGETING: Final = select(t.association.c.id, t.association.c.patient_key).where(
-    at_places(t.association, "target"), t.association.c.type.in_(bindparam("types", expanding=True))
-).order_by(t.association.c.id)  # fmt: skip
-_BEGINNING: Final = select(t.association.c.id, t.association.c.patient_key).where(
-    at_places(t.association, "source")
-).order_by(t.association.c.id)  # fmt: skip
-_ENDING: Final = select(t.association.c.id, t.association.c.patient_key).where(
-    at_places(t.association, "target")
-).order_by(t.association.c.id)  # fmt: skip
-_FOLDERS_OF: Final = select(t.association.c.patient_key, t.association.c.source).where(
-    at_places(t.association, "target"),
-    t.association.c.type == HAS_MEMBER,
-    t.association.c.source_kind == "F",
-    t.association.c.status == "Approved",
+_TARGETING: Final = Prepared(
+    select(t.association.c.id, t.association.c.patient_key)
+    .where(at_places(t.association, "target"), t.association.c.type.in_(bindparam("types", expanding=True)))
+    .order_by(t.association.c.id)
 )
-_APPROVED_FOLDERS: Final = select(t.folder.c.patient_key, t.folder.c.id).where(
-    at_places(t.folder), t.folder.c.status == "Approved", t.folder.c.latest
-).order_by(t.folder.c.id)  # fmt: skip
+_BEGINNING: Final = Prepared(
+    select(t.association.c.id, t.association.c.patient_key)
+    .where(at_places(t.association, "source"))
+    .order_by(t.association.c.id)
+)
+_ENDING: Final = Prepared(
+    select(t.association.c.id, t.association.c.patient_key)
+    .where(at_places(t.association, "target"))
+    .order_by(t.association.c.id)
+)
+_FOLDERS_OF: Final = Prepared(
+    select(t.association.c.patient_key, t.association.c.source).where(
+        at_places(t.association, "target"),
+        t.association.c.type == HAS_MEMBER,
+        t.association.c.source_kind == "F",
+        t.association.c.status == "Approved",
+    )
+)
+_APPROVED_FOLDERS: Final = Prepared(
+    select(t.folder.c.patient_key, t.folder.c.id)
+    .where(at_places(t.folder), t.folder.c.status == "Approved", t.folder.c.latest)
+    .order_by(t.folder.c.id)
+)
 
 
 class SqlRegistry:
@@ -179,8 +190,8 @@ class SqlSession:
     def _objects(self, ids: Sequence[str]) -> list[RegistryObject]:
         return answers.objects_at(self.connection, self._people, self._routes, ids) if ids else []
 
-    def _select(self, statement: Any, places: Iterable[tuple[int, str]], **binds: Any) -> list[Row[Any]]:
-        return [row for placed in place_binds(places) for row in self.connection.execute(statement, placed | binds)]
+    def _select(self, statement: Prepared, places: Iterable[tuple[int, str]], **binds: Any) -> list[Any]:
+        return [row for placed in place_binds(places) for row in statement.rows(self.connection, placed | binds)]
 
     # --- changes
 
