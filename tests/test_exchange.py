@@ -617,6 +617,15 @@ def test_another_node_may_not_publish_whatever_it_brings(node: Node | None, trus
     assert len(world.audited) == 2
 
 
+def test_a_certificate_of_no_known_node_is_named_to_the_operator(caplog: pytest.LogCaptureFixture) -> None:
+    """As after a renewal that nobody entered; in the log, the audit record and what is explained."""
+    world = World()
+    told = "certificate of no known node (fingerprint ab, subject CN=x) is not permitted ITI-42"
+    assert refused(world, writing(world), assertion()).detail == told
+    assert told in caplog.text
+    assert "who shows no certificate is not permitted ITI-42" in Peer(address="192.0.2.7").why_not("ITI-42")
+
+
 def test_a_node_may_be_permitted_everything() -> None:
     world = World()
     assert admitted(world, writing(world), node=replace(NODE, permits=frozenset({"*"}))).peer.node is not None

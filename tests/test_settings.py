@@ -253,6 +253,9 @@ FILE = '"/no/such.pem"'
         ("[tls]\nproxy_header = 'X-Cert'\nproxy_addresses = ['proxy.example']", "tls.proxy_addresses: "),
         (f"[[node]]\nname = 'a'\nsha256 = '{SHA}'\n[[node]]\nname = 'b'\nsha256 = '{SHA}'",
          "node.sha256: 'a' and 'b' have the same certificate"),
+        (f"[[node]]\nname = 'a'\nsha256 = ['{'0' * 64}', '{SHA}']\n[[node]]\nname = 'b'\nsha256 = '{SHA}'",
+         "node.sha256: 'a' and 'b' have the same certificate"),
+        ("[[node]]\nname = 'a'\nsha256 = []", "node.sha256: 'a' has no certificate"),
     ],
 )  # fmt: skip
 def test_what_the_settings_name_must_be_there(

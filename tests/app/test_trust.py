@@ -164,6 +164,18 @@ def test_a_changed_key_set_counts(files: Files, told: list[str]) -> None:
     assert {key.thumbprint for key in before}.isdisjoint(key.thumbprint for key in after)
 
 
+def test_a_node_may_have_two_certificates_while_one_is_renewed(files: Files, told: list[str]) -> None:
+    both = f'sha256 = ["{HOSPITAL.sha256}", "{OTHER.sha256}"]\npermits = ["ITI-42"]'
+    trust = files.trust(told)
+    nodes = Nodes(trust)
+    files.configure(extra=f'[[node]]\nname = "renewed"\n{both}')
+    assert [nodes[one.sha256].name for one in (HOSPITAL, OTHER)] == ["renewed"] * 2
+    assert all(nodes[one.sha256].may("ITI-42") for one in (HOSPITAL, OTHER))
+    files.configure(renewed=OTHER)
+    assert nodes.get(HOSPITAL.sha256) is None
+    assert nodes[OTHER.sha256].name == "renewed"
+
+
 def test_nodes_and_issuers_of_the_settings_file_come_and_go(files: Files, told: list[str]) -> None:
     trust = files.trust(told)
     nodes = Nodes(trust)

@@ -119,8 +119,9 @@ class ArchiveNotices:
     def _answered(self, needed: str, peer: Peer, take: Callable[[], Confirmed]) -> Confirmed:
         trace = Trace()
         node = peer.node
-        if self.nodes_required and (node is None or not node.may(needed)):
-            trace.note("refused", node=node.name if node else peer.certificate_subject, needed=needed)
+        if self.nodes_required and not peer.may(needed):
+            trace.note("refused", detail=peer.why_not(needed))
+            log.warning("trace %s: %s: %s", trace.id, peer.address, peer.why_not(needed))
             answer = Confirmed(dimse.NOT_AUTHORIZED)
         else:
             try:

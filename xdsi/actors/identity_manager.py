@@ -70,8 +70,10 @@ class Hl7v2Feed:
                 node=peer.node,
                 trace=trace.id,
             )
-            if self.nodes_required and (peer.node is None or not peer.node.may("ITI-8")):
-                trace.note("refused", node=peer.node.name if peer.node else peer.certificate_subject)
+            why = peer.why_not("ITI-8") if self.nodes_required and not peer.may("ITI-8") else ""
+            if why:
+                trace.note("refused", detail=why)
+                log.warning("trace %s: %s: %s", trace.id, peer.address, why)
                 answer = FeedAnswer(
                     accepted=False,
                     problems=(FeedProblem(INTERNAL_ERROR, f"not permitted [trace {trace.id}]", rule="node"),),
@@ -82,7 +84,7 @@ class Hl7v2Feed:
                 trace.note("handle", accepted=answer.accepted)
             described = identity_audit.describe(in_domain(feed, self.ports.domain), answer, facts)
             if answer.problems:
-                described = replace(described, outcome_description=answer.problems[0].text)
+                described = replace(described, outcome_description=why or answer.problems[0].text)
             self.trail.append(audit_rules.events_for(described), trace=trace.id)
             return answer
 

@@ -72,8 +72,9 @@ class OrderMessages:
 
     def _take(self, message: hl7v2_orders.OrderMessage, peer: Peer, trace: Trace) -> FeedAnswer:
         needed = PERMITS[message.kind]
-        if self.nodes_required and (peer.node is None or not peer.node.may(needed)):
-            trace.note("refused", node=peer.node.name if peer.node else peer.certificate_subject, needed=needed)
+        if self.nodes_required and not peer.may(needed):
+            trace.note("refused", detail=peer.why_not(needed))
+            log.warning("trace %s: %s: %s", trace.id, peer.address, peer.why_not(needed))
             text = f"not permitted [trace {trace.id}]"
             return FeedAnswer(accepted=False, problems=(FeedProblem(INTERNAL_ERROR, text, rule="node"),))
         now = self.clock().timestamp()

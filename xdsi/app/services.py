@@ -194,8 +194,8 @@ class Parts(PublishingParts):
     def admit_audit_sender(self, peer: Peer) -> Peer:
         """Only nodes that are permitted ITI-20 may send audit records."""
         named = self.named(peer)
-        if named.node is None or not named.node.may("ITI-20"):
-            raise Refused(f"{peer.certificate_subject or peer.address} is not permitted ITI-20")
+        if not named.may("ITI-20"):
+            raise Refused(named.why_not("ITI-20"))
         return named
 
     def node_refused(self, peer: Peer, reason: str) -> None:

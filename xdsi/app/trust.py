@@ -59,17 +59,21 @@ def nodes_of(settings: Settings) -> dict[str, Node]:
     nodes = [
         Node(
             name=node.name,
-            certificate_sha256=node.sha256,
+            certificate_sha256=sha256,
             organization_id=node.organization_id,
             permits=frozenset(node.permits),
         )
         for node in settings.node
+        for sha256 in node.sha256
     ]
     found = nodes_by_fingerprint(nodes)
     for node in nodes:
         if found[node.certificate_sha256] is not node:
             other = found[node.certificate_sha256].name
             raise ConfigurationError(f"node.sha256: {node.name!r} and {other!r} have the same certificate")
+    for one in settings.node:
+        if not one.sha256:
+            raise ConfigurationError(f"node.sha256: {one.name!r} has no certificate")
     return found
 
 

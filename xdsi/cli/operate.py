@@ -153,7 +153,9 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
         item["patient"],
         item["trace"],
         # What is told of a success is why consent was overridden.
-        item["told"].partition(" [trace")[0] if item["transaction"] == EMERGENCY_OVERRIDE.code else "",
+        item["told"].partition(" [trace")[0]
+        if item["transaction"] == EMERGENCY_OVERRIDE.code or item["outcome"] != AuditOutcome.SUCCESS
+        else "",
     )
 
 

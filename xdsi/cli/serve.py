@@ -156,7 +156,7 @@ def first_start(chosen: Settings) -> Settings:
     nodes = tuple(
         settings.Node(
             name=name,
-            sha256=certificates[name].sha256,
+            sha256=(certificates[name].sha256,),
             organization_id=f"urn:oid:2.999.1.{number}",
             permits=("ITI-8", "ITI-20", "ITI-41", "ITI-42", "ITI-44", "ITI-61", "ITI-79"),
         )

@@ -77,6 +77,19 @@ class Peer:
     unshown: bool = False
     """a proxy passed this on and showed no certificate: nobody knows on whose connection it came"""
 
+    def may(self, transaction: str) -> bool:
+        """True for a node that is permitted to start the transaction."""
+        return self.node is not None and self.node.may(transaction)
+
+    def why_not(self, transaction: str) -> str:
+        """For operators: why it is not permitted to start the transaction."""
+        if self.node is not None:
+            return f"node {self.node.name!r} is not permitted {transaction}"
+        shown = [f"fingerprint {self.certificate_sha256}"] if self.certificate_sha256 else []
+        shown += [f"subject {self.certificate_subject}"] if self.certificate_subject else []
+        who = f"certificate of no known node ({', '.join(shown)})" if shown else "who shows no certificate"
+        return f"{who} is not permitted {transaction}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,8 @@ from xdsi.wire import saml
 from xdsi.wire.http_authorization import read_authorization
 from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.soap import Envelope
+
+log = logging.getLogger("xdsi.exchange")
 
 
 def admit(actor: Actor, transaction: Transaction[Any, Any], envelope: Envelope, peer: Peer, trace: Trace) -> Caller:
@@ -78,9 +81,10 @@ def _admit(
         if peer.unshown and access.nodes_required:
             raise SecurityFault("FailedAuthentication", "the proxy shows no client certificate")
         if not transaction.assertion_required:
-            if access.nodes_required and (node is None or not node.may(transaction.number)):
-                name = node.name if node else peer.certificate_subject or "no certificate"
-                raise SecurityFault("FailedAuthentication", f"node {name!r} is not permitted {transaction.number}")
+            if access.nodes_required and not peer.may(transaction.number):
+                why = peer.why_not(transaction.number)
+                log.warning("trace %s: %s: %s", trace.id, peer.address, why)
+                raise SecurityFault("FailedAuthentication", why)
             if not shown:
                 trace.note("admit", node=node.name if node else "")
                 return Caller(peer=peer)

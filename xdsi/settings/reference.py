@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import typing
 from pathlib import Path
@@ -25,7 +26,14 @@ def reference() -> str:
 
 def _reference_section(kind: Any, name: str, *, repeated: bool) -> list[str]:
     brackets = f"[[{name}]]" if repeated else f"[{name}]"
-    lines = [f"## `{brackets}`", "", (kind.__doc__ or "").strip(), "", "| key | default | meaning |", "|---|---|---|"]
+    lines = [
+        f"## `{brackets}`",
+        "",
+        inspect.cleandoc(kind.__doc__ or ""),
+        "",
+        "| key | default | meaning |",
+        "|---|---|---|",
+    ]
     nested: list[str] = []
     for item in dataclasses.fields(kind):
         hint = typing.get_type_hints(kind)[item.name]

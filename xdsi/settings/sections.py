@@ -287,7 +287,12 @@ class Publishing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Certificates (PEM). Without `certificate` the server speaks plain HTTP, allowed on loopback only."""
+    """Certificates (PEM). Without `certificate` the server speaks plain HTTP, allowed on loopback only.
+
+    The files are read again while the server runs when one of them changes, before the next connection or request; what
+    cannot be used (a key that is not the certificate's, say) leaves the former in force. Connections that were made
+    before are then closed, and whoever is still trusted comes again.
+    """
 
     certificate: str = _key("own certificate with its chain", "")
     key: str = _key("its private key", "")
@@ -299,10 +304,19 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A system known by its client certificate. The list is read again when the settings file changes."""
+    """A system known by its client certificate. The list is read again when the settings file changes.
+
+    A node's certificate is renewed without a gap in three steps: the new one's SHA-256 is added here
+    (`sha256 = ["that of the former", "that of the new one"]`; `openssl x509 -in new.pem -noout -fingerprint -sha256`,
+    lower-case and without colons), the node's files are exchanged, and the former SHA-256 is taken out. A certificate
+    that is not listed has no rights but to read with an assertion: its node is refused as `security token refused`, and
+    the log, the audit trail and `xdsi explain TRACE` say `certificate of no known node`, with its SHA-256.
+    """
 
     name: str = _key("name in audit records")
-    sha256: str = _key("SHA-256 of the certificate (DER), 64 lower-case hexadecimal digits", check="sha256")
+    sha256: tuple[str, ...] = _key(
+        "SHA-256 of the certificate (DER), 64 lower-case hexadecimal digits; a list while it is renewed", check="sha256"
+    )
     organization_id: str = _key("urn:oid: of its organisation", "")
     permits: tuple[str, ...] = _key(
         "transactions it may start, e.g. ITI-42; metrics: read /metrics; publishing: the page /publishing; * for all",
