@@ -839,5 +839,7 @@ def test_the_trail_is_searched_and_verified(open_server: Server, tmp_path: Path)
     assert len(done("audit", "search", "--limit", "1", config=config)) == 1
     status, answer = xdsi("audit", "verify", config=config)
     assert (status, answer["message"].endswith(": whole")) == (0, True)
+    shown = len(done("audit", "search", "--limit", "100000", config=config))
+    assert f", {shown} of what happened and " in answer["message"], "the other ones are no news to anybody"
     message = failed("explain", "0" * 32, config=config)
     assert message == f"no trace {'0' * 32} in {open_server.data}; the node that answered keeps it"

@@ -58,7 +58,8 @@ def add(commands: Any) -> None:
     verify = actions.add_parser(
         "verify",
         help="check that no record was removed or changed",
-        description="Walk all chains of the audit trail of this node; exit status 1 where one is broken.",
+        description="Walk all chains of the audit trail of this node; exit status 1 where one is broken. Each process "
+        "has chains of its own, and links, which `audit search` does not show, bind them together.",
     )
     add_data(verify)
     verify.set_defaults(run=run_verify)
@@ -115,7 +116,8 @@ def run_search(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
         ["time", "node", "transaction", "event", "outcome", "user", "patient", "trace", "reason"],
         [_row(item) for item in items],
     )
-    return Result(items=items)
+    at_limit = len(items) >= given.limit
+    return Result(items=items, message="only the newest are shown; --limit shows more" if at_limit else "")
 
 
 def _item(record: TrailRecord) -> dict[str, Any]:
@@ -165,5 +167,9 @@ def run_verify(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
         report = parts.trail.verify()
     items = [{"finding": str(finding)} for finding in report.findings]
     state = "; ".join(item["finding"] for item in items) or "whole"
-    message = f"{report.records} records in {report.chains} chains: {state}"
+    told = report.records - report.links
+    message = (
+        f"{counted(report.records, 'record')} in {counted(report.chains, 'chain')}, {told} of what happened and "
+        f"{counted(report.links, 'link')} between chains: {state}"
+    )
     return Result(ok=report.intact, items=items, message=message)

@@ -96,6 +96,8 @@ class VerifyReport:
 
     records: int
     chains: int
+    links: int = 0
+    """how many of the records do nothing but bind the chains together"""
     findings: tuple[Finding, ...] = ()
     heads: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 

@@ -26,13 +26,14 @@ def verify(
     `known` are heads of an earlier report that was kept elsewhere; `progress` hears how many records are done.
     """
     listed = connection.execute(sa.select(audit_chain_head)).all()
-    walk = _Walk()
+    walk, links = _Walk(), 0
     # What names a head is looked up after the walk, when it is known how long each chain is.
     doubts: dict[str, tuple[Head, str]] = {}
     witnesses: list[Head] = []
     for row in _records(connection):
         walk.step(row)
         if row["direction"] == Direction.LINK.value:
+            links += 1
             witnesses += read_links(row["xml"])
         if len(witnesses) >= _BATCH:
             _look_up(connection, witnesses, "a link names", doubts)
@@ -48,6 +49,7 @@ def verify(
     return VerifyReport(
         records=walk.records,
         chains=len(walk.heads),
+        links=links,
         findings=(*walk.findings, *_tails(walk.heads, doubts), *map(_unlisted, sorted(unlisted))),
         heads=walk.heads,
     )
