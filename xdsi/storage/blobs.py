@@ -16,10 +16,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from xdsi.domain.errors import IntegrityLost, OutOfRoom
 from xdsi.domain.submission import Document
@@ -31,14 +30,14 @@ from xdsi.storage.spool import SpooledDocument
 GRACE_SECONDS: Final = 3600.0
 """A submission has long ended by then: what it put and did not confirm is nobody's."""
 _WHAT: Final = "document store"
+_DISK: Final = disk(_WHAT)
 
 
 _REPLACED = 5
 """how often a file is looked at again that seems broken: the same document may be put in its place at that moment"""
 
 
-@dataclass(frozen=True, slots=True)
-class FileBlob:
+class FileBlob(NamedTuple):
     """One file as it was found."""
 
     store: FolderBlobs
@@ -56,28 +55,28 @@ class FileBlob:
     @property
     def current(self) -> bool:
         """True where it is written as it would be now."""
-        return self.store.form.is_current(self._source)
+        return self.store.form.is_current(self.piece_by_piece)
 
     def described(self) -> tuple[str, int]:
         """The SHA-256 (where the file says it) and the size of the document."""
-        with disk(_WHAT):
+        with _DISK:
             begins = small_file(self.path, len(MAGIC))
         if not begins.startswith(MAGIC):
             return "", self.stored
         for _ in range(_REPLACED):
             with suppress(IntegrityLost):
-                return self.store.form.described(self._source, self.stored)
-        return self.store.form.described(self._source, self.stored)
+                return self.store.form.described(self.piece_by_piece, self.stored)
+        return self.store.form.described(self.piece_by_piece, self.stored)
 
     def open(self, start: int = 0) -> Iterator[bytes]:
         """Its bytes from an offset on."""
-        stream = self.store.form.read(self._source, self.stored, start)
+        stream = self.store.form.read(self.piece_by_piece, self.stored, start)
         for _ in range(_REPLACED):
             # Before the first piece a file's beginning and end are compared, which are read one after the other.
             try:
                 first = next(stream, b"")
             except IntegrityLost:
-                stream = self.store.form.read(self._source, self.stored, start)
+                stream = self.store.form.read(self.piece_by_piece, self.stored, start)
             else:
                 yield first
                 break
@@ -85,12 +84,13 @@ class FileBlob:
 
     def whole(self, size: int) -> bytes:
         """Its bytes in one piece, and some more than `size` where there are more."""
-        with disk(_WHAT):
+        with _DISK:
             read = small_file(self.path, min(self.stored, max(size, len(MAGIC))))
         return up_to(self.open(), size) if read.startswith(MAGIC) else read
 
-    def _source(self, start: int) -> Iterator[bytes]:
-        with disk(_WHAT):
+    def piece_by_piece(self, start: int) -> Iterator[bytes]:
+        """What is stored, from an offset on, in the form that it is stored in."""
+        with _DISK:
             yield from chunks_of(self.path, start)
 
     def set_aside(self) -> bool:
@@ -119,7 +119,7 @@ class FolderBlobs:
         self._quarantine = folder / "quarantine"
         self._keys = folder / "keys"
         self._marks = KeyMarks(f"{_WHAT} {folder}", form.keys, self._key_mark, self._mark_key)
-        with disk(_WHAT):
+        with _DISK:
             for one in (self._incoming, self._blobs, self._journal, self._quarantine):
                 make_folder(one)
 
@@ -139,7 +139,7 @@ class FolderBlobs:
         A file of a spool on the same disk is taken over, others are copied.
         """
         self._marks.make()
-        with disk(_WHAT):
+        with _DISK:
             self._check_space(document.size)
             part = document.part if isinstance(document, SpooledDocument) else None
             if part is not None and part.path is not None and part.form == self.form and self._movable(part.path):
@@ -158,7 +158,7 @@ class FolderBlobs:
 
     def confirm(self, sha256: str) -> None:
         """Somebody's now: no longer in doubt."""
-        with disk(_WHAT):
+        with _DISK:
             for name in self.form.names(sha256):
                 with suppress(FileNotFoundError):
                     os.unlink(f"{self._journal}/{name}")
@@ -166,7 +166,7 @@ class FolderBlobs:
     def doubt(self, sha256: str) -> None:
         """Perhaps nobody's any more; durable on return."""
         self._marks.require()
-        with disk(_WHAT), self._lock(LOCK_SH):
+        with _DISK, self._lock(LOCK_SH):
             for name in self.form.names(sha256):
                 if os.path.exists(self._file(name)):
                     self._mark(name)
@@ -177,7 +177,7 @@ class FolderBlobs:
         self._marks.require()
         removed = []
         limit = self._clock() - grace
-        with disk(_WHAT):
+        with _DISK:
             for mark in list(self._journal.iterdir()):
                 # Excludes a `put` of the same bytes at this moment, which makes the mark young again.
                 with self._lock(LOCK_EX):
@@ -208,7 +208,7 @@ class FolderBlobs:
         return self.form.has_key(key_id)
 
     def _found(self, path: str, key_id: str = "") -> FileBlob | None:
-        with disk(_WHAT):
+        with _DISK:
             try:
                 found = os.stat(path)
             except FileNotFoundError:
@@ -227,7 +227,7 @@ class FolderBlobs:
 
     def settled(self) -> Iterator[str]:
         """The names of all files that are not in doubt."""
-        with disk(_WHAT):
+        with _DISK:
             for folder in sorted(self._blobs.glob("??/??")):
                 for path in sorted(folder.iterdir()):
                     if not self.doubted(path.name):
@@ -245,7 +245,7 @@ class FolderBlobs:
         now = self._found(blob.path)
         if now is None or now.state != blob.state:
             return False
-        with disk(_WHAT):
+        with _DISK:
             try:
                 os.rename(blob.path, self._quarantine / f"{os.path.basename(blob.path)}.{int(self._clock())}")
             except FileNotFoundError:
@@ -300,7 +300,7 @@ class FolderBlobs:
             os.close(descriptor)
 
     def _key_mark(self, name: str) -> bytes:
-        with disk(_WHAT):
+        with _DISK:
             try:
                 return (self._keys / name).read_bytes()
             except FileNotFoundError:
@@ -308,7 +308,7 @@ class FolderBlobs:
 
     def _mark_key(self, name: str, mark: bytes) -> None:
         temporary = self._incoming / secrets.token_hex(16)
-        with disk(_WHAT):
+        with _DISK:
             make_folder(self._keys)
             with create(temporary) as file:
                 write_all(file, mark)

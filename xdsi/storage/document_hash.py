@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
@@ -24,8 +23,7 @@ class Hash(Protocol):
         """Lower-case hexadecimal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """The hashes of a document; `blake3` is empty where it is not known."""
 
     sha256: str
@@ -40,8 +38,7 @@ class Expected:
         return found.hexdigest() == (self.blake3 or self.sha256)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What bytes are: the document's or not, and their BLAKE3 as far as that is known now."""
 
     right: bool

@@ -18,13 +18,25 @@ _ANY_MORE: Final = 4096
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
-@contextmanager
-def disk(what: str) -> Iterator[None]:
+class _Disk:
+    """Names what could not be reached; a class, because thousands of small files are read for one answer."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise (OutOfRoom if error.errno in _FULL else Unavailable)(f"{self._what}: {error}") from error
+
+
+def disk(what: str) -> _Disk:
     """What the disk refuses (it is gone, read-only) is Unavailable; OutOfRoom where it is full."""
-    try:
-        yield
-    except OSError as error:
-        raise (OutOfRoom if error.errno in _FULL else Unavailable)(f"{what}: {error}") from error
+    return _Disk(what)
 
 
 def create(path: str | Path) -> BinaryIO:

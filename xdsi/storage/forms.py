@@ -62,7 +62,9 @@ class Form:
     def named(self, sha256: str) -> tuple[tuple[str, str], ...]:
         """The same names, each after the id of the key that made it; it is empty for the name without a key."""
         names = self.names(sha256)
-        return tuple(zip((*(self.keys.ids if self.keys else ()), ""), names, strict=True))
+        if self.keys is None:
+            return (("", sha256),)
+        return tuple(zip((*self.keys.ids, ""), names, strict=True))
 
     def has_key(self, key_id: str) -> bool:
         """True for a key that can be read with; what is not encrypted needs none."""
