@@ -36,7 +36,7 @@ from xdsi.settings import load
 from xdsi.storage.folder_pacs import FolderPacs
 from xdsi.transport import pki
 from xdsi.transport.syslog_collector import Collector
-from xdsi.transport.tls import TlsFiles, server_context
+from xdsi.transport.tls import TlsFiles, client_context, server_context
 
 AUTHORITY = "2.999.1.5"
 CT = "1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1"
@@ -712,6 +712,27 @@ def test_policies_are_tested(tmp_path: Path) -> None:
     assert "1 case, 1 failed" in failed("policy", "test", config=config)
     (policies / "library" / "1.toml").write_text(POLICY.replace("effect", "efect"))
     assert "efect" in failed("config", "check", config=config)
+
+
+def test_that_the_files_of_tls_were_read_again_is_audited(full_server: Server) -> None:
+    own = full_server.data / "pki"
+    node = TlsFiles(certificate=own / "consumer.pem", key=own / "consumer.key", peer_ca=own / "ca.pem")
+    for content, told in (
+        (b"nothing", "changed files of TLS cannot be used, the former stay in force: TLS: certificate"),
+        ((own / "hub.pem").read_bytes(), "the files of TLS were read again"),
+    ):
+        fresh = own / "fresh"
+        fresh.write_bytes(content)
+        fresh.replace(own / "hub.pem")
+        with full_server.connect(client_context(node)):
+            pass
+        wait_until(lambda told=told: any(told in one for one in changes(full_server)))
+
+
+def changes(server: Server) -> list[str]:
+    """What the audit trail tells of changes of configuration."""
+    found = done("audit", "search", "--data", server.data, "--limit", "1000")
+    return [item["told"] for item in found if item["event"] == "Security Configuration"]
 
 
 @pytest.fixture

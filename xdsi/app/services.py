@@ -83,7 +83,8 @@ class Parts(PublishingParts):
         """What runs once for the data folder."""
         found: list[Service] = []
         server, audit = self.settings.server, self.settings.audit
-        context = ReloadingContext(self.tls) if self.tls else None
+        # The server tells of the same files.
+        context = ReloadingContext(self.tls, changed=log.info) if self.tls else None
         if server.mllp_port:
             feed = identity_manager.Hl7v2Feed(
                 ports=self.feed_ports,
@@ -214,6 +215,11 @@ class Parts(PublishingParts):
         self.alerts.submit(
             self._audit, audit_alerts.configuration_changed(self.site, utc_now(), "lists of trust", what)
         )
+
+    def tls_changed(self, what: str) -> None:
+        """Log and audit that the server's certificate, authorities or revocation lists were read again, or not."""
+        log.warning("%s", what)
+        self.alerts.submit(self._audit, audit_alerts.configuration_changed(self.site, utc_now(), "files of TLS", what))
 
     def document_lost(self, unique_id: str, reason: str) -> None:
         """Count and audit a stored document that is not what was acknowledged."""

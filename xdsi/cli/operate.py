@@ -154,10 +154,8 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
         "" if item["user"] == WSA_ANONYMOUS else item["user"],
         item["patient"],
         item["trace"],
-        # What is told of a success is why consent was overridden.
-        item["told"].partition(" [trace")[0]
-        if item["transaction"] == EMERGENCY_OVERRIDE.code or item["outcome"] != AuditOutcome.SUCCESS
-        else "",
+        # Of a success it is why consent was overridden, or what was changed.
+        item["told"].partition(" [trace")[0],
     )
 
 

@@ -77,6 +77,11 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         if application is not None:
             application.parts.node_refused(Peer(address=address), reason)
 
+    def tls_changed(what: str) -> None:
+        application = holder.get("application")
+        if application is not None:
+            application.parts.tls_changed(what)
+
     require_port(chosen.server.address, chosen.server.port)
     # Migrations run once, before any worker; mistakes in the settings are told before anything listens.
     claim = app.prepare(chosen)
@@ -88,6 +93,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         workers=chosen.server.workers,
         threads=chosen.server.threads,
         report_handshake=handshake_failed,
+        tls_changed=tls_changed,
         when_ready=lambda: _announce(chosen),
         deadlines=app.deadlines(chosen.limits),
     )

@@ -95,6 +95,7 @@ def configuration_changed(
         time,
         participants=participants,
         objects=[parts.security_object(what, (table.ALERT_DESCRIPTION, detail))],
+        description=detail,
     )
 
 

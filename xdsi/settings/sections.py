@@ -291,7 +291,8 @@ class Tls:
 
     The files are read again while the server runs when one of them changes, before the next connection or request; what
     cannot be used (a key that is not the certificate's, say) leaves the former in force. Connections that were made
-    before are then closed, and whoever is still trusted comes again.
+    before are then closed, and whoever is still trusted comes again. Either is logged, and audited as a change of
+    configuration. What is asked of other nodes shows the new certificate from the next request on.
     """
 
     certificate: str = _key("own certificate with its chain", "")

@@ -16,15 +16,34 @@ from typing import Any
 import requests
 import requests.adapters
 import urllib3.exceptions
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Retry
 
 from xdsi.domain.errors import Unavailable
 from xdsi.transport.http_ahead import AskingAhead, Place, Whole
 from xdsi.transport.pace import Pace
+from xdsi.transport.tls import ClientContext
 
 READ_SIZE = 256 * 1024
 _JSON_LIMIT = 512 * 1024 * 1024
 _SAID = 64 * 1024
+
+
+class _Connection(HTTPSConnection):
+    """A connection that is not used any more once our own certificate was exchanged: it shows the former one."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the next request may go by it."""
+        if not super().is_connected:
+            return False
+        context, sock = self.ssl_context, self.sock
+        return not isinstance(context, ClientContext) or (isinstance(sock, ssl.SSLSocket) and context.made(sock))
+
+
+class _Pool(HTTPSConnectionPool):
+    ConnectionCls = _Connection
 
 
 class TlsAdapter(requests.adapters.HTTPAdapter):
@@ -37,6 +56,7 @@ class TlsAdapter(requests.adapters.HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Give the pool our context."""
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _Pool}
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Our context verifies already; the library would load the public authorities."""

@@ -402,6 +402,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         workers: int = 1,
         threads: int = 16,
         report_handshake: Callable[[str, str], None] | None = None,
+        tls_changed: Callable[[str], None] | None = None,
         when_ready: Callable[[], None] | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
@@ -411,6 +412,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         self._tls = tls
         self._workers = workers
         self._threads = threads
+        self._tls_changed = tls_changed or log.warning
         self._when_ready = when_ready
         self._said = multiprocessing.Value("b", 0)
         _Connection.report = staticmethod(report_handshake) if report_handshake else None
@@ -442,7 +444,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
         }
         if self._tls is not None:
-            context = ReloadingContext(self._tls)
+            context = ReloadingContext(self._tls, changed=self._tls_changed)
             settings["certfile"] = str(self._tls.certificate)
             settings["keyfile"] = str(self._tls.key)
             settings["cert_reqs"] = ssl.CERT_REQUIRED

@@ -10,10 +10,11 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cryptography import x509
 
@@ -76,6 +77,9 @@ _SESSIONS = 32 * 1024
 """more than OpenSSL keeps of one context"""
 
 
+_Kind = TypeVar("_Kind", bound=_Context)
+
+
 class AdmittedSocket(ssl.SSLSocket):
     """A server's end of a connection."""
 
@@ -98,8 +102,8 @@ class _AdmittedObject(ssl.SSLObject):
         self.admitted_until = self.context.end_of(self)  # type: ignore[attr-defined]
 
 
-def _context(purpose: int, files: TlsFiles) -> _Context:
-    context = _Context(purpose)
+def _context(purpose: int, files: TlsFiles, kind: type[_Kind]) -> _Kind:
+    context = kind(purpose)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -153,7 +157,7 @@ def _named(what: str) -> Iterator[None]:
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:
     """For a listening socket; a client without a trusted certificate fails in the handshake."""
-    context = _context(ssl.PROTOCOL_TLS_SERVER, files)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, files, _Context)
     context.verify_mode = ssl.CERT_REQUIRED
     # A ticket says nothing of the chain that was verified, and one of TLS 1.3 is exchanged for the next without end:
     # sessions are resumed in TLS 1.2 only, and known by their ids. Nor is anybody else let in by the same connection.
@@ -165,9 +169,56 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
     """For an outgoing connection; the peer must be trusted and bear the name that was called."""
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, files)
+    try:
+        stamps = files.stamps()
+    except OSError:
+        stamps = ()  # which of them is not there is told by who reads them
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, files, ClientContext)
     context.check_hostname = True
+    context.follow(files, stamps)
     return context
+
+
+class ClientContext(_Context):
+    """A client's context that shows and trusts what its files say when a connection is made."""
+
+    def follow(self, files: TlsFiles, stamps: tuple[tuple[int, int], ...]) -> None:
+        """Look at the files from now on; `stamps` are those from before they were read."""
+        self._files, self._stamps = files, stamps
+        self._latest: ssl.SSLContext | None = None
+
+    def now(self) -> ssl.SSLContext:
+        """The context that the next connection is made by; this one until a file changes."""
+        try:
+            stamps = self._files.stamps()
+        except OSError:
+            stamps = self._stamps
+        if stamps != self._stamps:
+            with self._lock:
+                if stamps != self._stamps:
+                    self._read_again(stamps)
+        return self._latest or self
+
+    def _read_again(self, stamps: tuple[tuple[int, int], ...]) -> None:
+        try:
+            fresh = _context(ssl.PROTOCOL_TLS_CLIENT, self._files, _Context)
+        except ConfigurationError as error:
+            log.error("changed TLS files are not usable for connections to others, the former stay in force: %s", error)
+        else:
+            fresh.check_hostname = self.check_hostname
+            fresh.verify_mode = self.verify_mode
+            self._latest = fresh
+            log.info("TLS files changed: %s is shown to others", self._files.certificate)
+        self._stamps = stamps
+
+    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
+        """A connection by what the files say now."""
+        context = self.now()
+        return super().wrap_socket(*arguments, **named) if context is self else context.wrap_socket(*arguments, **named)
+
+    def made(self, sock: ssl.SSLSocket) -> bool:
+        """Whether a connection was made by what the files say now; one that was not shows a former certificate."""
+        return sock.context is self.now()
 
 
 def archive_context(*, ca: Path | None, certificate: tuple[Path, Path] | None) -> ssl.SSLContext:
@@ -189,10 +240,14 @@ def archive_context(*, ca: Path | None, certificate: tuple[Path, Path] | None) -
 
 
 class ReloadingContext:
-    """A server context that is made anew when its files change; who was let in by the old one has to come again."""
+    """A server context that is made anew when its files change; who was let in by the old one has to come again.
 
-    def __init__(self, files: TlsFiles) -> None:
+    `changed` is told that it was, and that it could not be.
+    """
+
+    def __init__(self, files: TlsFiles, *, changed: Callable[[str], None] = log.warning) -> None:
         self._files = files
+        self._changed = changed
         self._lock = threading.Lock()
         self._stamps = files.stamps()
         self._context = server_context(files)
@@ -209,10 +264,10 @@ class ReloadingContext:
                     try:
                         self._context = server_context(self._files)
                         self._stamps = stamps
-                        log.info("TLS files changed: loaded anew")
+                        self._changed("the files of TLS were read again")
                     except ConfigurationError as error:
-                        log.error("changed TLS files are not usable, the former stay in force: %s", error)
                         self._stamps = stamps
+                        self._changed(f"changed files of TLS cannot be used, the former stay in force: {error}")
         return self._context
 
 

@@ -24,7 +24,7 @@ from xdsi.transport.pacs.associations import DimseAccess, DimseAddress
 from xdsi.transport.pacs.dicomweb import DicomWebPacs
 from xdsi.transport.pacs.dimse import FIND, DimsePacs
 from xdsi.transport.pacs.orthanc import OrthancPacs
-from xdsi.transport.tls import TlsFiles, archive_context, server_context
+from xdsi.transport.tls import TlsFiles, archive_context, client_context, fingerprint, server_context
 
 UID = "1.2.3"
 
@@ -84,6 +84,36 @@ def test_an_archive_by_https_with_our_certificate(secure: Secure, folder: Path, 
     searched(secure.archive)
     pacs = DicomWebPacs(secure.url, HttpAccess(tls=ours(folder), retries=0), tmp_path)
     assert [state.study_instance_uid for state in pacs.states()] == [UID]
+
+
+def test_the_next_request_shows_the_certificate_of_now(secure: Secure, folder: Path, tmp_path: Path) -> None:
+    """A renewal: no restart, and no connection that is kept goes on showing the former one."""
+    seen: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        connection: Any = handler.connection
+        seen.append(fingerprint(connection.getpeercert(True)))
+        send(handler, b"[]", Content_Type="application/dicom+json")
+
+    def put(name: str, *parts: str) -> None:
+        for part in parts:
+            fresh = tmp_path / f"fresh.{part}"
+            fresh.write_bytes((folder / f"{name}.{part}").read_bytes())
+            fresh.replace(tmp_path / f"own.{part}")
+
+    secure.archive.answers["/x"] = answer
+    put("consumer", "pem", "key")
+    files = TlsFiles(certificate=tmp_path / "own.pem", key=tmp_path / "own.key", peer_ca=folder / "ca.pem")
+    client = HttpClient(secure.url, HttpAccess(tls=client_context(files), retries=0))
+    former, renewed = (pki.load(folder, name).sha256 for name in ("consumer", "hospital-a"))
+    for exchanged, shown in (((), former), ((), former), (("pem",), former), (("key",), renewed), ((), renewed)):
+        put("hospital-a", *exchanged)
+        client.json("/x")
+        assert seen[-1] == shown, exchanged
+    assert len(secure.archive.connections) == 2
+    (tmp_path / "own.key").unlink()
+    client.json("/x")
+    assert seen[-1] == renewed, "files that are gone for a moment do no harm"
 
 
 def test_files_asked_for_ahead_come_over_tls_too(secure: Secure, folder: Path) -> None:
