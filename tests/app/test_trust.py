@@ -132,6 +132,25 @@ def test_a_revoked_issuer_is_refused(files: Files, told: list[str]) -> None:
     assert fault(trust, raw) == "FailedAuthentication"
 
 
+def test_each_revocation_list_of_a_file_counts(files: Files, told: list[str]) -> None:
+    """Wherever it stands; one that cannot be read leaves all the former ones in force."""
+    other, revoking = revocation_list("nodes-ca"), revocation_list("idp-ca", OLD)
+    trust, raw = files.trust(told), issued()
+    for lists, refused in (
+        (other + revocation_list("idp-ca"), ""),
+        (other + revoking, "FailedAuthentication"),
+        (revocation_list("idp-ca") + other, ""),
+        (revocation_list("idp-ca") + b"of today:\n" + revoking + other, "FailedAuthentication"),
+    ):
+        files.write(files.crl, lists)
+        assert fault(trust, raw) == refused
+    for damaged in (other.replace(b"M", b"!", 1), other.partition(b"-----END")[0]):
+        for lists in (other + damaged, damaged + other):
+            files.write(files.crl, lists)
+            assert fault(trust, raw) == "FailedAuthentication"
+            assert "not a certificate revocation list" in told[-1]
+
+
 @pytest.mark.parametrize("late", ["issuer", "config"])
 def test_what_changes_while_lists_are_read_is_read_the_next_time(
     files: Files, told: list[str], monkeypatch: pytest.MonkeyPatch, late: str

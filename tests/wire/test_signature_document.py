@@ -550,6 +550,19 @@ def test_others_revoked():
     assert checked(signed(), trust=trust).status is SignatureStatus.VALID
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_of_several_lists_in_a_file_each_counts(first):
+    lists = [revocation_list("citizens", ANN, at=REVOKED), revocation_list("companies")]
+    trust = with_list(b"".join(lists if first else reversed(lists)))
+    assert indication(checked(signed(), trust=trust)) == ("failed", "REVOKED")
+
+
+@pytest.mark.parametrize("damaged", [b"", b"no base64\n-----END X509 CRL-----\n"])
+def test_a_list_that_cannot_be_read_is_told_wherever_it_stands(damaged):
+    with pytest.raises(ConfigurationError, match=r"revocation lists begin|list 2 of 2 cannot be read"):
+        with_list(revocation_list("citizens") + b"-----BEGIN X509 CRL-----\n" + damaged)
+
+
 def test_revocation_list_too_old():
     crl = revocation_list("citizens", next_update=NOW - timedelta(days=1))
     assert indication(checked(signed(), trust=with_list(crl))) == ("pending", "TRY_LATER")

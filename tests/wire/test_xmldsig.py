@@ -317,3 +317,9 @@ def test_cannot_sign_with(key, certificate):
 def test_not_a_certificate():
     with pytest.raises(ConfigurationError):
         TrustedKey.of("nothing")
+
+
+def test_of_several_certificates_none_is_overlooked():
+    """A second one in the file would not be trusted, without a word."""
+    with pytest.raises(ConfigurationError, match="2 certificates in one file"):
+        TrustedKey.of(SIGNER.cert_pem + identity("other", "2048").cert_pem)

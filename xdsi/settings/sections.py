@@ -298,7 +298,7 @@ class Tls:
     certificate: str = _key("own certificate with its chain", "")
     key: str = _key("its private key", "")
     client_ca: str = _key("authorities whose certificates clients may bear", "")
-    crl: str = _key("revocation list of those authorities", "")
+    crl: str = _key("revocation lists (PEM, all in one file) of those authorities and of assertions' issuers'", "")
     proxy_header: str = _key("header in which a proxy passes the client certificate; empty: none", "")
     proxy_addresses: tuple[str, ...] = _key("addresses or networks that header is believed from", ())
 
@@ -330,7 +330,7 @@ class SamlIssuer:
     """Who may issue identity assertions. List and certificates are read again when they change."""
 
     name: str = _key("Issuer, exactly as in assertions")
-    certificates: tuple[str, ...] = _key("PEM files; more than one during a change of keys")
+    certificates: tuple[str, ...] = _key("PEM files of one certificate each; more than one during a change of keys")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

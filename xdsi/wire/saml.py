@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography import x509
 from lxml import etree
 
 from xdsi.domain.codes import Code
@@ -21,6 +20,7 @@ from xdsi.domain.subject import Subject
 from xdsi.spec.namespaces import DS, SAML, WSSE, WSU
 from xdsi.spec.token_rules import PROFILES, TokenRules
 from xdsi.wire import xml
+from xdsi.wire.revocation import lists_of, read_lists
 from xdsi.wire.saml_attributes import present_attributes, read_attributes
 from xdsi.wire.saml_issue import issue_assertion, security_header
 from xdsi.wire.saml_memory import Proved, ProvedAssertions
@@ -84,19 +84,18 @@ class SamlTrust:
     def of(
         cls, issuers: Mapping[str, Iterable[str | bytes]], audiences: Iterable[str], *, crls: Iterable[bytes] = ()
     ) -> SamlTrust:
-        """From PEM certificates per issuer and PEM revocation lists; ConfigurationError where one cannot be used."""
+        """From PEM certificates per issuer and files of revocation lists; ConfigurationError where one is unusable."""
         keys = {name: tuple(TrustedKey.of(pem) for pem in pems) for name, pems in issuers.items()}
         try:
-            lists = [x509.load_pem_x509_crl(crl) for crl in crls]
+            lists = [one for raw in crls for one in read_lists(raw)]
         except ValueError as error:
             raise ConfigurationError(f"not a certificate revocation list: {error}") from error
         revoked = frozenset(
             key.sha256
             for group in keys.values()
             for key in group
-            for crl in lists
-            if crl.issuer == key.certificate.issuer
-            and crl.get_revoked_certificate_by_serial_number(key.certificate.serial_number) is not None
+            for crl in lists_of(key.certificate, lists)
+            if crl.get_revoked_certificate_by_serial_number(key.certificate.serial_number) is not None
         )
         return cls(issuers=keys, audiences=frozenset(audiences), revoked=revoked)
 

@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from xdsi.domain.consent import SignatureStatus
 from xdsi.domain.errors import ConfigurationError, XdsiError
 from xdsi.domain.identifiers import PatientId
+from xdsi.wire.revocation import lists_of, read_lists
 from xdsi.wire.time_stamp import TimeStamp
 from xdsi.wire.xmldsig import kind_of
 
@@ -97,7 +98,7 @@ class ConsentTrust:
         timestamp_anchors: Iterable[str | bytes] = (),
         timestamp_required: bool = False,
     ) -> ConsentTrust:
-        """From PEM files' contents (several certificates in one are taken); ConfigurationError where one is bad."""
+        """From PEM files' contents (several in one file are taken); ConfigurationError where one is bad."""
         try:
             seal_certificates = [one for pem in seals for one in x509.load_pem_x509_certificates(_bytes(pem))]
             for seal in seal_certificates:
@@ -108,7 +109,7 @@ class ConsentTrust:
                     one for pem in intermediates for one in x509.load_pem_x509_certificates(_bytes(pem))
                 ),
                 seals=frozenset(fingerprint(seal) for seal in seal_certificates),
-                crls=tuple(_list_of(_bytes(raw)) for raw in crls),
+                crls=tuple(one for raw in crls for one in read_lists(_bytes(raw))),
                 revocation_required=revocation_required,
                 timestamp_anchors=tuple(
                     one for pem in timestamp_anchors for one in x509.load_pem_x509_certificates(_bytes(pem))
@@ -208,9 +209,9 @@ def check_time_stamp(found: TimeStamp, trust: ConsentTrust) -> None:
     """Return where the authority's certificate was good; raises SignatureRefused where it was revoked."""
     own = found.chain[0]
     issuers = [one for one in (*found.chain[1:], *trust.timestamp_anchors) if one.subject == own.issuer]
-    for crl in trust.crls:
+    for crl in lists_of(own, trust.crls):
         signed = any(_usable(crl, issuer) for issuer in issuers)
-        entry = crl.get_revoked_certificate_by_serial_number(own.serial_number) if crl.issuer == own.issuer else None
+        entry = crl.get_revoked_certificate_by_serial_number(own.serial_number)
         if not signed or entry is None:
             continue
         try:
@@ -219,11 +220,6 @@ def check_time_stamp(found: TimeStamp, trust: ConsentTrust) -> None:
             reason = None
         if reason not in _HARMLESS or entry.revocation_date_utc <= found.time:
             raise SignatureRefused("REVOKED", "the authority of the time stamp was revoked")
-
-
-def _list_of(raw: bytes) -> x509.CertificateRevocationList:
-    """A revocation list, in PEM or as authorities publish it, in DER."""
-    return x509.load_pem_x509_crl(raw) if raw.lstrip().startswith(b"-----") else x509.load_der_x509_crl(raw)
 
 
 def _bytes(pem: str | bytes) -> bytes:
@@ -280,7 +276,7 @@ def _check_revocation(
     trust: ConsentTrust,
     seen: datetime,
 ) -> None:
-    lists = [crl for crl in trust.crls if crl.issuer == certificate.issuer and _usable(crl, issuer)]
+    lists = [crl for crl in lists_of(certificate, trust.crls) if _usable(crl, issuer)]
     for crl in lists:
         entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
         if entry is not None and _invalid_since(entry) <= seen:

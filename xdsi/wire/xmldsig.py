@@ -71,7 +71,7 @@ class TrustedKey:
 
     @classmethod
     def of(cls, pem: str | bytes) -> TrustedKey:
-        """Read a PEM certificate; ConfigurationError where it is none, or its key is weak or of another kind."""
+        """Read a PEM certificate; ConfigurationError where it is not one, or its key is weak or of another kind."""
         return _trusted_key(pem.encode() if isinstance(pem, str) else pem)
 
     def valid_at(self, now: datetime) -> bool:
@@ -82,7 +82,10 @@ class TrustedKey:
 @lru_cache(maxsize=256)
 def _trusted_key(pem: bytes) -> TrustedKey:
     try:
-        certificate = x509.load_pem_x509_certificate(pem)
+        certificate, *others = x509.load_pem_x509_certificates(pem)
+        if others:
+            # Which of them would be trusted, and whether for what it signs or for what it issues, nobody can tell.
+            raise ValueError(f"{1 + len(others)} certificates in one file; valid: one, others in files of their own")
         kind = kind_of(certificate)
         # The bare key: with its certificate it would be copied, certificate and all, for each verification.
         public = certificate.public_key().public_bytes(
