@@ -479,7 +479,16 @@ class TestStrictness:
         check(self.SUBMISSION, codes=self.CODES, strictness="off")
         assert caplog.messages == []
         check(self.SUBMISSION, codes=self.CODES, strictness="log")
-        assert caplog.messages == [f"tolerated: {rule} at doc1/{rule.split('.')[1]}" for rule in self.LENIENT]
+        *others, value_set = [f"tolerated: {rule} at doc1/{rule.split('.')[1]}" for rule in self.LENIENT]
+        code = "classCode of doc1: code X^^2.999 is not in this domain's value set"
+        assert caplog.messages == [*others, f"{value_set}: {code}"]
+
+    def test_what_a_sender_writes_makes_no_line_of_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        odd = submit(document_entry(class_code=Code("X\ntrace 00: all is well " + "x" * 1000, "2.999", "x")))
+        check(odd, codes=self.CODES, strictness="log")
+        assert "code X trace 00" in caplog.messages[-1]
+        assert max(len(one.splitlines()) for one in caplog.messages) == 1
+        assert max(map(len, caplog.messages)) < 600
 
 
 def test_all_problems_are_reported_at_once() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from pathlib import Path
+
 import pytest
 
 from tests.oracles import corpus
@@ -102,3 +106,14 @@ def test_the_codes_of_a_connectathon() -> None:
     assert read.admits_mime_type("application/dicom")
     assert not read.admits_mime_type("application/x-unheard-of")
     assert read.admits_authority("1.3.6.1.4.1.21367.13.20.1000")
+
+
+def test_the_example_of_the_documentation_is_read() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text("utf-8")
+    (example,) = re.findall(r"^    mime_types.*?(?=^\S)", page, re.MULTILINE | re.DOTALL)
+    read = code_sets.decode(textwrap.dedent(example).encode())
+    assert read.admits("classCode", Code("IMAGES", "2.999.20"))
+    assert not read.admits("classCode", Code("IMAGES", "2.999.21"))
+    assert read.admits("typeCode", Code("IMAGES", "2.999.21")), "it has no table"
+    named = re.findall(r"^Attributes are (.*?);", page, re.MULTILINE | re.DOTALL)[0].replace(" and ", ", ")
+    assert set(re.split(r",\s+", named)) == code_sets.ATTRIBUTES

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from xdsi.domain.answering import EXCHANGE
 from xdsi.domain.audit import ExchangeFacts, Side
 from xdsi.domain.consent import Decision
 from xdsi.domain.errors import Contended, MalformedMessage, OutOfRoom, Rejected, SoapFault, Unavailable
@@ -83,7 +84,7 @@ def serve(
     """
     base = facts_of(actor, transaction, caller, trace, Side.SERVER, reply_to)
     asked: list[Any] = []
-    before = ANSWERING.set(trace)
+    before, named_before = ANSWERING.set(trace), EXCHANGE.set((trace.id, transaction.number))
     try:
         response, payload = _respond(actor, transaction, read, caller, base, trace, asked, sending(), packaging)
         return payload or write(response)
@@ -100,6 +101,7 @@ def serve(
         raise fault from error
     finally:
         ANSWERING.reset(before)
+        EXCHANGE.reset(named_before)
         keep(actor, trace, caller.peer, transaction.number, caller.subject)
 
 

@@ -159,13 +159,14 @@ LENIENT_RULES: Final = frozenset({
     "legalAuthenticator.format", "referenceIdList.format", "sourcePatientInfo.format", "sourcePatientInfo.repeated",
     "title.profile-length",
 })  # fmt: skip
-_LENIENT_ENDINGS: Final = (".value-set", ".display")
+ABOUT_CODES: Final = (".value-set", ".display")
+"""how rules end that are about codes and media types, which say nothing of a patient"""
 
 
 def is_lenient(found: Problem) -> bool:
     """True for a problem that a registry may be told to tolerate: value sets, optionality, personal data forms."""
     _, _, rule = found.rule.partition(".")
-    return rule in LENIENT_RULES or rule.endswith(_LENIENT_ENDINGS)
+    return rule in LENIENT_RULES or rule.endswith(ABOUT_CODES)
 
 
 def problem(registry_object: RegistryObject, name: str, rule: str, text: str) -> Problem:

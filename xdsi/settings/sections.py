@@ -80,7 +80,21 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """The affinity domain."""
+    """The affinity domain.
+
+    `codes` names a TOML file of the codes that documents may bear, by attribute and coding scheme, named or not:
+
+        mime_types = ["application/dicom", "application/pdf"]
+        assigning_authorities = ["2.999.1.1"]
+
+        [codes.classCode]
+        "2.16.840.1.113883.6.1" = { "57016-8" = "Privacy policy acknowledgment Document" }
+        "2.999.20" = ["REPORTS", "IMAGES"]
+
+    Attributes are associationDocumentation, classCode, confidentialityCode, contentTypeCode, eventCodeList,
+    folderCodeList, formatCode, healthcareFacilityTypeCode, practiceSettingCode and typeCode; one that has no table is
+    not checked. What becomes of other codes `registry.strictness` says.
+    """
 
     home_community_id: str = _key("urn:oid: of this community", "urn:oid:2.999.1", check="oid-urn")
     patient_id_authority: str = _key(
@@ -100,7 +114,14 @@ class Domain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """The Document Registry."""
+    """The Document Registry.
+
+    Of what `strictness` decides on, `reject` makes an error of the answer, and nothing is registered; `warn` a warning
+    of the answer (RegistryError with severity Warning, status Success), for the sender to see; `log` a line of this
+    process's log, with trace, transaction, rule, place and, where it is one, the code, for the operator to see; `off`
+    nothing. The audit record tells of errors only. Documents that come by ITI-41 are registered by ITI-42, and have its
+    strictness.
+    """
 
     database: str = _key("SQLAlchemy URL; empty: SQLite in data_dir", "")
     database_connections: int = _key("most connections that a process opens to the database", 64, check="count")

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from xdsi.domain.answering import prefix
 from xdsi.domain.codes import CodeSets
 from xdsi.domain.metadata import DocumentEntry, RegistryObject
 from xdsi.domain.outcome import Problem, Severity
@@ -17,6 +18,9 @@ from xdsi.rules import attributes, optionality
 from xdsi.spec.optionality import Column
 
 log = logging.getLogger("xdsi.metadata")
+
+_LINE = 500
+"""characters of what a sender wrote that a line of the log takes"""
 
 MAX_PROBLEMS = 500
 """that are listed one by one"""
@@ -45,7 +49,8 @@ def column_of(registry_object: RegistryObject) -> Column:
 def by_strictness(problems: Iterable[Problem], strictness: str) -> Iterator[Problem]:
     """What may be tolerated stays an error (`reject`), becomes a warning (`warn`), or is left out (`log`, `off`).
 
-    The log names the rule and the place; what stands there may be about a patient.
+    The log names the exchange, the rule and the place, and the code where it is about one; what else stands there may
+    be about a patient.
     """
     for found in problems:
         if strictness == "reject" or not attributes.is_lenient(found):
@@ -53,7 +58,10 @@ def by_strictness(problems: Iterable[Problem], strictness: str) -> Iterator[Prob
         elif strictness == "warn":
             yield replace(found, severity=Severity.WARNING)
         elif strictness == "log":
-            log.warning("tolerated: %s at %s", found.rule, found.location)
+            told = f": {found.context}" if found.rule.endswith(attributes.ABOUT_CODES) else ""
+            # What a sender wrote makes no line of its own.
+            place = " ".join(f"{found.location}{told}".split())[:_LINE]
+            log.warning("%stolerated: %s at %s", prefix(), found.rule, place)
         elif strictness != "off":
             raise ValueError(f"unknown strictness {strictness!r}")
 
