@@ -980,6 +980,14 @@ def test_another_id_body_or_sender_is_another_message(other: dict[str, Any]) -> 
     assert world.steps.count("handle") == 2
 
 
+def test_the_same_body_and_id_for_another_transaction_is_another_message() -> None:
+    """ITI-42, 57, 61 and 92 have the same element in their Body."""
+    world, answers = World(), Remembered()
+    for number in ("ITI-42", "ITI-57", "ITI-42"):
+        sent(world, replace(writing(world, response=answering(world)), number=number), answers)
+    assert world.steps.count("handle") == 2
+
+
 def test_without_a_message_id_or_where_nothing_changes_nothing_is_remembered() -> None:
     world, answers = World(), Remembered()
     sent(world, writing(world, response=answering(world)), answers, message_id="")

@@ -16,9 +16,11 @@ from tests import builders, certificates
 from tests.security.test_consents import _Attached
 from xdsi import app, settings
 from xdsi.actors import consent_source
+from xdsi.actors.consent_fetching import AT_ONCE, ConsentFetching
 from xdsi.domain.consent import Consent, Effect, SignatureStatus, Statement
 from xdsi.domain.errors import Unavailable
 from xdsi.domain.identifiers import PatientId
+from xdsi.domain.metadata import DocumentEntry
 from xdsi.domain.outcome import Outcome
 from xdsi.domain.retrieval import RetrieveAnswer, RetrievedDocument
 from xdsi.domain.subject import Caller, Node, Peer
@@ -186,6 +188,35 @@ def test_a_repository_that_does_not_answer_keeps_nobody_waiting_longer_than_agre
         assert hub.status() == [SignatureStatus.PENDING]
     finally:
         hub.elsewhere.slow.set()
+
+
+def test_a_repository_that_does_not_answer_keeps_nobody_from_asking_another_one() -> None:
+    stuck, asked = threading.Event(), []
+
+    class Asking(ConsentFetching):
+        def _ask(self, entry: DocumentEntry) -> bytes | None:
+            asked.append(entry.unique_id)
+            if entry.repository_unique_id == FOREIGN:
+                stuck.wait(60)
+            return None
+
+    class Nothing:
+        def find(self, repository: str, unique_id: str) -> bytes | None:
+            return None
+
+    other = "2.999.99.2"
+    fetching: Any = Asking
+    brought = fetching(
+        client=None, repositories={FOREIGN: None, other: None}, copies=Nothing(), assertion=bytes, limit=1, seconds=0.05
+    )
+    slow = [builders.document_entry(unique_id=f"2.999.98.{n}", repository_unique_id=FOREIGN) for n in range(AT_ONCE)]
+    try:
+        brought.bring(slow)
+        brought.bring([builders.document_entry(unique_id="2.999.97", repository_unique_id=other)])
+        assert "2.999.97" in asked
+    finally:
+        stuck.set()
+        brought.close()
 
 
 def test_other_bytes_than_those_registered_are_not_believed(hub: Hub) -> None:

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests import certificates
 from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
-from xdsi.exchange import Reply
+from xdsi.exchange import Reply, Transaction
 from xdsi.spec import namespaces as ns
 from xdsi.storage.spool import SpoolFolder
 from xdsi.transactions import iti18_registry_stored_query as iti18
+from xdsi.transactions import iti42_register_document_set as iti42
+from xdsi.transport import soap_client
 from xdsi.transport.soap_client import SoapClient
 from xdsi.wire.message import Packaging, Payload
 
@@ -90,9 +94,14 @@ def send(tmp_path: Path) -> Iterator[Callable[..., Reply]]:
     spools = SpoolFolder(tmp_path)
     clients: dict[str, SoapClient] = {}
 
-    def send(url: str, packaging: Packaging = Packaging.SIMPLE, read_seconds: float = 30.0) -> Reply:
+    def send(
+        url: str,
+        packaging: Packaging = Packaging.SIMPLE,
+        read_seconds: float = 30.0,
+        transaction: Transaction[Any, Any] = iti42.TRANSACTION,
+    ) -> Reply:
         client = clients.setdefault(url, SoapClient(url, make_spool=spools.open, read_seconds=read_seconds))
-        return client.send(iti18.TRANSACTION, Payload((b"<q/>",)), packaging)
+        return client.send(transaction, Payload((b"<q/>",)), packaging)
 
     yield send
     spools.close()
@@ -160,7 +169,58 @@ def test_who_was_asked_and_did_not_answer_may_have_done_it(
         with pytest.raises(Unavailable, match=reason) as caught:
             send(peer.url, read_seconds=0.2 if answer is says_nothing else 30.0)
         assert caught.value.uncertain
-        assert len(peer.requests) == 1, "it is not asked again"
+        assert len(peer.requests) == 1, "it is not sent again"
+
+
+def test_a_question_is_asked_again_where_the_kept_connection_ended(send: Callable[..., Reply]) -> None:
+    """A node ends kept connections with the certificates by which they were let in."""
+    answers = iter([says(200, ANSWER), hangs_up, says(200, ANSWER), hangs_up, hangs_up])
+    with answering(lambda request: next(answers)(request)) as peer:
+        for packaging in Packaging:
+            send(peer.url, packaging, transaction=iti18.TRANSACTION)
+        assert len(peer.requests) == 3
+        with pytest.raises(Unavailable):
+            send(peer.url, transaction=iti18.TRANSACTION)
+        assert len(peer.requests) == 5, "once more only"
+
+
+def trickles(request: BaseHTTPRequestHandler) -> None:
+    assert isinstance(request.server, Peer)
+    request.close_connection = True
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\nContent-Length: 1000\r\n\r\n")
+    while not request.server.over.wait(0.05):
+        request.wfile.write(b" ")
+
+
+def test_who_answers_too_slowly_is_given_up(send: Callable[..., Reply]) -> None:
+    with answering(trickles) as peer, pytest.raises(Unavailable, match="less than 1000 bytes a second"):
+        send(peer.url, read_seconds=0.2)
+
+
+def test_an_envelope_that_is_too_large_is_not_taken(
+    send: Callable[..., Reply], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soap_client, "REPLY_LIMIT", 1_000_000)
+
+    def without_end(request: BaseHTTPRequestHandler) -> None:
+        request.close_connection = True
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\n\r\n")
+        while True:
+            request.wfile.write(bytes(65536))
+
+    with answering(without_end) as peer, pytest.raises(MalformedMessage, match="too large"):
+        send(peer.url)
+
+
+def test_authorities_of_the_environment_are_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = certificates.authority("environment")
+    (tmp_path / "ca.pem").write_bytes(authority.cert_pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    connections, _ = SoapClient("https://[2001:db8::1]/a", make_spool=SpoolFolder(tmp_path).open)._connections
+    trusted = connections.conn_kw["ssl_context"].get_ca_certs(binary_form=True)
+    assert trusted
+    assert authority.cert_der not in trusted
+    assert connections.host == "2001:db8::1"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from xdsi.wire.message import Packaging
 log = logging.getLogger("xdsi.consent")
 
 AT_ONCE = 4
-"""documents on their way; one that takes too long keeps its place until its connection gives up"""
+"""documents on their way from one repository; who is slow keeps nobody from asking another one"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +40,12 @@ class ConsentFetching:
     """bytes"""
     seconds: float
     """for all documents of one call together"""
-    _threads: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(AT_ONCE, thread_name_prefix="consents")
-    )
+    _threads: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Threads begin when they are needed."""
+        for uid in self.repositories:
+            self._threads[uid] = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="consents")
 
     def knows(self, repository_unique_id: str) -> bool:
         """True where this repository can be asked."""
@@ -56,7 +59,9 @@ class ConsentFetching:
         """Ask for those that are not here yet; what does not come in time or is not what was registered stays away."""
         wanted = [one for one in entries if self.knows(one.repository_unique_id) and self.find(one) is None]
         until = time.monotonic() + self.seconds
-        running: list[Future[None]] = [self._threads.submit(self._bring, one, until) for one in wanted]
+        running: list[Future[None]] = [
+            self._threads[one.repository_unique_id].submit(self._bring, one, until) for one in wanted
+        ]
         done, late = wait(running, timeout=self.seconds)
         for one in done:
             one.result()
@@ -65,7 +70,8 @@ class ConsentFetching:
 
     def close(self) -> None:
         """Begin nothing more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for one in self._threads.values():
+            one.shutdown(wait=False, cancel_futures=True)
 
     def _bring(self, entry: DocumentEntry, until: float) -> None:
         if time.monotonic() >= until:

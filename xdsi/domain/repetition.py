@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What makes two messages the same one: who sends, wsa:MessageID, and a digest of what the Body holds."""
+    """What makes two messages the same one: who sends, wsa:MessageID, and a digest of the transaction and the Body."""
 
     sender: str
     message_id: str

@@ -38,7 +38,7 @@ def sending_of(
     subject = caller.subject
     user = f"{subject.issuer} {subject.user_id}" if subject is not None else ""
     sender = f"{caller.peer.certificate_sha256 or caller.peer.address} {user}".rstrip()
-    return Sending(sender, message_id, fingerprint(message))
+    return Sending(sender, message_id, fingerprint(message, transaction.number))
 
 
 def alone(actor: Actor, transaction: Transaction[Any, Any], sending: Sending | None) -> AbstractContextManager[None]:

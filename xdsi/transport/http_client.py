@@ -22,7 +22,7 @@ from urllib3.util import Retry
 
 from xdsi.domain.errors import Unavailable
 from xdsi.transport.http_ahead import AskingAhead, Place, Whole
-from xdsi.transport.pace import Pace
+from xdsi.transport.pace import Pace, in_pieces
 from xdsi.transport.tls import ClientContext
 
 READ_SIZE = 256 * 1024
@@ -42,7 +42,9 @@ class _Connection(HTTPSConnection):
         return not isinstance(context, ClientContext) or (isinstance(sock, ssl.SSLSocket) and context.made(sock))
 
 
-class _Pool(HTTPSConnectionPool):
+class TlsConnections(HTTPSConnectionPool):
+    """Connections to one server, of which those are used on that show our present certificate."""
+
     ConnectionCls = _Connection
 
 
@@ -56,7 +58,7 @@ class TlsAdapter(requests.adapters.HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Give the pool our context."""
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _Pool}
+        self.poolmanager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": TlsConnections}
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Our context verifies already; the library would load the public authorities."""
@@ -219,21 +221,8 @@ class HttpClient:
 
     def _chunks(self, url: str, response: requests.Response) -> Iterator[bytes]:
         pace = Pace(self._timeout[1], self._rate)
-        waiting, size = [], 0
         try:
-            while True:
-                pace.waits()
-                # What is there: to wait for a number of bytes would take as long as they come, one by one.
-                some = response.raw.read1(READ_SIZE, decode_content=True)
-                pace.came(len(some))
-                waiting.append(some)
-                size += len(some)
-                if size >= READ_SIZE or not some:
-                    if size:
-                        yield b"".join(waiting)
-                    waiting, size = [], 0
-                if not some:
-                    return
+            yield from in_pieces(lambda size: response.raw.read1(size, decode_content=True), pace, READ_SIZE)
         except (urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
             raise Unavailable(f"{url} broke off its answer: {_reason(error)}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
 class Pace:
@@ -27,3 +27,22 @@ class Pace:
         self._left += count / self._rate - (self._monotonic() - self._since)
         if self._left < 0:
             raise TimeoutError(f"it comes at less than {self._rate:g} bytes a second")
+
+
+def in_pieces(read: Callable[[int], bytes], pace: Pace, size: int) -> Iterator[bytes]:
+    """An answer in pieces of at least `size` bytes but the last; `read` gives what is there, of at most so many."""
+    waiting: list[bytes] = []
+    held = 0
+    while True:
+        pace.waits()
+        # To wait for a number of bytes would take as long as they come, one by one.
+        some = read(size)
+        pace.came(len(some))
+        waiting.append(some)
+        held += len(some)
+        if held >= size or not some:
+            if held:
+                yield b"".join(waiting)
+            waiting, held = [], 0
+        if not some:
+            return

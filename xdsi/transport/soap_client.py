@@ -14,10 +14,11 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import requests
+import certifi
 import urllib3
 from lxml import etree
 from urllib3 import exceptions as http
+from urllib3.util import parse_url
 from zeep import Client, Settings
 from zeep.plugins import apply_egress
 from zeep.transports import Transport
@@ -29,12 +30,16 @@ from xdsi.domain.ports import Spool
 from xdsi.domain.submission import Document
 from xdsi.exchange import Reply, Transaction
 from xdsi.spec import namespaces as ns
-from xdsi.transport.http_client import TlsAdapter
+from xdsi.transport.http_client import TlsConnections
+from xdsi.transport.pace import Pace, in_pieces
+from xdsi.transport.soap_request import whole
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.xml import E
 
 READ_SIZE = 256 * 1024
+_KEPT = 32
+"""connections: as many as there may be threads"""
 REPLY_LIMIT = 256 * 1024 * 1024
 """bytes of an answer's envelope: 10,000 DocumentEntries stay below it"""
 _NEVER_CONNECTED = (http.ConnectTimeoutError, http.NewConnectionError, http.SSLError)
@@ -102,36 +107,38 @@ class SoapClient:
         tls_files: str = "",
         connect_seconds: float = 5.0,
         read_seconds: float = 60.0,
+        minimum_rate: float = 1000.0,
     ) -> None:
+        """`minimum_rate`: bytes a second that an answer has to come at, `read_seconds` apart."""
         self.url = url
         self._tls_files = tls_files or "trusted are the authorities of the public web, for want of settings"
         self._make_spool = make_spool
         self._timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
-        self._session = requests.Session()
-        # Proxies and authority bundles of the environment are for the world, not for nodes of the domain.
-        self._session.trust_env = False
-        # As many connections are kept as there may be threads; the default is fewer.
-        self._session.mount("http://", TlsAdapter(None))
-        if tls is not None:
-            self._session.mount("https://", TlsAdapter(tls))
+        self._read_seconds = read_seconds
+        self._minimum_rate = minimum_rate
+        self._tls = tls
 
     @functools.cached_property
     def _connections(self) -> tuple[urllib3.HTTPConnectionPool, str]:
-        """The connections, as requests opens them, and the path that is asked for.
+        """The connections to the endpoint, and the path that is asked for.
 
-        What else requests does for each request takes longer than to send it.
+        Neither proxies nor authorities of the environment have a say: they are for the world, not for nodes.
         """
-        request = requests.Request("POST", self.url).prepare()
-        adapter: Any = self._session.get_adapter(self.url)
-        return adapter.get_connection_with_tls_context(request, verify=True), request.path_url
+        url = parse_url(self.url)
+        host = (url.host or "").strip("[]")
+        if url.scheme != "https":
+            return urllib3.HTTPConnectionPool(host, url.port, maxsize=_KEPT), url.request_uri
+        tls = self._tls or ssl.create_default_context(cafile=certifi.where())
+        return TlsConnections(host, url.port, maxsize=_KEPT, ssl_context=tls), url.request_uri
 
     def send(
         self, transaction: Transaction[Any, Any], payload: Payload, packaging: Packaging, security: bytes = b""
     ) -> Reply:
         """Send one request and return its answer.
 
-        Raises Unavailable when the endpoint cannot be reached, SoapFault for a fault, MalformedMessage for an answer
-        that is not one. The caller closes the reply's spool.
+        A question whose connection ended unanswered is asked once more; what may change something never is. Raises
+        Unavailable when the endpoint cannot be reached or is too slow, SoapFault for a fault, MalformedMessage for an
+        answer that is not one. The caller closes the reply's spool.
         """
         message_id = f"urn:uuid:{uuid.uuid4()}"
         pieces = self._envelope(transaction, payload.body, message_id, security)
@@ -141,15 +148,20 @@ class SoapClient:
             writer = mtom.MultipartWriter(action=transaction.trigger)
             headers["Content-Type"] = writer.content_type
             data = writer.message(pieces, payload.attachments)
+            if not payload.attachments:
+                data = b"".join(data)
         else:
             headers["Content-Type"] = f'{soap.CONTENT_TYPE}; action="{transaction.trigger}"'
             data = b"".join(pieces)
-        connections, path = self._connections
         try:
-            response = connections.urlopen(
-                "POST", path, body=data, headers=headers, timeout=self._timeout, retries=False, redirect=False,
-                preload_content=False, decode_content=False,
-            )  # fmt: skip
+            try:
+                response = self._ask(data, headers)
+            except http.ProtocolError:
+                # A kept connection may have ended at the other end, where its certificates are others now. Who only
+                # asks does so once more.
+                if transaction.writes or transaction.changes or not isinstance(data, bytes):
+                    raise
+                response = self._ask(data, headers)
         except http.HTTPError as error:
             raise Unavailable(self._unanswered(error), uncertain=not isinstance(error, _NEVER_CONNECTED)) from error
         spool = self._make_spool()
@@ -163,6 +175,13 @@ class SoapClient:
             spool.close()
             raise
         return reply
+
+    def _ask(self, data: Iterable[bytes] | bytes, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        connections, path = self._connections
+        return connections.urlopen(
+            "POST", path, body=data, headers=headers, timeout=self._timeout, retries=False, redirect=False,
+            preload_content=False, decode_content=False,
+        )  # fmt: skip
 
     def _unanswered(self, error: http.HTTPError) -> str:
         """Why there is no answer; where TLS is why, with the files that it was tried with."""
@@ -186,14 +205,15 @@ class SoapClient:
         content_type = response.headers.get("Content-Type", "")
         media_type, _ = mtom.parse_content_type(content_type)
         trace = response.headers.get("Xdsi-Trace", "")
-        chunks = _chunks(response)
+        pace = Pace(self._read_seconds, self._minimum_rate)
+        chunks = in_pieces(lambda size: response.read1(size, decode_content=False), pace, READ_SIZE)
         if 300 <= response.status < 400:
             # What was meant for this endpoint may not be for another one.
             raise MalformedMessage(f"HTTP status {response.status}, a redirect, is not followed", location=self.url)
         if media_type == "multipart/related":
             raw, parts = _multipart(content_type, chunks, spool)
         elif media_type in ("application/soap+xml", "text/xml"):
-            raw, parts = b"".join(chunks), {}
+            raw, parts = whole(chunks, REPLY_LIMIT), {}
         else:
             raise MalformedMessage(
                 f"answer with HTTP status {response.status} and Content-Type {media_type!r}",
@@ -232,11 +252,6 @@ def _multipart(content_type: str, chunks: Iterable[bytes], spool: Spool) -> tupl
         take(reader.feed(chunk))
     take(reader.close())
     return bytes(root), parts
-
-
-def _chunks(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    # `stream` of urllib3 gives whole reads for bodies with a length and chunk by chunk without.
-    yield from response.stream(READ_SIZE, decode_content=False)
 
 
 def _wsdl_name(transaction: Transaction[Any, Any]) -> str:

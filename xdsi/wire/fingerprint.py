@@ -14,9 +14,9 @@ from xdsi.wire import mtom, xml
 from xdsi.wire.message import Message
 
 
-def fingerprint(message: Message) -> str:
-    """SHA-256 of the elements of the Body and of the parts they include."""
-    found = hashlib.sha256()
+def fingerprint(message: Message, transaction: str = "") -> str:
+    """SHA-256 of the elements of the Body and of the parts they include; several transactions have the same Body."""
+    found = hashlib.sha256(transaction.encode())
     for body in message.bodies:
         # Counted first, so that no two lists of elements and parts can be told as one.
         parts = _parts(body, message)
