@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from tests import certificates
+from tests.wire.test_revocation import ODD
 from xdsi.domain.errors import ConfigurationError
 from xdsi.transport.tls import ReloadingContext, TlsFiles, client_context, server_context, still_admits, subject_of
 
@@ -313,22 +315,87 @@ def test_a_session_of_which_nothing_is_known_is_not_admitted(tmp_path: Path) -> 
     assert not still_admits(other, both_shaken(other, node_context(tmp_path))[1])
 
 
-def test_of_revocation_lists_one_that_cannot_be_read_does_not_keep_others_from_ending(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    files = written(tmp_path)
+def test_one_revocation_list_that_cannot_be_read_leaves_the_former_ones_in_force(tmp_path: Path) -> None:
+    """Who is named by it would be let in, or by OpenSSL alone: it does not mind the version."""
     crl = tmp_path / "lists.pem"
-    over = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
-    odd = base64.b64decode("".join(certificates.revocation_list("elsewhere").decode().splitlines()[1:-1]))
-    odd = odd.replace(b"\x02\x01\x01", b"\x02\x01\x05", 1)  # OpenSSL does not mind the version
-    armoured = base64.encodebytes(odd).decode()
+    crl.write_bytes(certificates.revocation_list("ca", certificates.identity("client", "2048", issuer="ca")))
+    told: list[str] = []
+    current = ReloadingContext(replace(written(tmp_path), crl=crl), changed=told.append)
+    odd = base64.b64decode("".join(certificates.revocation_list("ca").decode().splitlines()[1:-1]))
+    armoured = base64.encodebytes(odd.replace(b"\x02\x01\x01", b"\x02\x01\x05", 1)).decode()
     crl.write_bytes(
-        f"-----BEGIN X509 CRL-----\n{armoured}-----END X509 CRL-----\n".encode()
-        + certificates.revocation_list("ca", next_update=over)
+        certificates.revocation_list("ca") + f"-----BEGIN X509 CRL-----\n{armoured}-----END X509 CRL-----\n".encode()
+    )
+    touched(crl)
+    with pytest.raises(ssl.SSLError, match="certificate revoked"):
+        shaken(current(), node_context(tmp_path))
+    assert "list 2 of 2 cannot be read" in told[0]
+
+
+OVER = certificates.START + timedelta(days=1)
+SOON = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+LATER = SOON + timedelta(days=3)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize(
+    ("lists", "over"),
+    [
+        ([("ca", SOON), ("other-ca", OVER)], SOON),
+        ([("ca", LATER), ("other-ca", SOON)], LATER),
+        ([("ca", OVER), ("ca", SOON)], SOON),
+        ([("ca", SOON), ("ca", OVER)], SOON),
+        ([("ca", LATER), ("ca", SOON), ("other-ca", certificates.END)], LATER),
+    ],
+    ids=["ended of another", "ending of another", "superseded first", "superseded last", "two current"],
+)
+def test_of_revocation_lists_the_last_of_the_issuer_says_for_how_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, lists: list[tuple[str, datetime]], over: datetime
+) -> None:
+    """As in the handshake: lists of other authorities, and those that have a successor, hold nobody up."""
+    crl = tmp_path / "lists.pem"
+    crl.write_bytes(b"".join(certificates.revocation_list(name, next_update=until) for name, until in lists))
+    server = server_context(replace(written(tmp_path), crl=crl))
+    client = node_context(tmp_path, version=version)
+    there, kept = both_shaken(server, client)
+    again, resumed = both_shaken(server, client, there.session)
+    assert again.session_reused is (version == "TLSv1_2")
+    assert stays_until(over, server, kept, monkeypatch)
+    assert stays_until(over, server, resumed, monkeypatch)
+
+
+@pytest.mark.parametrize(("one", "taken"), ODD)
+def test_a_list_that_lets_a_peer_in_lets_it_stay(
+    tmp_path: Path, one: x509.CertificateRevocationList, taken: bool
+) -> None:
+    """Which lists are taken says OpenSSL; by others a peer would be turned away, or kept for too long."""
+    files, crl = written(tmp_path, issuer="one"), tmp_path / "one.crl"
+    crl.write_bytes(one.public_bytes(serialization.Encoding.PEM))
+    server = server_context(replace(files, crl=crl))
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.load_cert_chain(files.certificate, files.key)
+    client.load_verify_locations(files.peer_ca)
+    client.check_hostname = False
+    if taken:
+        assert still_admits(server, both_shaken(server, client)[1])
+    else:
+        with pytest.raises(ssl.SSLError, match="certificate verify failed"):
+            both_shaken(server, client)
+
+
+def test_each_peer_stays_as_long_as_the_list_of_its_own_issuer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, crl = written(tmp_path), tmp_path / "lists.pem"
+    files.peer_ca.write_bytes(b"".join(certificates.authority(name).cert_pem for name in ("ca", "other-ca")))
+    crl.write_bytes(
+        certificates.revocation_list("ca", next_update=SOON)
+        + certificates.revocation_list("other-ca", next_update=LATER)
     )
     server = server_context(replace(files, crl=crl))
-    assert stays_until(over, server, both_shaken(server, node_context(tmp_path))[1], monkeypatch)
-    assert "revocation list" in caplog.text
+    guest = node_context(tmp_path)
+    theirs = written(tmp_path / "guest", "guest", "other-ca")
+    guest.load_cert_chain(theirs.certificate, theirs.key)
+    for client, over in ((node_context(tmp_path), SOON), (guest, LATER)):
+        assert stays_until(over, server, both_shaken(server, client)[1], monkeypatch)
 
 
 def test_a_revocation_list_that_has_ended_lets_nobody_in(tmp_path: Path) -> None:

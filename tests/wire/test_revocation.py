@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import math
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from tests.certificates import identity, revocation_list
-from xdsi.wire.revocation import canonical, lists_of, read_lists
+from tests.certificates import authority, identity, revocation_list
+from xdsi.wire.revocation import Covered, canonical, lists_of, read_lists
 
 ONE, OTHER = revocation_list("one"), revocation_list("other")
 DER = base64.b64decode(b"".join(ONE.splitlines()[1:-1]))
@@ -67,3 +70,83 @@ def test_names_are_compared_as_the_standard_has_it() -> None:
     assert canonical(name("Health  Authority ")) == canonical(name("health authority"))
     assert canonical(name("Health Authority")) != canonical(name("HealthAuthority"))
     assert canonical(name("A", "B")) != canonical(name("B", "A"))
+
+
+# -- until when they cover a certificate
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+SOMEBODY = identity("somebody", issuer="one").certificate
+
+
+def made(since: int, until: int, *extensions: tuple[x509.ExtensionType, bool]) -> x509.CertificateRevocationList:
+    """A list of this authority that is current for these days from now on."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority("one").certificate.subject)
+        .last_update(NOW + timedelta(days=since))
+        .next_update(NOW + timedelta(days=until))
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    return builder.sign(authority("one").key, hashes.SHA256())
+
+
+def signed_by(name: str) -> tuple[x509.ExtensionType, bool]:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(authority(name).key.public_key()), False
+
+
+def point(**only: object) -> tuple[x509.ExtensionType, bool]:
+    """An issuing distribution point (RFC 5280 5.2.5)."""
+    given = {
+        "full_name": None, "relative_name": None, "only_contains_user_certs": False, "only_contains_ca_certs": False,
+        "only_some_reasons": None, "indirect_crl": False, "only_contains_attribute_certs": False,
+    }  # fmt: skip
+    return x509.IssuingDistributionPoint(**{**given, **only}), True  # type: ignore[arg-type]
+
+
+LONG = 100
+SOME = frozenset({x509.ReasonFlags.key_compromise})
+
+
+# Lists that are current for long, and whether they are taken.
+ODD = [
+    (made(-9, LONG), True),
+    (made(1, LONG), False),
+    (made(-9, LONG, signed_by("one")), True),
+    (made(-9, LONG, signed_by("new one")), False),
+    (made(-9, LONG, point(only_contains_ca_certs=True)), False),
+    (made(-9, LONG, point(only_contains_attribute_certs=True)), False),
+    (made(-9, LONG, point(indirect_crl=True)), False),
+    (made(-9, LONG, point(only_some_reasons=SOME)), False),
+    (made(-9, LONG, point(only_contains_user_certs=True)), True),
+    (made(-9, LONG, (x509.CRLNumber(1), False)), True),
+    (made(-9, LONG, (x509.CRLNumber(1), True)), False),
+    (read_lists(OTHER)[0], False),
+]
+
+
+@pytest.mark.parametrize(
+    ("lists", "days"),
+    [
+        ([made(-9, 3)], 3),
+        ([made(-9, 3), made(-2, 7)], 7),
+        ([made(2, 7), made(-9, 3)], 7),
+        ([made(4, 7), made(-9, 3)], 3),
+        ([made(-9, -3)], -3),
+        ([], -math.inf),
+        *(([made(-9, 0), one], LONG if taken else 0) for one, taken in ODD),
+        *(([one, made(-9, 0)], LONG if taken else 0) for one, taken in ODD),
+    ],
+)
+def test_a_certificate_is_covered_as_long_as_a_list_of_its_issuer_is_current(
+    lists: list[x509.CertificateRevocationList], days: float
+) -> None:
+    """OpenSSL takes lists of the issuer's name and key that are complete, and have no unknown critical extension."""
+    until = Covered(lists).until(SOMEBODY, NOW.timestamp())
+    assert (until - NOW.timestamp()) / 86400 == days
+
+
+def test_a_list_of_changes_is_refused() -> None:
+    """In its place as the latest one it would hide whom the list before it names."""
+    with pytest.raises(ValueError, match="a delta"):
+        Covered([made(-9, 3), made(-2, 3, (x509.DeltaCRLIndicator(1), True))])

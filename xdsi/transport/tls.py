@@ -6,7 +6,6 @@ import hashlib
 import logging
 import math
 import os
-import re
 import ssl
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 from cryptography import x509
 
 from xdsi.domain.errors import ConfigurationError
+from xdsi.wire.revocation import Covered, read_lists
 
 log = logging.getLogger("xdsi.tls")
 
@@ -44,9 +44,10 @@ class TlsFiles:
 
 
 class _Context(ssl.SSLContext):
-    """A context that knows when the first of its revocation lists ends: from then on nobody is let in."""
+    """A context that knows until when a peer may stay whom it let in."""
 
-    until = math.inf
+    lists: Covered | None = None
+    """of revocation; without them nobody is looked for in one"""
 
     def __init__(self, purpose: int) -> None:
         super().__init__()
@@ -54,7 +55,9 @@ class _Context(ssl.SSLContext):
         self._ends: dict[bytes, float] = {}
 
     def end_of(self, end: ssl.SSLSocket | ssl.SSLObject) -> float:
-        """When the first certificate ends of the chain by which the peer was let in, in seconds since 1970.
+        """When the first certificate ends of the chain by which the peer was let in, or the list of its issuer.
+
+        In seconds since 1970.
 
         Of a session that is resumed OpenSSL keeps the certificate alone, not the chain: such a chain is known by the
         session's id. What a certificate's chain is cannot be told from the certificate, of which there may be several.
@@ -65,6 +68,8 @@ class _Context(ssl.SSLContext):
         if not chain:
             return self._ends.get(session.id, -math.inf) if session is not None else -math.inf
         until = min(float(ssl.cert_time_to_seconds(one.get_info()["notAfter"])) for one in chain)
+        if self.lists is not None:
+            until = min(until, _end_of_list(self.lists, end.getpeercert(binary_form=True) or b""))
         if session is not None and end.version() == "TLSv1.2":
             with self._lock:
                 self._ends[session.id] = until
@@ -84,7 +89,7 @@ class AdmittedSocket(ssl.SSLSocket):
     """A server's end of a connection."""
 
     admitted_until = -math.inf
-    """when the chain of the peer ends, in seconds since 1970; nobody was let in before the handshake"""
+    """when the peer's chain or list ends, in seconds since 1970; nobody was let in before the handshake"""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of ssl.SSLSocket
         """Shake hands, and remember for how long that is good."""
@@ -122,26 +127,24 @@ def _context(purpose: int, files: TlsFiles, kind: type[_Kind]) -> _Kind:
         with _named(f"revocation list {files.crl}"):
             context.load_verify_locations(files.crl)
             context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
-            context.until = _end_of_lists(files.crl.read_bytes())
+            context.lists = Covered(read_lists(files.crl.read_bytes()))
     # A directly trusted node certificate need not be a root (ITI-19 asks for both ways of trust).
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
-_LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
-
-
-def _end_of_lists(pem: bytes) -> float:
-    """When the first of the revocation lists ends, in seconds since 1970."""
-    until = math.inf
-    for one in _LIST.findall(pem):
-        try:
-            end = x509.load_pem_x509_crl(one).next_update_utc
-        except (ValueError, x509.InvalidVersion) as error:
-            # What OpenSSL made of it counts, in the handshake; the others end all the same.
-            log.warning("TLS: when a revocation list ends cannot be read: %s", error)
-            continue
-        until = min(until, end.timestamp() if end is not None else math.inf)
+def _end_of_list(lists: Covered, der: bytes) -> float:
+    """When the last revocation list of a certificate's issuer ends, in seconds since 1970."""
+    now = time.time()
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        until = lists.until(certificate, now)
+    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension) as error:
+        log.warning("TLS: of whom a certificate is cannot be read, who bears it may not stay: %s", error)
+        return -math.inf
+    if until <= now:
+        issuer = certificate.issuer.rfc4514_string()
+        log.warning("TLS: no revocation list of %r is current, who has a certificate of it may not stay", issuer)
     return until
 
 
@@ -153,6 +156,8 @@ def _named(what: str) -> Iterator[None]:
         raise ConfigurationError(f"TLS: {what} cannot be used: {error.reason or 'not PEM'}") from error
     except OSError as error:
         raise ConfigurationError(f"TLS: {what} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"TLS: {what} cannot be used: {error}") from error
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:
@@ -304,13 +309,11 @@ def shown_by(sock: ssl.SSLSocket | ssl.SSLObject) -> Shown | None:
 
 
 def still_admits(context: ssl.SSLContext, sock: ssl.SSLSocket | ssl.SSLObject) -> bool:
-    """Whether a peer that was let in may stay: the files are those of then, and neither lists nor chain ended.
+    """Whether a peer that was let in may stay: the files are those of then, and neither its chain nor its list ended.
 
     A handshake is over in a moment, but connections last, and who resumes a session is not verified anew.
     """
-    if sock.context is not context:
-        return False
-    return time.time() < min(getattr(context, "until", math.inf), getattr(sock, "admitted_until", -math.inf))
+    return sock.context is context and time.time() < getattr(sock, "admitted_until", -math.inf)
 
 
 def fingerprint(der: bytes) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 
 from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
 
 _BEGIN = b"-----BEGIN X509 CRL-----"
 _LIST = re.compile(_BEGIN + rb".*?-----END X509 CRL-----", re.DOTALL)
@@ -53,3 +55,60 @@ def canonical(name: x509.Name) -> tuple[frozenset[tuple[str, str | bytes]], ...]
         )
         for part in name.rdns
     )
+
+
+class Covered:
+    """Until when lists say of a certificate whether it is revoked, by the choice that OpenSSL makes among them.
+
+    That is made anew for each certificate: of its issuer's lists a current one, whatever others are there. One of other
+    certificates only or of some reasons only and one with an extension that is not known are not taken. ValueError
+    where one is of changes only.
+    """
+
+    def __init__(self, lists: Iterable[x509.CertificateRevocationList]) -> None:
+        self._periods: dict[object, list[tuple[float, float, bytes | None]]] = {}
+        for one in lists:
+            if _is_taken(one):
+                since, ends = one.last_update_utc.timestamp(), one.next_update_utc
+                until = ends.timestamp() if ends is not None else math.inf
+                self._periods.setdefault(canonical(one.issuer), []).append((since, until, _key_of(one.extensions)))
+        for found in self._periods.values():
+            found.sort(key=lambda period: period[0])
+
+    def until(self, certificate: x509.Certificate, now: float) -> float:
+        """The moment from `now` on when no list is current, in seconds since 1970; it may be over."""
+        key, end = _key_of(certificate.extensions), -math.inf
+        for since, until, signed_by in self._periods.get(canonical(certificate.issuer), ()):
+            # An authority with a new key may bear the former name.
+            if (key is None or signed_by is None or key == signed_by) and since <= max(end, now):
+                end = max(end, until)
+        return end
+
+
+_CRITICAL = frozenset({ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.ISSUING_DISTRIBUTION_POINT})
+
+
+def _is_taken(one: x509.CertificateRevocationList) -> bool:
+    for extension in one.extensions:
+        if extension.oid == ExtensionOID.DELTA_CRL_INDICATOR:
+            # OpenSSL would go by it alone, and let in whom the list before it names.
+            raise ValueError("a list says only what has changed (a delta); valid: complete lists")
+        if extension.critical and extension.oid not in _CRITICAL:
+            return False
+        of = extension.value
+        if isinstance(of, x509.IssuingDistributionPoint) and (
+            of.only_contains_ca_certs
+            or of.only_contains_attribute_certs
+            or of.indirect_crl
+            or of.only_some_reasons is not None
+        ):
+            return False
+    return True
+
+
+def _key_of(extensions: x509.Extensions) -> bytes | None:
+    """The key that signed, by its identifier."""
+    for extension in extensions:
+        if isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            return extension.value.key_identifier
+    return None
