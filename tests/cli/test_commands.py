@@ -726,7 +726,7 @@ def test_that_the_files_of_tls_were_read_again_is_audited(full_server: Server) -
         fresh.replace(own / "hub.pem")
         with full_server.connect(client_context(node)):
             pass
-        wait_until(lambda told=told: any(told in one for one in changes(full_server)))
+        wait_until(lambda told=told: any(told in one for one in changes(full_server)), 60)
 
 
 def changes(server: Server) -> list[str]:
