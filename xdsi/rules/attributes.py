@@ -148,8 +148,9 @@ _TEXTS_OF: Final[Mapping[type[RegistryObject], Callable[[RegistryObject], tuple[
 _UPDATE_SLOTS: Final = frozenset({"OriginalStatus", "NewStatus", "AssociationPropagation"})
 
 
-# What systems in use get wrong without harm to the registry or to the patient: `registry.strictness` decides on it.
-# Not among them: what identifies an object or its patient, what retrieval needs, what a decision rests on.
+# What systems in use get wrong without harm to the registry: `registry.strictness` decides on it. Not among them: what
+# identifies an object or its patient, what retrieval needs, confidentialityCode. Policies may match on others of these,
+# classCode or creationTime; no rule about one that is missing meets its entry, a denial included (docs/policy.md).
 LENIENT_RULES: Final = frozenset({
     "classCode.required", "codeList.required", "contentTypeCode.required", "creationTime.required",
     "formatCode.required", "healthcareFacilityTypeCode.required", "languageCode.required", "limitedMetadata.prohibited",
