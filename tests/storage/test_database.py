@@ -58,7 +58,7 @@ def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
 def test_many_may_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
     for turn in range(20):
         engines = [open_database(f"sqlite:///{tmp_path / str(turn) / 'xdsi.db'}") for _ in range(8)]
-        together = threading.Barrier(len(engines))
+        together = threading.Barrier(len(engines), timeout=60)
 
         def connect(engine: Engine, together: threading.Barrier = together) -> str:
             together.wait()
@@ -343,7 +343,7 @@ def test_the_loser_of_a_deadlock_is_told_that_its_work_may_be_done_again(engine:
     with writing(engine) as connection:
         for id_ in ("A", "B"):
             add(connection, id_)
-    both_hold_one = threading.Barrier(2)
+    both_hold_one = threading.Barrier(2, timeout=60)
 
     def touch(first: str, second: str) -> str:
         try:

@@ -204,7 +204,7 @@ def test_within_a_transaction_everything_is_its_part(engine: Engine, database: S
 
 def test_of_two_merges_in_opposite_directions_one_is_refused(engine: Engine, database: SqlPatientIdentities) -> None:
     filled(database, A, B)
-    start = threading.Barrier(2)
+    start = threading.Barrier(2, timeout=60)
     outcomes: list[bool] = []
 
     def merge(subsumed: PatientId, survivor: PatientId) -> None:
@@ -225,7 +225,7 @@ def test_of_two_merges_in_opposite_directions_one_is_refused(engine: Engine, dat
 
 
 def test_many_may_add_the_same_identifier_at_once(engine: Engine, database: SqlPatientIdentities) -> None:
-    start = threading.Barrier(4)
+    start = threading.Barrier(4, timeout=60)
     keys: list[int | None] = []
 
     def add() -> None:

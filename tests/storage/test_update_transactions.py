@@ -105,7 +105,7 @@ def test_of_several_at_the_same_moment_one_is_stored(
     first = entry()
     save(registry, submission(first))
     others = [SqlRegistry(another_engine()) for _ in range(4)]
-    barrier = threading.Barrier(len(others))
+    barrier = threading.Barrier(len(others), timeout=60)
 
     def run(number: int) -> str:
         change = new_version(first) if kind == "version" else status_of(first.entry_uuid)
@@ -156,7 +156,7 @@ def test_what_meets_a_replacement_is_before_or_after_it(
     rival = SqlRegistry(another_engine())
     targets = [entry() for _ in range(8)]
     save(registry, *(submission(one) for one in targets))
-    barrier = threading.Barrier(2)
+    barrier = threading.Barrier(2, timeout=60)
 
     def replaces() -> list[bool]:
         done = []

@@ -182,7 +182,7 @@ def test_of_two_simultaneous_updates_one_wins(registry: SqlRegistry, another_eng
     first = entry()
     save(registry, submission(first))
     registries = [SqlRegistry(another_engine()) for _ in range(4)]
-    barrier = threading.Barrier(len(registries))
+    barrier = threading.Barrier(len(registries), timeout=60)
 
     def update(own: SqlRegistry) -> bool:
         barrier.wait()
