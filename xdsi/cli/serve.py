@@ -18,6 +18,7 @@ from xdsi.domain.subject import Peer
 from xdsi.settings import Settings, replaced
 from xdsi.transport import pki
 from xdsi.transport.http_server import HttpServer, require_port
+from xdsi.transport.processors import require_processors
 from xdsi.transport.wsgi import WsgiApp
 
 ISSUER = "urn:xdsi:demonstration:idp"
@@ -82,6 +83,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         if application is not None:
             application.parts.tls_changed(what)
 
+    require_processors(chosen.server.processors)
     require_port(chosen.server.address, chosen.server.port)
     # Migrations run once, before any worker; mistakes in the settings are told before anything listens.
     claim = app.prepare(chosen)
@@ -92,6 +94,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         tls=app.tls_files(chosen.tls),
         workers=chosen.server.workers,
         threads=chosen.server.threads,
+        processors=chosen.server.processors,
         report_handshake=handshake_failed,
         tls_changed=tls_changed,
         when_ready=lambda: _announce(chosen),

@@ -35,8 +35,11 @@ class Server:
     public_url: str = _key("base URL that peers use; empty: made from address and port", "", check="url")
     operations_port: int = _key("port of health and metrics alone, plain HTTP on loopback; 0: none", 0, check="port")
     data_dir: Path = _key("folder of everything this process keeps", Path("xdsi-data"))
-    workers: int = _key("worker processes; each is bound to one processor", 1, check="count")
+    workers: int = _key("worker processes; each uses little more than one processor", 1, check="count")
     threads: int = _key("threads in each worker", 16, check="count")
+    processors: tuple[int, ...] = _key(
+        "processors that workers stay on, by number, each on one; none: wherever the system puts them", ()
+    )
     actors: tuple[str, ...] = _key(
         "actors to run",
         ("registry", "repository", "identity", "authorization"),

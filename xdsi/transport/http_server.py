@@ -17,7 +17,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from selectors import EVENT_READ
@@ -31,6 +31,7 @@ from gunicorn.workers import gthread
 
 from xdsi.domain.errors import ConfigurationError, SoapFault
 from xdsi.transport.flag import Flag
+from xdsi.transport.processors import choose_processor, stay_on_processor
 from xdsi.transport.tls import ReloadingContext, TlsFiles, still_admits
 from xdsi.wire import soap
 
@@ -389,7 +390,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
 
     `make_app` is called in each worker after the fork, so that no database connection is shared between processes.
     `report_handshake(address, reason)` is told of every failed TLS handshake, `when_ready` is called once, when the
-    first worker can serve.
+    first worker can serve. Each worker stays on one of `processors`, where some are given.
     """
 
     def __init__(
@@ -401,6 +402,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         tls: TlsFiles | None,
         workers: int = 1,
         threads: int = 16,
+        processors: Sequence[int] = (),
         report_handshake: Callable[[str, str], None] | None = None,
         tls_changed: Callable[[str], None] | None = None,
         when_ready: Callable[[], None] | None = None,
@@ -413,6 +415,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         self._workers = workers
         self._threads = threads
         self._tls_changed = tls_changed or log.warning
+        self._processors = tuple(processors)
         self._when_ready = when_ready
         self._said = multiprocessing.Value("b", 0)
         _Connection.report = staticmethod(report_handshake) if report_handshake else None
@@ -450,6 +453,9 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
             settings["cert_reqs"] = ssl.CERT_REQUIRED
             settings["ca_certs"] = str(self._tls.peer_ca)
             settings["ssl_context"] = lambda _config, _default: context()
+        if self._processors:
+            settings["pre_fork"] = partial(choose_processor, self._processors)
+            settings["post_fork"] = stay_on_processor
         settings["post_worker_init"] = lambda _worker: self._ready()
         known = self.cfg.settings
         for key, value in settings.items():
