@@ -193,6 +193,17 @@ def test_the_connection_that_writes_is_kept_until_the_engine_is_given_up(sqlite_
     assert ids(engine) == {"0", "1", "2", "3"}
 
 
+def test_a_single_connection_is_there_for_readers_after_a_commit_and_during_one(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'x.db'}", connections=1)
+    upgrade(engine)
+    for number in range(2):
+        with writing(engine) as connection:
+            add(connection, str(number))
+            assert ids(engine) == {str(one) for one in range(number)}
+        assert ids(engine) == {str(one) for one in range(number + 1)}
+    engine.dispose()
+
+
 def test_a_commit_that_fails_fails_for_everyone_in_it(sqlite_engine: Engine) -> None:
     engine = sqlite_engine
 

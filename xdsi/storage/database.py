@@ -33,7 +33,8 @@ _KEPT_OPEN = 16
 def open_database(url: str, *, connections: int = 64, statement_seconds: int = 30) -> Engine:
     """An engine for `sqlite:////path` or `postgresql://...`; connects when first used, one per process.
 
-    Who finds all `connections` in use waits five seconds; PostgreSQL ends a statement after `statement_seconds`.
+    Who finds all `connections` in use waits five seconds; PostgreSQL ends a statement after `statement_seconds`. SQLite
+    has one more, which writes.
     """
     kept = min(connections, _KEPT_OPEN)
     # The connection used last is taken first: what it has read is still in the caches.
@@ -67,6 +68,8 @@ def _open_sqlite(url: URL, pool: dict[str, Any]) -> Engine:
         raise ValueError("SQLite needs a file: sqlite:////path/to/file")
     path = Path(url.database)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The connection that writes is kept apart from the pool: whoever reads must not wait for it.
+    pool = {**pool, "max_overflow": pool["max_overflow"] + 1}
     engine = sa.create_engine(url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000}, **pool)
 
     @event.listens_for(engine, "connect")
