@@ -29,7 +29,10 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.subject import Subject
 from xdsi.rules import consent as rules
 from xdsi.rules import remembered_questions
+from xdsi.rules.policy_needs import needs_of
 from xdsi.spec import xacml
+from xdsi.storage import consents
+from xdsi.storage.serial import to_json
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 A, B = PatientId("A", "2.999.1.1"), PatientId("B", "2.999.1.1")
@@ -188,6 +191,34 @@ def test_large_policies_are_kept_nowhere(worked_out: list[datetime]) -> None:
     for _ in range(3):
         assert decided(given)[0].permit
     assert len(worked_out) == 3
+
+
+@pytest.mark.parametrize("count", range(10, 130, 8))
+def test_what_is_remembered_of_policies_is_of_those_that_are_kept(count: int) -> None:
+    """Given a policy that storage makes anew for each snapshot, then nothing that follows from it is remembered."""
+    one = policy(*[permit(f"{number}", who=role(f"R{number}")) for number in range(count)], name="l")
+    assert needs_of(one).large or len(to_json(one)) <= consents._KEPT_LENGTH
+
+
+def test_a_consent_that_is_gone_is_not_taken_for_a_new_one() -> None:
+    """Objects are known by where they lie, and where one was another may come to lie."""
+    no = policy(deny(), name="no")
+    for number in range(200):
+        one = PLAIN if number % 2 else no
+        assert decided([consent(one)])[0].permit is (one is PLAIN), number
+
+
+def test_many_patients_are_asked_about_each_with_his_own_consents(worked_out: list[datetime]) -> None:
+    """Given a question about many patients, then nobody else's is forgotten for it, and none is kept."""
+    patients = [PatientId(str(number), "2.999.1.1") for number in range(40)]
+    given = [consent(policy(deny(), name="no") if n % 2 else PLAIN, one) for n, one in enumerate(patients)]
+    documents = [Resource(unique_id=f"1.{n}", patient=one) for n, one in enumerate(patients)]
+    who = replace(DOCTOR, patient=None)
+    for _ in range(2):
+        answers = rules.decide(who, Action.QUERY, documents, given, DOMAIN, NOW)
+        assert [one.permit for one in answers] == [n % 2 == 0 for n in range(40)]
+    memory: Any = rules._remembered_question
+    assert memory._kept == {}
 
 
 def test_it_is_bounded(worked_out: list[datetime], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,3 +187,37 @@ def test_what_meets_a_replacement_is_before_or_after_it(
             else:
                 found = session.versions([target.logical_id])[target.logical_id][1:]
             assert all(one.availability_status == DEPRECATED for one in found if taken)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("change", ["a replacement", "a new version"])
+def test_a_change_and_a_reference_do_not_wait_for_each_other(
+    registry: SqlRegistry, another_engine: Callable[[], Engine], change: str
+) -> None:
+    """PostgreSQL looks for deadlocks a second after the wait began: that they end well is not enough."""
+    rival = SqlRegistry(another_engine())
+    targets = [entry() for _ in range(12)]
+    save(registry, *(submission(one) for one in targets))
+    barrier = threading.Barrier(2, timeout=60)
+
+    def changes() -> None:
+        for number, target in enumerate(targets):
+            barrier.wait()
+            if change == "a replacement":
+                registered_by(registry, related(uuids.RPLC, target.entry_uuid, number))
+            else:
+                assert updated(registry, update(new_version(target), unique_id=f"2.999.11.{9000 + number}")).accepted
+
+    def refers() -> None:
+        for number, target in enumerate(targets):
+            made = builders.submission(
+                builders.document_entry("fresh", unique_id=f"2.999.10.77.{number}"),
+                sets=[builders.submission_set("ss", unique_id=f"2.999.11.77.{number}")],
+                associations=[builders.has_member("ss", target.entry_uuid, "Reference")],
+            )
+            barrier.wait()
+            registered_by(rival, made)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(changes), pool.submit(refers)]:
+            done.result()

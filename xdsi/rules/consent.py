@@ -5,9 +5,10 @@ docs/policy.md section 2 is the normative text; ITI TF-1 chapters on BPPC and AP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import (
@@ -78,8 +79,10 @@ def decide(
     patients = set({id(resource.patient): resource.patient for resource in resources}.values())
     people = {patient: _identifiers(patient, linked) for patient in patients}
     asked_for = patient_asked_for(who)
+    ask = _remembered_question if len(people) <= _FEW else _question
+    theirs = _by_person(people, consents)
     questions = {
-        patient: _remembered_question(who, action, person, consents, domain, now)
+        patient: ask(who, action, person, theirs[patient], domain, now)
         for patient, person in people.items()
         if asked_for is None or asked_for in person
     }
@@ -91,6 +94,23 @@ def decide(
             patient, question = resource.patient, questions.get(resource.patient)
         decisions.append(other if question is None else question.about(resource))
     return decisions
+
+
+_FEW = 16
+"""patients of one request; what is asked about more of them is not remembered, lest others are forgotten for it"""
+
+
+def _by_person(
+    people: Mapping[PatientId | None, Collection[PatientId]], consents: Sequence[Consent]
+) -> Mapping[PatientId | None, Sequence[Consent]]:
+    """For each patient the consents that can be his, in their order."""
+    if len(people) <= 1:
+        return dict.fromkeys(people, consents)
+    given: dict[PatientId, list[tuple[int, Consent]]] = {}
+    for numbered in enumerate(consents):
+        given.setdefault(numbered[1].patient, []).append(numbered)
+    theirs = {patient: [one for id_ in person for one in given.get(id_, ())] for patient, person in people.items()}
+    return {patient: [one for _, one in sorted(his, key=itemgetter(0))] for patient, his in theirs.items()}
 
 
 def _question(

@@ -25,8 +25,9 @@ from xdsi.rules.by_identity import ByIdentity
 from xdsi.spec import xacml
 
 _FOLDER: Final = frozenset({xacml.FOLDER_ID, xacml.FOLDER_CODE})
-_LARGE: Final = 16 * 1024
-"""characters of a policy, about: what is larger is kept nowhere"""
+_LARGE: Final = 8 * 1024
+"""characters of a policy, about: what follows from a larger one is not kept. Less than storage keeps of one, so that
+nothing is remembered of what is made anew each time"""
 _PART: Final = 32
 """characters that a part counts for besides its texts"""
 

@@ -38,6 +38,12 @@ _HOLD: Final = {
     letter: select(table.c.id).where(at_places(table)).order_by(table.c.id).with_for_update(read=True, key_share=True)
     for letter, table in _OBJECTS.items()
 }
+_PATIENTS: Final = (
+    select(t.patient.c.key)
+    .where(t.patient.c.key.in_(bindparam("patients", expanding=True)))
+    .order_by(t.patient.c.key)
+    .with_for_update(key_share=True)
+)
 _objects: Any = bindparam("objects", expanding=True)
 # Whichever of the three says what object a value leads to.
 _FORGET: Final = delete(t.identifier).where(
@@ -53,8 +59,12 @@ _FORGET: Final = delete(t.identifier).where(
 def lock(connection: Connection, routes: Routes, ids: Collection[str]) -> None:
     """Let nobody else change or name these objects until the end of the unit of work.
 
-    A unit of work on SQLite has the database for itself.
+    A unit of work on SQLite has the database for itself. On PostgreSQL the patient comes before his objects, as with
+    everybody who writes: two who took them the other way round would wait for each other.
     """
+    if connection.dialect.name == "postgresql":
+        patients = {route.patient_key for route in routes.of_ids(ids).values()}
+        connection.execute(_PATIENTS, {"patients": sorted(patients)})
     _rows(connection, routes, ids, _LOCK)
 
 
