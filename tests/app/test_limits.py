@@ -15,7 +15,7 @@ from xdsi import app
 from xdsi.domain.errors import ConfigurationError
 from xdsi.settings import Limits, load
 from xdsi.spec.namespaces import SUCCESS
-from xdsi.transport.http_server import Deadlines
+from xdsi.transport.http_pace import Deadlines
 
 QUERY = "urn:ihe:iti:2007:RegistryStoredQuery"
 PROVIDE = "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b"

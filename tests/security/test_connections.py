@@ -16,7 +16,8 @@ import pytest
 
 from tests import certificates
 from xdsi.domain.subject import Peer
-from xdsi.transport.http_server import Deadlines, HttpServer
+from xdsi.transport.http_pace import Deadlines
+from xdsi.transport.http_server import HttpServer
 from xdsi.transport.peers import peer_of_socket
 from xdsi.transport.tls import TlsFiles, client_context
 
@@ -166,6 +167,38 @@ def test_slow_senders_leave_threads_for_others(impatient_port: int, files: TlsFi
         sender.join()
         for one in held:
             one.close()
+
+
+BEGUN = {
+    "a byte": b"P",
+    "no body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", BEGUN.values(), ids=BEGUN)
+def test_nodes_that_begin_a_request_and_fall_silent_leave_threads_for_others(
+    port: int, files: TlsFiles, said: bytes
+) -> None:
+    held = [_connected(port, files) for _ in range(THREADS + 1)]
+    try:
+        for one in held:
+            one.sendall(said)
+        assert _answer(port, files).startswith(b"HTTP/1.1 200")
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_who_falls_silent_is_a_line_of_the_log(files: TlsFiles, capfd: pytest.CaptureFixture[str]) -> None:
+    with _server(files, Deadlines(idle_seconds=0.2)) as port:
+        for said in BEGUN.values():
+            with _connected(port, files) as one:
+                one.sendall(said)
+                while one.recv(1000):
+                    pass
+    told = capfd.readouterr().err
+    assert told.count("127.0.0.1: connection given up: nothing came") == 2
+    assert "Traceback" not in told
 
 
 def test_a_peer_that_went_away_is_nobody(files: TlsFiles) -> None:

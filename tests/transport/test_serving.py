@@ -193,7 +193,8 @@ def impatient(port: int, data: Path, ready: Any) -> None:
     """A server like `xdsi serve --profile open`, with deadlines short enough for a test."""
     from xdsi import app
     from xdsi.settings import Settings, replaced
-    from xdsi.transport.http_server import Deadlines, HttpServer
+    from xdsi.transport.http_pace import Deadlines
+    from xdsi.transport.http_server import HttpServer
 
     settings = replaced(Settings(), "server", port=port, data_dir=data, actors=("registry",))
     settings = replaced(settings, "domain", profile="open")

@@ -15,7 +15,7 @@ from xdsi.app.storage import base_url, database_file, tls_files, utc_now
 from xdsi.app.trust import Source
 from xdsi.settings import Limits, Settings
 from xdsi.storage.recordings import FileRecording
-from xdsi.transport.http_server import Deadlines
+from xdsi.transport.http_pace import Deadlines
 from xdsi.transport.rest import RestEndpoint
 from xdsi.transport.soap_request import SoapLimits
 from xdsi.transport.soap_server import SoapEndpoint

@@ -36,7 +36,11 @@ class Server:
     operations_port: int = _key("port of health and metrics alone, plain HTTP on loopback; 0: none", 0, check="port")
     data_dir: Path = _key("folder of everything this process keeps", Path("xdsi-data"))
     workers: int = _key("worker processes; each uses little more than one processor", 1, check="count")
-    threads: int = _key("threads in each worker", 16, check="count")
+    threads: int = _key(
+        "threads in each worker; while others wait for one, slow peers keep a quarter of them, no more",
+        16,
+        check="count",
+    )
     processors: tuple[int, ...] = _key(
         "processors that workers stay on, by number, each on one; none: wherever the system puts them", ()
     )

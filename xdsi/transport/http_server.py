@@ -2,7 +2,7 @@
 
 gunicorn's threaded worker streams bodies both ways but sets no socket timeout, makes a TLS context per connection,
 holds a thread through the handshake, and waits for a peer to close on the thread that accepts all others; the subclass
-here does better, because a slow sender must not hold a thread, a context costs a millisecond, and a peer without a
+here does better, because a slow peer must not hold a thread, a context costs a millisecond, and a peer without a
 certificate must not keep the others waiting.
 """
 
@@ -18,7 +18,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
@@ -31,6 +30,7 @@ from gunicorn.workers import gthread
 
 from xdsi.domain.errors import ConfigurationError, SoapFault
 from xdsi.transport.flag import Flag
+from xdsi.transport.http_pace import Deadlines, PacedSocket
 from xdsi.transport.processors import choose_processor, stay_on_processor
 from xdsi.transport.tls import ReloadingContext, TlsFiles, still_admits
 from xdsi.wire import soap
@@ -50,86 +50,19 @@ _LOOK_SECONDS = 1.0
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
-    """How long a sender may take: `idle_seconds` between bytes, and a minimum rate once `grace_seconds` have passed.
-
-    `opening_seconds` lead from the connection to the first byte of the first request, TLS handshake included.
-    """
-
-    opening_seconds: float = 10.0
-    idle_seconds: float = 30.0
-    grace_seconds: float = 10.0
-    minimum_bytes_per_second: float = 1024.0
-    brisk_bytes_per_second: float = 128 * 1024.0
-    """who stays below it after the grace is slow: of these a quarter of the threads takes care, no more"""
-    write_seconds: float = 60.0
-
-
-class _GuardedSocket:
-    """Reads from a socket and gives up on a sender below the minimum rate (slow-body attack)."""
-
-    def __init__(self, sock: Any, deadlines: Deadlines, slots: threading.Semaphore) -> None:
-        self._sock = sock
-        self._deadlines = deadlines
-        self._slots = slots
-        self._slow = False
-        self.restart()
-
-    def restart(self) -> None:
-        """A new request begins."""
-        self.release()
-        self._began = time.monotonic()
-        self._received = 0
-
-    def release(self) -> None:
-        """The request is over: another slow sender may take its time."""
-        if self._slow:
-            self._slow = False
-            self._slots.release()
-
-    def recv(self, size: int) -> bytes:
-        """Like `socket.recv`; raises TimeoutError for a sender that is too slow."""
-        began = time.monotonic()
-        data: bytes = self._sock.recv(size)
-        self._count(len(data), began)
-        return data
-
-    def recv_into(self, buffer: memoryview) -> int:
-        """Like `socket.recv_into`; raises TimeoutError for a sender that is too slow."""
-        began = time.monotonic()
-        size: int = self._sock.recv_into(buffer)
-        self._count(size, began)
-        return size
-
-    def _count(self, size: int, began: float) -> None:
-        now = time.monotonic()
-        if now - began > self._deadlines.write_seconds:
-            raise TimeoutError("no data")
-        self._received += size
-        elapsed = now - self._began
-        late = elapsed - self._deadlines.grace_seconds
-        if late > 0 and self._received < late * self._deadlines.minimum_bytes_per_second:
-            raise TimeoutError(f"sender too slow: {self._received} bytes in {elapsed:.0f} s")
-        if late > 0 and not self._slow and self._received < elapsed * self._deadlines.brisk_bytes_per_second:
-            self._slow = self._slots.acquire(blocking=False)
-            if not self._slow:
-                raise TimeoutError(f"too many slow senders; this one: {self._received} bytes in {elapsed:.0f} s")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-
 class _Connection(gthread.TConn):  # type: ignore[misc]
     """A connection with deadlines that reports failed handshakes."""
 
     deadlines = Deadlines()
-    slow_senders = threading.Semaphore(4)
+    slow_peers = threading.Semaphore(4)
+    wanted = Flag()
+    """up while others wait for a thread"""
     report: Callable[[str, str], None] | None = None
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.sock: Any
+        self.paced: PacedSocket | None = None
         self.timeout = time.monotonic() + self.deadlines.opening_seconds
         self._secured = not self.cfg.is_ssl
         self._shaken = self._secured
@@ -161,14 +94,16 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
         return not self.cfg.is_ssl or still_admits(self.cfg.ssl_context(self.cfg, None), self.sock)
 
     def init(self) -> None:
-        first = not self.initialized
         super().init()
-        self.sock.settimeout(self.deadlines.idle_seconds)
-        if first:
-            self.parser.unreader.sock = _GuardedSocket(self.parser.unreader.sock, self.deadlines, self.slow_senders)
+        if self.paced is None:
+            self.paced = PacedSocket(
+                self.sock, str(self.client[0]), self.deadlines, slots=self.slow_peers, wanted=self.wanted
+            )
+            self.parser.unreader.sock = self.paced
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
-            self.parser.unreader.sock.restart()
+            self.paced.restart()
+        self.sock.settimeout(self.paced.step)
 
     def at_hand(self) -> bool:
         """Bytes of the next request were read along with the last one: its socket may never become readable."""
@@ -176,8 +111,8 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
 
     def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is gunicorn's
         """Wait for the peer to close in a thread apart; where too many do so already, do not wait."""
-        if self.initialized:
-            self.parser.unreader.sock.release()
+        if self.paced is not None:
+            self.paced.release()
         if graceful and _LINGERING.acquire(blocking=False):
             threading.Thread(target=self._linger, daemon=True).start()
         else:
@@ -249,7 +184,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             log.debug("accept: %s", error)
             return
         self.nr_conns += 1
-        self._await(_Connection(self.cfg, client_sock, client_addr, listener.getsockname()))
+        conn = _Connection(self.cfg, client_sock, client_addr, listener.getsockname())
+        conn.wanted = self._wanted
+        self._await(conn)
 
     def _await(self, conn: _Connection) -> None:
         self.pending_conns.append(conn)
@@ -419,7 +356,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         self._when_ready = when_ready
         self._said = multiprocessing.Value("b", 0)
         _Connection.report = staticmethod(report_handshake) if report_handshake else None
-        _Connection.slow_senders = threading.Semaphore(max(1, threads // 4))
+        _Connection.slow_peers = threading.Semaphore(max(1, threads // 4))
         if deadlines is not None:
             _Connection.deadlines = deadlines
         super().__init__()
