@@ -303,6 +303,18 @@ def test_the_trace_tells_each_step_and_what_decided() -> None:
     }  # fmt: skip
 
 
+def test_the_trace_tells_of_each_resource_what_was_decided_of_it() -> None:
+    """Those that were decided alike stand together, wherever others stand between them."""
+    resources = tuple(Resource(unique_id=uid, patient=PATIENT) for uid in ("2.1", "2.2", "2.3", "2.4"))
+    elsewhere = replace(PERMIT, document="2.8")
+    world = World(resources=resources, decisions=(PERMIT, DENY, PERMIT, elsewhere))
+    _, trace = ran(world)
+    noted = [step for step in world.traces[trace.id]["steps"] if step["step"] == "decide"]
+    assert [(one["resource"], one["permit"], one["rule"], one["document"]) for one in noted] == [
+        ("2.1 2.3", True, "r1", "2.7"), ("2.2", False, "r2", "2.7"), ("2.4", True, "r1", "2.8"),
+    ]  # fmt: skip
+
+
 # -- decisions
 
 
