@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import selectors
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -81,14 +82,20 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], socket.socket]]:
-    """Connects to a server of two threads, over TLS, which stay with their connections as long as they may."""
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    """The files of the server below."""
     folder = tmp_path_factory.mktemp("tls")
     node = certificates.identity("node", "2048", issuer="ca")
     tls = TlsFiles(certificate=folder / "node.pem", key=folder / "node.key", peer_ca=folder / "ca.pem")
     tls.certificate.write_bytes(node.cert_pem)
     tls.key.write_bytes(node.key_pem)
     tls.peer_ca.write_bytes(certificates.authority("ca").cert_pem)
+    return tls
+
+
+@pytest.fixture(scope="module")
+def patient(tls: TlsFiles) -> Iterator[Callable[[], socket.socket]]:
+    """Connects to a server of two threads, over TLS, which stay with their connections as long as they may."""
     context = client_context(tls)
     context.check_hostname = False
     with served(tls) as (number, _):
@@ -158,6 +165,24 @@ def test_a_thread_that_stays_with_a_connection_keeps_nobody_waiting(patient: Cal
             for one in connections:
                 one.sendall(GET)
                 assert answered(one).endswith(b"ok")
+
+
+def test_a_thread_that_stays_answers_nobody_who_may_not_stay(
+    patient: Callable[[], socket.socket], tls: TlsFiles
+) -> None:
+    """The server's files changed between two requests that one thread would have answered."""
+    with patient() as one:
+        for _ in range(2):
+            one.sendall(GET)
+            assert answered(one).endswith(b"ok")
+        changed = tls.peer_ca.stat().st_mtime_ns + 1_000_000_000
+        os.utime(tls.peer_ca, ns=(changed, changed))
+        with suppress(ConnectionError, ssl.SSLError):
+            one.sendall(GET)
+            assert answered(one) == b""
+    with patient() as again:
+        again.sendall(GET)
+        assert answered(again).endswith(b"ok")
 
 
 @contextmanager
