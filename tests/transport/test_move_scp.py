@@ -14,18 +14,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # type: ignore[attr-defined]
 
 from tests.imaging import STUDIES, program
 from tests.servers import wait_until
 from tests.transport.test_rest import kept
 from tests.trusted import CT, MR, XR, Trusted
-from xdsi.domain.errors import MalformedMessage
+from xdsi.actors.image_mover import ImageMover, Move
+from xdsi.domain.errors import MalformedMessage, SecurityFault
+from xdsi.domain.move import DicomPeer, MoveAnswer, MoveRequest
+from xdsi.domain.outcome import Outcome
+from xdsi.domain.subject import Peer
 from xdsi.storage.folder_pacs import FolderPacs
-from xdsi.transport.move_scp import read_identifier
+from xdsi.transport import pki
+from xdsi.transport.move_scp import MoveServer, read_identifier
+from xdsi.transport.reactor_gate import GATED
+from xdsi.transport.tls import TlsFiles, client_context, server_context
 
 
 @contextmanager
@@ -309,6 +319,61 @@ def test_the_title_of_another_organisation_is_of_no_use(trusted: Trusted, tmp_pa
         assert list(out.iterdir()) == []
     wait_until(lambda: (records(trusted) - before)["110143", 8] == 2)
     assert (records(trusted) - before)["RAD-16", 0] == 0
+
+
+class Answering(ImageMover):
+    """Knows who asks as always; finds nothing, and notes who asked."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        object.__setattr__(self, "asked", [])
+
+    def move(self, ae_title: str, peer: Peer, destination: str, read: Callable[[], MoveRequest]) -> Move:
+        asking = self.known(ae_title, peer.certificate_sha256)
+        self.asked.append(asking)  # type: ignore[attr-defined]
+        if asking is None:
+            raise SecurityFault("FailedAuthentication", "not known")
+        nothing: Any = None
+        return Move(asking, MoveAnswer(outcome=Outcome()), nothing, nothing, nothing)
+
+
+def test_who_would_not_be_let_in_any_more_gets_nothing_by_the_association_that_he_has(trusted: Trusted) -> None:
+    """An association lasts: the files of TLS were changed since."""
+
+    def files(name: str) -> TlsFiles:
+        own = trusted.pki / f"{name}.pem", trusted.pki / f"{name}.key"
+        return TlsFiles(certificate=own[0], key=own[1], peer_ca=trusted.pki / "ca.pem")
+
+    nobody: Any = None
+    sha256 = pki.load(trusted.pki, "consumer").sha256
+    known = DicomPeer(ae_title="MOVER", host="127.0.0.1", port=1, certificate_sha256=sha256, subject=nobody)
+    mover = Answering(actor=nobody, peers={"MOVER": known})
+    contexts = [server_context(files("hub")), server_context(files("hub"))]
+    server = MoveServer(
+        mover, address="127.0.0.1", port=0, ae_title="XDSI", server_tls=lambda: contexts[0], client_tls=None,
+        refused=lambda peer, reason: None,
+    )  # fmt: skip
+    server.start()
+    try:
+        entity = AE(ae_title="MOVER")
+        entity.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
+        scu = entity.associate(
+            "127.0.0.1", server.port, ae_title="XDSI", evt_handlers=[GATED],
+            tls_args=(client_context(files("consumer")), "127.0.0.1"),
+        )  # fmt: skip
+        wanted = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=CT)
+
+        def move() -> Dataset:
+            *_, (status, _) = scu.send_c_move(wanted, "MOVER", StudyRootQueryRetrieveInformationModelMove)
+            return status
+
+        assert move().Status == 0
+        del contexts[0]
+        assert "Status" not in move(), "no answer"
+        wait_until(lambda: scu.is_aborted)
+    finally:
+        server.stop()
+    assert mover.asked == [known, None]  # type: ignore[attr-defined]
 
 
 # -- identifiers
