@@ -18,27 +18,20 @@ from xdsi.domain.errors import ConfigurationError
 from xdsi.settings.reading import FromEnvironment, Places, read_section
 from xdsi.settings.reference import reference
 from xdsi.settings.sections import (
-    Audit,
-    Consent,
     Consumer,
     Dicom,
     DicomPeer,
     Domain,
     ImagingSource,
-    Jwt,
-    JwtIssuer,
     Limits,
-    Node,
     Pacs,
     Publishing,
     Registry,
     Repository,
-    Saml,
-    SamlIssuer,
     Server,
     Settings,
-    Tls,
 )
+from xdsi.settings.trust_sections import Audit, Consent, Jwt, JwtIssuer, Node, Saml, SamlIssuer, Tls
 
 __all__ = [
     "Audit",
