@@ -56,6 +56,20 @@ class Registered:
     def associations_of(self, ids: Sequence[str]) -> Sequence[Association]:
         return [one for one in self._of(Association) if one.source in ids or one.target in ids]
 
+    def relationships_from(self, ids: Sequence[str], most: int) -> Sequence[FoundObject]:
+        self.asked.append("relationships_from")
+        leads: dict[str, list[Association]] = {}
+        for one in self._of(Association):
+            if one.type in uuids.RELATIONSHIPS and one.availability_status == APPROVED:
+                leads.setdefault(one.source, []).append(one)
+        found: dict[str, FoundObject] = {}
+        fresh = list(ids)
+        while fresh:
+            links = [one for id_ in fresh for one in leads.pop(id_, ())]
+            found.update((one.entry_uuid, FoundObject.of(one)) for one in links)
+            fresh = [one.target for one in links]
+        return list(found.values())[:most]
+
     def versions(self, logical_ids: Sequence[str]) -> Mapping[str, Sequence[DocumentEntry | Folder]]:
         found: dict[str, list[DocumentEntry | Folder]] = {}
         for one in (*self._of(DocumentEntry), *self._of(Folder)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ from xdsi.domain.outcome import Outcome
 from xdsi.domain.registration import RegisterPorts, Registration
 from xdsi.domain.submission import Submission
 from xdsi.rules import update as rules
+from xdsi.rules.update import circles
 from xdsi.spec import uuids
 from xdsi.spec.error_codes import allowed
 from xdsi.spec.namespaces import APPROVED, DEPRECATED
@@ -283,7 +285,7 @@ WRONG: dict[str, tuple[Submission, list[tuple[str, str]]]] = {
             association(uuids.APND, UPDATED, APPENDED, "one"), submits("one"),
             association(uuids.XFRM, ENTRY, UPDATED, "two"), submits("two"),
         ),
-        [(UPDATE_ERROR, "circle")],
+        [(UPDATE_ERROR, "circle"), (UPDATE_ERROR, "circle")],
     ),
     "the id of a registered association": (
         update(has_member(CASE, APPENDED, entry_uuid=APPENDS), submits(APPENDS)), [(META, "entryUUID.registered")],
@@ -334,6 +336,40 @@ def test_what_is_deprecated_closes_no_circle() -> None:
     """3.57.4.1.3.3.6; ITI TF-3 4.2.2.2: only what holds relates two documents."""
     gone = association(uuids.APND, APPENDED, ENTRY, APPENDS, availability_status=DEPRECATED)
     assert found(update(*appended(ENTRY, APPENDED)), registry(gone)) == []
+
+
+def chain(length: int) -> tuple[Any, ...]:
+    """Documents of which each is appended to the next, and what appends them."""
+    ids = [urn(1000 + number) for number in range(length)]
+    entries = [document_entry(id_, logical_id=id_, version=1, unique_id=f"2.999.51.{n}") for n, id_ in enumerate(ids)]
+    links = [association(uuids.APND, a, b, urn(5000 + number)) for number, (a, b) in enumerate(pairwise(ids))]
+    return *entries, *links
+
+
+def test_a_circle_is_found_however_long_in_one_question() -> None:
+    known = registry(*chain(300))
+    ends = [(urn(1299), ENTRY), (urn(1299), UPDATED), (ENTRY, urn(1000))]
+    pairs = [(association(uuids.APND, a, b, f"a{n}"), submits(f"a{n}")) for n, (a, b) in enumerate(ends)]
+    assert found(update(*pairs[1], *pairs[2]), known) == []
+    assert known.asked.count("relationships_from") == 1
+    outcome, _ = decided(update(*[one for pair in pairs for one in pair]), known)
+    assert [(one.rule, one.location) for one in outcome.problems] == [("ASSOC.circle", "a0"), ("ASSOC.circle", "a2")]
+    assert known.asked.count("relationships_from") == 2
+
+
+def test_what_leads_too_far_to_be_looked_through_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = registry(*chain(4))
+    request = update(*appended(ENTRY, urn(1000)))
+    monkeypatch.setattr(circles, "MOST", 3)
+    assert found(request, known) == []
+    monkeypatch.setattr(circles, "MOST", 2)
+    assert found(request, known) == [(UPDATE_ERROR, "circle.far")]
+
+
+def test_an_update_without_relationships_asks_nothing_about_circles() -> None:
+    known = registry()
+    assert found(update(new_version(), *filed()), known) == []
+    assert "relationships_from" not in known.asked
 
 
 def test_what_becomes_approved_must_be_of_the_patient_that_it_is_joined_with() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from tests.storage.registered import association, entry, submission
 from tests.storage.statements import watched
 from tests.storage.test_stored_queries import BY_ATTRIBUTE
 from tests.storage.worlds import QUERIES, Dice, World, fill, query_for
@@ -132,3 +134,21 @@ def test_a_query_for_a_patient_touches_one_part_of_each_table(large: Engine) -> 
         for table in ("document_entry", "submission_set", "folder", "association", "code"):
             steps = connection.exec_driver_sql(f"EXPLAIN SELECT * FROM {table} WHERE patient_key = 1789").scalars()
             assert len(set(re.findall(rf"\b{table}_p\d\d\b", "\n".join(steps)))) == 1
+
+
+def test_relationships_are_followed_without_reading_a_whole_table(large: Engine) -> None:
+    registry = SqlRegistry(large)
+    chain = [entry() for _ in range(4)]
+    links = [association(uuids.APND, one.entry_uuid, two.entry_uuid) for one, two in pairwise(chain)]
+    with registry.writing() as session:
+        session.save(submission(*chain, associations=tuple(links)))
+    plans: list[str] = []
+
+    def explain(driver: Any, statement: str, parameters: Any) -> None:
+        plans.append("\n".join(row[0] for row in driver.execute(f"EXPLAIN {statement}", parameters)))
+
+    with watched(large, explain), registry.reading() as session:
+        assert len(session.relationships_from([chain[0].entry_uuid], 100)) == len(links)
+    assert len(plans) == 2
+    for plan in plans:
+        assert not re.search(r"Seq Scan on (association|identifier)", plan), plan

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests import builders
 from tests.builders import OTHER_PATIENT
 from tests.rules.updates import bound, status_of, submits, update
 from tests.storage.registered import association, entry, find_documents, folder, member, submission
+from tests.storage.statements import watched
 from tests.transactions.ports import clock, served
 from xdsi.domain.errors import Rejected
 from xdsi.domain.metadata import DocumentEntry, Folder
@@ -221,3 +223,22 @@ def test_a_change_and_a_reference_do_not_wait_for_each_other(
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(changes), pool.submit(refers)]:
             done.result()
+
+
+def test_a_long_chain_of_documents_takes_no_more_statements(registry: SqlRegistry, engine: Engine) -> None:
+    """Who updates holds the only writer of SQLite meanwhile."""
+    counts = []
+    for number, length in enumerate((3, 40)):
+        documents, fresh = [entry() for _ in range(length)], [entry() for _ in range(3)]
+        links = [association(uuids.APND, a.entry_uuid, b.entry_uuid) for a, b in pairwise(documents)]
+        save(registry, submission(*documents, *fresh, associations=tuple(links)))
+        pairs = [
+            (builders.association(uuids.APND, one.entry_uuid, documents[0].entry_uuid, f"a{n}"), submits(f"a{n}"))
+            for n, one in enumerate(fresh)
+        ]
+        request = update(*[one for pair in pairs for one in pair], unique_id=f"2.999.11.{7800 + number}")
+        heard: list[str] = []
+        with watched(engine, lambda _, text, __, heard=heard: heard.append(str(text))):
+            assert updated(registry, request) == Outcome()
+        counts.append(len(heard))
+    assert counts[0] == counts[1]

@@ -196,3 +196,31 @@ def test_of_two_simultaneous_updates_one_wins(registry: SqlRegistry, another_eng
         assert sorted(pool.map(update, registries)) == [False] * 3 + [True]
     with registry.reading() as session:
         assert [one.version for one in session.versions([first.logical_id])[first.logical_id]] == [1, 2]
+
+
+def test_relationships_are_followed_as_far_as_they_lead(registry: SqlRegistry) -> None:
+    """ITI TF-3 4.2.2.2: from source to target, over what is Approved, whoever's documents they are."""
+    a, b, c, elsewhere, beyond, signature = entry(), entry(), entry(), entry(), entry(), entry()
+    strangers, case = entry(patient_id=OTHER_PATIENT), folder()
+    save(registry, submission(strangers, patient_id=OTHER_PATIENT))
+    leading = [
+        association(uuids.APND, a.entry_uuid, b.entry_uuid),
+        association(uuids.XFRM, b.entry_uuid, c.entry_uuid),
+        association(uuids.SIGNS, c.entry_uuid, strangers.entry_uuid),
+    ]
+    others = [
+        association(uuids.APND, c.entry_uuid, elsewhere.entry_uuid, availability_status=DEPRECATED),
+        association(uuids.APND, elsewhere.entry_uuid, beyond.entry_uuid),
+        association(uuids.SIGNS, signature.entry_uuid, a.entry_uuid),
+        member(case.entry_uuid, a.entry_uuid),
+    ]
+    own = submission(a, b, c, elsewhere, beyond, signature, folders=(case,), associations=(*leading, *others))
+    save(registry, own)
+    onwards = association(uuids.APND, strangers.entry_uuid, a.entry_uuid)
+    save(registry, submission(patient_id=OTHER_PATIENT, associations=(onwards,)))
+    expected = {FoundObject.of(one) for one in (*leading, onwards)}
+    with registry.reading() as session:
+        for ids in ([a.entry_uuid], [c.entry_uuid], [strangers.entry_uuid, b.entry_uuid, new_entry_uuid()]):
+            assert {*session.relationships_from(ids, 100)} == expected
+        assert len(session.relationships_from([a.entry_uuid], 2)) == 2
+        assert session.relationships_from([beyond.entry_uuid, case.entry_uuid, new_entry_uuid()], 100) == []

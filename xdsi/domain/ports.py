@@ -59,6 +59,9 @@ class RegistrySession(Protocol):
     def associations_of(self, ids: Sequence[str]) -> Sequence[Association]:
         """All Associations, whatever their status, with an end among the ids."""
 
+    def relationships_from(self, ids: Sequence[str], most: int) -> Sequence[FoundObject]:
+        """The Approved relationships that lead on from these documents, to any depth; no more than `most`."""
+
     def versions(self, logical_ids: Sequence[str]) -> Mapping[str, Sequence[DocumentEntry | Folder]]:
         """All versions of logical objects, the oldest first; unknown ids are absent."""
 

@@ -20,7 +20,18 @@ from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObj
 from xdsi.domain.stored_query import Evidence, FoundObject, StoredQuery
 from xdsi.domain.submission import Submission
 from xdsi.spec.uuids import HAS_MEMBER
-from xdsi.storage import answers, changes, consents, database, evidence, holds, removal, stored_queries, updates
+from xdsi.storage import (
+    answers,
+    changes,
+    consents,
+    database,
+    evidence,
+    holds,
+    relationships,
+    removal,
+    stored_queries,
+    updates,
+)
 from xdsi.storage import tables as t
 from xdsi.storage.claims import claim_unique_ids
 from xdsi.storage.facts import RESOURCE_COLUMNS, resource_of
@@ -164,6 +175,11 @@ class SqlSession:
         rows = [*self._select(_BEGINNING, sources), *self._select(_ENDING, self._as_target(ids))]
         places = dict.fromkeys((row.patient_key, row.id) for row in rows)
         return [one for one in self._placed("A", places) if isinstance(one, Association)]
+
+    def relationships_from(self, ids: Sequence[str], most: int) -> Sequence[FoundObject]:
+        """The Approved relationships that lead on from these documents, to any depth; no more than `most`."""
+        places = [route.place for route in self._routes.of_ids(ids).values()]
+        return relationships.leading_on(self.connection, places, most)
 
     def versions(self, logical_ids: Sequence[str]) -> Mapping[str, Sequence[DocumentEntry | Folder]]:
         """All versions of logical objects, the oldest first; unknown ids are absent."""

@@ -7,6 +7,7 @@ right, because the way may lead over what the asker may not see.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from xdsi.domain.metadata import Association
 from xdsi.domain.outcome import Problem
@@ -14,20 +15,29 @@ from xdsi.rules.submission.context import name_of, problem
 from xdsi.rules.update.codes import UPDATE_ERROR
 from xdsi.rules.update.context import Facts
 from xdsi.spec import uuids
-from xdsi.spec.namespaces import DEPRECATED
 
-_FURTHEST = 1000
-"""documents that are looked through"""
+MOST: Final = 10_000
+"""registered relationships that are followed"""
 
 
 def check(facts: Facts, submitted: Sequence[Association]) -> Iterator[Problem]:
-    """Relationships lead from one document to another, never back; a circle is told of once."""
-    leads: dict[str, set[str]] = {}
-    for association in submitted:
-        if association.type not in uuids.RELATIONSHIPS or association.source == association.target:
-            continue
-        leads.setdefault(association.source, set()).add(association.target)
-        if association.source in _reached(facts, association.target, leads):
+    """Relationships lead from one document to another, never back. One question to the registry, however far."""
+    added = [one for one in submitted if one.type in uuids.RELATIONSHIPS]
+    if not added:
+        return
+    registered = facts.relationships_from(list(dict.fromkeys(one.target for one in added)), MOST + 1)
+    if len(registered) > MOST:
+        text = f"more than {MOST} relationships lead on from {added[0].target} and others; none may lead back"
+        yield problem(UPDATE_ERROR, added[0], "circle.far", text)
+        return
+    leads: dict[str, list[str]] = {}
+    ends = [(one.source, one.target) for one in registered]
+    ends += [(one.source, one.target) for one in added]
+    for source, target in ends:
+        leads.setdefault(source, []).append(target)
+    circles = _circles(leads)
+    for association in added:
+        if association.source in circles and circles[association.source] == circles.get(association.target):
             text = (
                 f"{name_of(association.type)} {association.entry_uuid} closes a circle of relationships at"
                 f" {association.source}"
@@ -35,19 +45,34 @@ def check(facts: Facts, submitted: Sequence[Association]) -> Iterator[Problem]:
             yield problem(UPDATE_ERROR, association, "circle", text)
 
 
-def _reached(facts: Facts, start: str, leads: Mapping[str, Iterable[str]]) -> set[str]:
-    """Where relationships lead from a document, by what is Approved in the registry and by `leads`."""
-    found: set[str] = set()
-    fresh = {start}
-    while fresh and len(found) < _FURTHEST:
-        links = facts.associations_of(sorted(fresh))
-        ends = {
-            link.target
-            for link in links
-            if link.source in fresh and link.type in uuids.RELATIONSHIPS and link.availability_status != DEPRECATED
-        }
-        for one in fresh:
-            ends.update(leads.get(one, ()))
-        fresh = ends - found
-        found |= fresh
+def _circles(leads: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """For each document a number: the same one for those that lead to each other (Kosaraju; each link twice)."""
+    order: list[str] = []
+    seen: set[str] = set()
+    for start in leads:
+        if start in seen:
+            continue
+        seen.add(start)
+        ways = [(start, iter(leads[start]))]
+        while ways:
+            here, remaining = ways[-1]
+            step = next((one for one in remaining if one not in seen), None)
+            if step is None:
+                order.append(here)
+                ways.pop()
+            else:
+                seen.add(step)
+                ways.append((step, iter(leads.get(step, ()))))
+    backwards: dict[str, list[str]] = {}
+    for source, targets in leads.items():
+        for target in targets:
+            backwards.setdefault(target, []).append(source)
+    found: dict[str, int] = {}
+    for number, start in enumerate(reversed(order)):
+        fresh = [] if start in found else [start]
+        while fresh:
+            here = fresh.pop()
+            if here not in found:
+                found[here] = number
+                fresh.extend(backwards.get(here, ()))
     return found
