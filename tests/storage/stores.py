@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,9 @@ class Inside(Protocol):
     def lose(self, data: bytes) -> None:
         """Let the stored bytes be gone."""
 
+    def forget_keys(self) -> None:
+        """Let the store be one of the time before it had marks of keys."""
+
     def again(self, form: Form) -> BlobStore:
         """The same place as a process with other settings opens it."""
 
@@ -84,6 +88,9 @@ class FolderInside:
     def lose(self, data: bytes) -> None:
         for name in self.copies(data):
             Path(name).unlink()
+
+    def forget_keys(self) -> None:
+        shutil.rmtree(self.folder / "keys")
 
     def again(self, form: Form) -> FolderBlobs:
         return FolderBlobs(self.folder, form=form, clock=self.clock)
@@ -131,6 +138,10 @@ class S3Inside:
 
     def lose(self, data: bytes) -> None:
         for key in self.copies(data):
+            self.client.delete_object(Bucket=BUCKET, Key=key)
+
+    def forget_keys(self) -> None:
+        for key in self._keys("keys/"):
             self.client.delete_object(Bucket=BUCKET, Key=key)
 
     def again(self, form: Form) -> S3Blobs:

@@ -240,3 +240,48 @@ def test_another_key_under_the_same_id_touches_nothing(make: Make, sqlite_engine
     newer = SqlDocumentStore(sqlite_engine, inside.again(Form(keys=Keys("b", {"a": b"a" * 32, "b": b"x" * 32}))))
     fill(newer, {"2.999.5": b"with an id of its own"})
     assert read(newer, {**DOCUMENTS, "2.999.5": b""}) == {**DOCUMENTS, "2.999.5": b"with an id of its own"}
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_a_store_without_marks_of_its_keys_is_asked_which_they_are(
+    make: Make, sqlite_engine: Engine, kind: str
+) -> None:
+    """Given documents sealed before there were marks, when a wrong key comes first, the right one serves as before."""
+    inside = make(kind, "store", SEALED)
+    store = SqlDocumentStore(sqlite_engine, inside.blobs)
+    fill(store)
+    inside.change(b"one", lambda sealed: sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    before = inside.everything()
+    inside.forget_keys()
+    wrong = SqlDocumentStore(
+        sqlite_engine, inside.again(Form(keys=Keys("a", {"a": b"x" * 32}))),
+        lost=lambda *_: pytest.fail("it is not lost"), without_key=lambda _: pytest.fail("there is a key"),
+    )  # fmt: skip
+    found = wrong.find("2.999.2")
+    assert found is not None
+    ways: list[Callable[[], object]] = [found.soundness, lambda: wrong.stage(Document(lambda: iter((b"new",)), 3))]
+    for way in ways * 2:
+        with pytest.raises(Unavailable, match=r"encryption_keys\.a is not the key"):
+            way()
+    assert inside.everything() == before
+    right = SqlDocumentStore(sqlite_engine, inside.again(Form(keys=Keys("b", {"a": b"a" * 32, "b": b"b" * 32}))))
+    sound = {"2.999.2": b"two", "2.999.4": LARGE}
+    assert read(right, sound) == sound
+    for id_ in DOCUMENTS:
+        one = wrong.find(id_)
+        assert one is not None
+        with pytest.raises(Unavailable):
+            one.soundness()
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_a_key_that_opened_what_is_there_is_remembered(make: Make, sqlite_engine: Engine, kind: str) -> None:
+    inside = make(kind, "store", SEALED)
+    fill(SqlDocumentStore(sqlite_engine, inside.blobs), {"2.999.2": b"two"})
+    inside.forget_keys()
+    again = SqlDocumentStore(sqlite_engine, inside.again(SEALED))
+    assert read(again, {"2.999.2": b""}) == {"2.999.2": b"two"}
+    inside.lose(b"two")
+    wrong = inside.again(Form(keys=Keys("a", {"a": b"x" * 32})))
+    with pytest.raises(Unavailable, match=r"encryption_keys\.a is not the key"):
+        wrong.find("0" * 64)

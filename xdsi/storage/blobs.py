@@ -23,7 +23,7 @@ from typing import BinaryIO, Final, NamedTuple
 from xdsi.domain.errors import IntegrityLost, OutOfRoom
 from xdsi.domain.submission import Document
 from xdsi.storage.files import chunks_of, create, disk, flush, locked, make_folder, small_file, write_all
-from xdsi.storage.forms import MAGIC, PLAIN, Encoding, Form, up_to
+from xdsi.storage.forms import MAGIC, PLAIN, Encoding, Form, Source, up_to
 from xdsi.storage.key_marks import KeyMarks
 from xdsi.storage.spool import SpooledDocument
 
@@ -118,7 +118,9 @@ class FolderBlobs:
         self._journal = folder / "journal"
         self._quarantine = folder / "quarantine"
         self._keys = folder / "keys"
-        self._marks = KeyMarks(f"{_WHAT} {folder}", form.keys, self._key_mark, self._mark_key)
+        self._marks = KeyMarks(
+            f"{_WHAT} {folder}", form, read=self._key_mark, write=self._mark_key, stored=self._sources
+        )
         with _DISK:
             for one in (self._incoming, self._blobs, self._journal, self._quarantine):
                 make_folder(one)
@@ -298,6 +300,13 @@ class FolderBlobs:
             os.utime(descriptor, (now, now))
         finally:
             os.close(descriptor)
+
+    def _sources(self) -> Iterator[tuple[Source, int]]:
+        """All files, in no order, with their sizes."""
+        with _DISK:
+            for path in self._blobs.glob("??/??/*"):
+                if (found := self._found(str(path))) is not None:
+                    yield found.piece_by_piece, found.stored
 
     def _key_mark(self, name: str) -> bytes:
         with _DISK:

@@ -91,16 +91,7 @@ class Form:
 
     def is_current(self, source: Source) -> bool:
         """True where a file is encrypted with the current key, or rightly not at all."""
-        chunks = source(0)
-        seen = _at_least(chunks, len(MAGIC) + 2)
-        sealed = seen.startswith(MAGIC) and len(seen) > len(MAGIC) + 1 and bool(seen[len(MAGIC)] & _SEALED)
-        if self.keys is None or not sealed:
-            return self.keys is None and not sealed
-        at = len(MAGIC) + 2
-        end = at + seen[at - 1]
-        if len(seen) < end:
-            seen += _at_least(chunks, end - len(seen))
-        return seen[at:end] == self.keys.current.encode()
+        return key_id(source) == (self.keys.current if self.keys else None)
 
     def _header(self, seen: bytes, chunks: Iterator[bytes]) -> tuple[_Header, bytes]:
         fixed = len(MAGIC) + 2
@@ -126,6 +117,19 @@ class Form:
 
 
 PLAIN: Final = Form()
+
+
+def key_id(source: Source) -> str | None:
+    """The id of the key that a file is encrypted with, by its header; None where it is not."""
+    chunks = source(0)
+    seen = _at_least(chunks, len(MAGIC) + 2)
+    if not seen.startswith(MAGIC) or len(seen) < len(MAGIC) + 2 or not seen[len(MAGIC)] & _SEALED:
+        return None
+    at = len(MAGIC) + 2
+    end = at + seen[at - 1]
+    if len(seen) < end:
+        seen += _at_least(chunks, end - len(seen))
+    return seen[at:end].decode("utf-8", "replace")
 
 
 class Writer:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,7 @@ from xdsi.domain.errors import Unavailable
 from xdsi.domain.submission import Document
 from xdsi.storage.blobs import GRACE_SECONDS
 from xdsi.storage.copies_in_doubt import CopiesInDoubt
-from xdsi.storage.forms import PLAIN, Encoding, Form, up_to
+from xdsi.storage.forms import PLAIN, Encoding, Form, Source, up_to
 from xdsi.storage.key_marks import KeyMarks
 from xdsi.storage.s3_bucket import Bucket, Listed, S3Location, Window
 from xdsi.storage.s3_upload import PART, THREADS, Upload
@@ -106,7 +106,13 @@ class S3Blobs:
         self._lock = threading.Lock()
         self._bucket = Bucket(location)
         self._doubts = CopiesInDoubt(engine, self._bucket.url, clock=clock)
-        self._marks = KeyMarks(f"document store {self._bucket.url}", form.keys, self._key_mark, self._mark_key)
+        self._marks = KeyMarks(
+            f"document store {self._bucket.url}",
+            form,
+            read=self._key_mark,
+            write=self._mark_key,
+            stored=self._sources,
+        )
 
     def put(self, document: Document) -> str:
         """Make bytes durable under their hash and return it; they stay in doubt until confirmed."""
@@ -235,6 +241,14 @@ class S3Blobs:
         copy = f"{time.time_ns():016x}{secrets.token_hex(8)}"
         self._doubts.add(copy)
         return copy
+
+    def _sources(self) -> Iterator[tuple[Source, int]]:
+        """The objects of all documents, with their sizes."""
+        for listed in self._bucket.under("blobs/"):
+            copy, _, kind = listed.key.rpartition("/")[2].partition(".")
+            found = self._bucket.find(f"large/{copy}") if kind == "large" else listed
+            if found is not None and kind != "rotten":
+                yield partial(self._bucket.open, found.key), found.size
 
     def _key_mark(self, name: str) -> bytes:
         key = f"keys/{name}"
