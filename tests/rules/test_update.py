@@ -338,6 +338,43 @@ def test_what_is_deprecated_closes_no_circle() -> None:
     assert found(update(*appended(ENTRY, APPENDED)), registry(gone)) == []
 
 
+# What leads back from ENTRY to APPENDED, and the way there, which is deprecated.
+BACK = association(uuids.APND, ENTRY, APPENDED, urn(61))
+GONE_APPENDS = association(uuids.APND, APPENDED, ENTRY, APPENDS, availability_status=DEPRECATED)
+
+
+def test_a_relationship_that_is_approved_again_closes_a_circle() -> None:
+    """3.57.4.1.3.3.2: it leads as a new one does."""
+    again = update(status_of(APPENDS, DEPRECATED, APPROVED))
+    assert found(again, registry(GONE_APPENDS)) == []
+    assert found(again, registry(GONE_APPENDS, BACK)) == [(UPDATE_ERROR, "circle")]
+    outcome, _ = decided(again, registry(GONE_APPENDS, BACK))
+    assert [one.location for one in outcome.problems] == [f"status-{APPENDS}"]
+    assert APPENDS in outcome.problems[0].context
+    both = update(status_of(APPENDS, DEPRECATED, APPROVED), *appended(ENTRY, APPENDED))
+    assert found(both, registry(GONE_APPENDS)) == [(UPDATE_ERROR, "circle")] * 2
+
+
+def test_what_the_same_request_deprecates_closes_no_circle() -> None:
+    """3.57.4.1.3.1: an update is carried out as one."""
+    assert found(update(status_of(APPENDS), *appended(ENTRY, APPENDED))) == []
+    turned = update(status_of(APPENDS, DEPRECATED, APPROVED), status_of(BACK.entry_uuid))
+    assert found(turned, registry(GONE_APPENDS, BACK)) == []
+    assert found(update(status_of(INSIDE), *appended(ENTRY, APPENDED))) == [(UPDATE_ERROR, "circle")]
+
+
+def test_a_document_in_a_circle_of_old_can_be_corrected() -> None:
+    """What follows it to its new version leads as before."""
+    assert found(update(new_version(title="corrected")), registry(BACK)) == []
+
+
+def test_of_very_many_circles_as_many_are_told_as_an_answer_lists() -> None:
+    pairs = [(association(uuids.APND, ENTRY, APPENDED, f"a{n}"), submits(f"a{n}")) for n in range(510)]
+    outcome, _ = decided(update(*[one for pair in pairs for one in pair]))
+    assert len(outcome.problems) == 501
+    assert outcome.problems[-1].context == "and 10 more problems"
+
+
 def chain(length: int) -> tuple[Any, ...]:
     """Documents of which each is appended to the next, and what appends them."""
     ids = [urn(1000 + number) for number in range(length)]

@@ -56,11 +56,10 @@ def decide(context: Context, facts: Facts, ports: RegisterPorts, codes: Codes) -
     outcome = Outcome.of(limited(located, UPDATE_ERROR))
     if not outcome.accepted:
         return outcome, None
-    closing = tuple(circles.check(facts, [one.association for one in operations.associations]))
     planned = plan(context.submission, operations, around, facts, ports)
-    refused = (*closing, *reconciliation.check(planned, context, around, facts))
+    refused = (*circles.check(facts, planned), *reconciliation.check(planned, context, around, facts))
     if refused:
-        return Outcome.of((*outcome.problems, *refused)), None
+        return Outcome.of(limited((*outcome.problems, *refused), UPDATE_ERROR)), None
     return outcome, planned.registration
 
 

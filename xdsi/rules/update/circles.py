@@ -1,4 +1,4 @@
-"""Whether Associations that are added would lead in a circle.
+"""Whether Associations that are added, or approved again, would lead in a circle.
 
 ITI TF-3 4.2.2.2 (relationships); Metadata Update 3.57.4.1.3.3 (Submit Association). Asked when everything else is
 right, because the way may lead over what the asker may not see.
@@ -6,7 +6,7 @@ right, because the way may lead over what the asker may not see.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from xdsi.domain.metadata import Association
@@ -14,35 +14,43 @@ from xdsi.domain.outcome import Problem
 from xdsi.rules.submission.context import name_of, problem
 from xdsi.rules.update.codes import UPDATE_ERROR
 from xdsi.rules.update.context import Facts
+from xdsi.rules.update.plan import Plan
 from xdsi.spec import uuids
+from xdsi.spec.namespaces import DEPRECATED
 
 MOST: Final = 10_000
 """registered relationships that are followed"""
 
 
-def check(facts: Facts, submitted: Sequence[Association]) -> Iterator[Problem]:
-    """Relationships lead from one document to another, never back. One question to the registry, however far."""
-    added = [one for one in submitted if one.type in uuids.RELATIONSHIPS]
-    if not added:
+def check(facts: Facts, plan: Plan) -> Iterator[Problem]:
+    """Relationships lead from one document to another, never back, as they will be after the update.
+
+    One question to the registry, however far they lead. What follows a document to its new version closes no circle
+    that was not there; such a one hinders nobody who corrects the document.
+    """
+    added = [(one, reason) for one, reason in plan.connected if one.type in uuids.RELATIONSHIPS]
+    asked = [(one, reason) for one, reason in added if isinstance(reason, Association)]
+    if not asked:
         return
-    registered = facts.relationships_from(list(dict.fromkeys(one.target for one in added)), MOST + 1)
+    registered = facts.relationships_from(list(dict.fromkeys(one.target for one, _ in added)), MOST + 1)
     if len(registered) > MOST:
-        text = f"more than {MOST} relationships lead on from {added[0].target} and others; none may lead back"
-        yield problem(UPDATE_ERROR, added[0], "circle.far", text)
+        association, reason = asked[0]
+        text = f"more than {MOST} relationships lead on from {association.target} and others; none may lead back"
+        yield problem(UPDATE_ERROR, reason, "circle.far", text)
         return
+    ended = {one.entry_uuid for one in plan.registration.statuses if one.new == DEPRECATED}
+    ends = [(one.source, one.target) for one in registered if one.id not in ended]
+    ends += [(one.source, one.target) for one, _ in added]
     leads: dict[str, list[str]] = {}
-    ends = [(one.source, one.target) for one in registered]
-    ends += [(one.source, one.target) for one in added]
     for source, target in ends:
         leads.setdefault(source, []).append(target)
     circles = _circles(leads)
-    for association in added:
-        if association.source in circles and circles[association.source] == circles.get(association.target):
-            text = (
-                f"{name_of(association.type)} {association.entry_uuid} closes a circle of relationships at"
-                f" {association.source}"
-            )
-            yield problem(UPDATE_ERROR, association, "circle", text)
+    for association, reason in asked:
+        if circles[association.source] == circles[association.target]:
+            # As the request has it, with its ids, unless it only names what is registered.
+            told = reason if reason.type == association.type else association
+            text = f"{name_of(told.type)} {told.entry_uuid} closes a circle of relationships at {told.source}"
+            yield problem(UPDATE_ERROR, reason, "circle", text)
 
 
 def _circles(leads: Mapping[str, Iterable[str]]) -> dict[str, int]:
