@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 
 from xdsi.domain.errors import IntegrityLost
 from xdsi.domain.submission import Document
-from xdsi.storage.blobs import FolderBlobs
+from xdsi.storage.blobs import FileBlob, FolderBlobs
 from xdsi.storage.document_hash import AT_ONCE
 from xdsi.storage.documents import WITHHELD, SqlDocumentStore
 from xdsi.storage.tables import document as rows
@@ -121,3 +121,61 @@ def test_a_second_submission_forgets_nothing_and_teaches_the_other_names(
     publish(store, SMALL, "")
     publish(store, SMALL, "", "2.999.2")
     assert known(engine) == {NAME: of(SMALL), "2.999.2": of(SMALL)}
+
+
+def test_who_looked_a_document_up_before_its_hash_was_known_does_not_forget_it(
+    store: SqlDocumentStore, engine: Engine
+) -> None:
+    publish(store, SMALL, "")
+    before = store.find(NAME)
+    assert before is not None
+    publish(store, SMALL, of(SMALL))
+    assert before.examine(always=False) == ""
+    assert known(engine) == {NAME: of(SMALL)}
+
+
+@pytest.fixture
+def lost(store: SqlDocumentStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    told: list[str] = []
+    monkeypatch.setattr(store, "_lost", lambda unique_id, reason: told.append(unique_id))
+    return told
+
+
+def examined(store: SqlDocumentStore) -> bool:
+    found = store.find(NAME)
+    assert found is not None
+    return found.verify()
+
+
+@pytest.mark.parametrize(
+    "looked_at", [examined, lambda store: delivered(store) in (SMALL, LARGE)], ids=["before", "while"]
+)
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+def test_a_wrong_blake3_condemns_no_document(
+    store: SqlDocumentStore, engine: Engine, lost: list[str], looked_at: Callable[[SqlDocumentStore], bool], data: bytes
+) -> None:
+    """Given an index that rotted, when the document leaves, then SHA-256 decides, and the index is mended."""
+    publish(store, data, of(b"something else"))
+    assert looked_at(store)
+    assert known(engine) == {NAME: of(data)}
+    change(store, data, -1)
+    assert not looked_at(store)
+    assert lost == [NAME]
+
+
+def test_what_leaves_is_never_what_sha256_was_not_right_of(
+    store: SqlDocumentStore, lost: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a disk that reads a wrong byte once, then nothing is lost, and nothing wrong left whole."""
+    publish(store, LARGE, of(LARGE))
+    open_ = FileBlob.open
+
+    def once_wrong(blob: FileBlob, start: int = 0) -> Iterator[bytes]:
+        monkeypatch.setattr(FileBlob, "open", open_)
+        data = b"".join(open_(blob, start))
+        yield bytes([data[0] ^ 1]) + data[1:]
+
+    monkeypatch.setattr(FileBlob, "open", once_wrong)
+    assert delivered(store).endswith(b"<broken off>")
+    assert delivered(store) == LARGE
+    assert lost == []

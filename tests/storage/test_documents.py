@@ -292,7 +292,7 @@ def test_large_documents_are_hashed_first_only_when_their_file_changed(
     before = path.stat()
     rot(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert (verify("2.999.1"), len(hashed)) == (False, 4)
+    assert (verify("2.999.1"), len(hashed)) == (False, 5), "twice, because BLAKE3 is known by now and SHA-256 decides"
     with sqlite_engine.connect() as connection:
         states = {row.unique_id: row.quarantined for row in connection.execute(sa.select(rows))}
     assert states == {"2.999.1": True, "2.999.2": False}

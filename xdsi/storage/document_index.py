@@ -172,9 +172,10 @@ class DocumentIndex:
             return connection.execute(_USE, {"hash": sha256}).first() is not None
 
     def set_verified(self, sha256: str, state: str, blake3: str) -> None:
-        """Note the state of the file in which its hash was right, and its other hash."""
+        """Note the state of the file in which its hash was right, and its other hash where it is known."""
         with writing(self._engine) as connection:
-            connection.execute(update(t).where(t.c.sha256 == sha256).values(verified=state, blake3=blake3))
+            values = {"verified": state} | ({"blake3": blake3} if blake3 else {})
+            connection.execute(update(t).where(t.c.sha256 == sha256).values(values))
 
     def set_quarantined(self, sha256: str) -> None:
         """Note that the file no longer had its hash."""

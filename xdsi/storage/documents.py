@@ -20,7 +20,7 @@ from xdsi.domain.ports import Blob, BlobStore
 from xdsi.domain.retrieval import Soundness
 from xdsi.domain.submission import Document
 from xdsi.storage.blobs import GRACE_SECONDS
-from xdsi.storage.document_hash import AT_ONCE, hashed
+from xdsi.storage.document_hash import AT_ONCE, Found, Hash, hashed
 from xdsi.storage.document_index import DocumentIndex, Indexed
 from xdsi.storage.unit_of_work import NestedUnitOfWork
 
@@ -36,6 +36,7 @@ _BATCH: Final = 32
 
 _KEY: Final = " key="
 """before the id of the key, in the state of what is encrypted: the name of a file is not known without its key"""
+_OTHER_HASH: Final = "its hash is not the one it was stored with"
 _SOUNDNESS: Final = {
     "": Soundness.SOUND,
     "unreadable": Soundness.UNREADABLE,
@@ -246,6 +247,8 @@ class IndexedDocument:
             return ""
         try:
             found = hashed(blob, entry.size, entry.expected, both=always)
+            if not found.right and not always:
+                found = self._by_sha256(blob)
         except Unavailable as error:
             # What cannot be read is not rotten: the disk may come back.
             log.error("document %s cannot be read: %s", entry.unique_id, error)
@@ -254,7 +257,7 @@ class IndexedDocument:
             self._condemn(blob, str(error))
             return "rotten"
         if not found.right:
-            self._condemn(blob, "its hash is not the one it was stored with")
+            self._condemn(blob, _OTHER_HASH)
             return "rotten"
         if _state(blob) != entry.verified or found.blake3 != entry.blake3:
             self._note(_state(blob), found.blake3)
@@ -292,7 +295,7 @@ class IndexedDocument:
             self._condemn(blob, str(error))
             raise
         found.update(end)
-        self._require(blob, right=expected.is_met(found))
+        self._require(blob, found)
         yield bytes(end)
 
     def _whole(self, blob: Blob) -> Iterator[bytes]:
@@ -303,21 +306,45 @@ class IndexedDocument:
         except IntegrityLost as error:
             self._condemn(blob, str(error))
             raise
-        expected = self._entry.expected
-        self._require(blob, right=expected.is_met(expected.begin(data)))
+        self._require(blob, self._entry.expected.begin(data))
         if data:
             yield data
 
-    def _require(self, blob: Blob, *, right: bool) -> None:
-        if not right:
-            self._condemn(blob, "its hash is not the one it was stored with")
+    def _require(self, blob: Blob, sent: Hash) -> None:
+        """What was read is the document; IntegrityLost where it is not."""
+        if self._entry.expected.is_met(sent):
+            return
+        try:
+            found = self._by_sha256(blob)
+        except Unavailable as error:
+            raise IntegrityLost(f"document {self.unique_id} cannot be read: {error}") from error
+        except IntegrityLost as error:
+            self._condemn(blob, str(error))
+            raise
+        if not found.right:
+            self._condemn(blob, _OTHER_HASH)
+        elif found.blake3 != self._entry.blake3:
+            self._note(_state(blob), found.blake3)
+        # It was read twice: what leaves has to be what SHA-256 is right of.
+        if not found.right or found.blake3 != sent.hexdigest():
             raise IntegrityLost(f"document {self.unique_id} no longer has the hash it was stored with")
+
+    def _by_sha256(self, blob: Blob) -> Found:
+        """What SHA-256 says of bytes that have not the hash they should have: the BLAKE3 that is kept may be wrong."""
+        if not self._entry.blake3:
+            return Found(right=False, blake3="")
+        found = hashed(blob, self._entry.size, self._entry.expected, both=True)
+        if found.right:
+            same = found.blake3 == self._entry.blake3
+            what = "it was read otherwise a moment ago" if same else "the BLAKE3 of the index is not its own"
+            log.warning("document %s has the SHA-256 that it was stored with, but %s", self.unique_id, what)
+        return found
 
     def _missing(self) -> IntegrityLost:
         return IntegrityLost(f"the bytes of document {self.unique_id} are not in the store")
 
     def _condemn(self, blob: Blob, reason: str) -> None:
-        log.error("document %s failed its integrity check: SHA-256 is not %s", self.unique_id, self._entry.sha256)
+        log.error("document %s (SHA-256 %s) failed its integrity check: %s", self.unique_id, self._entry.sha256, reason)
         try:
             if blob.set_aside():
                 self._index.set_quarantined(self._entry.sha256)
