@@ -7,6 +7,7 @@ import multiprocessing
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,9 @@ def _application(environ: dict[str, Any], start_response: Callable[..., Any]) ->
     except OSError:
         start_response("400 Bad Request", [("Content-Length", "0"), ("Connection", "close")])
         return []
+    if environ["PATH_INFO"] == "/large":
+        start_response("200 OK", [("Content-Length", str(64 * 1024**2))])
+        return iter([bytes(1024**2)] * 64)
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
     return [b"ok"]
 
@@ -198,6 +202,45 @@ def test_who_falls_silent_is_a_line_of_the_log(files: TlsFiles, capfd: pytest.Ca
                     pass
     told = capfd.readouterr().err
     assert told.count("127.0.0.1: connection given up: nothing came") == 2
+    assert "Traceback" not in told
+
+
+LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_nodes_that_take_nothing_of_their_answers_leave_threads_for_others(port: int, files: TlsFiles) -> None:
+    held = [_connected(port, files) for _ in range(THREADS + 1)]
+    try:
+        for one in held:
+            one.sendall(LARGE)
+        assert _answer(port, files).startswith(b"HTTP/1.1 200")
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_who_takes_nothing_of_his_answer_is_a_line_of_the_log(
+    files: TlsFiles, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And an answer goes on for as long as some of it is taken."""
+    with _server(files, Deadlines(write_seconds=0.2)) as port:
+        with _connected(port, files) as one:
+            one.sendall(LARGE)
+            come, until = 0, time.monotonic() + PATIENCE
+            told = ""
+            while "nothing was taken" not in told and time.monotonic() < until:
+                time.sleep(0.05)
+                told += capfd.readouterr().err
+            while more := one.recv(1024**2):
+                come += len(more)
+            assert 0 < come < 64 * 1024**2
+        with _connected(port, files) as one:
+            one.sendall(LARGE)
+            come = 0
+            while come < 64 * 1024**2:
+                come += len(one.recv(1024**2))
+    told += capfd.readouterr().err
+    assert told.count("127.0.0.1: connection given up: nothing was taken") == 1
     assert "Traceback" not in told
 
 

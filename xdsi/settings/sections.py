@@ -62,7 +62,9 @@ class Limits:
     query_values: int = _key("values of one parameter of a stored query", 1000, check="query-values")
     opening_seconds: int = _key("from the connection to the first byte of a request, TLS included", 10, check="count")
     idle_seconds: int = _key("between bytes of a request", 30, check="count")
-    bytes_per_second: int = _key("least rate of a sender, after 10 seconds", 1024, check="count")
+    bytes_per_second: int = _key(
+        "least rate of who sends a request or takes an answer, after 10 seconds", 1024, check="count"
+    )
     write_seconds: int = _key("until a receiver takes more of its answer", 60, check="count")
     documents: int = _key("documents in one retrieval (ITI-43)", 2000, check="count")
     instances: int = _key("images in one retrieval (RAD-69)", 10_000, check="count")

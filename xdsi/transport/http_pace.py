@@ -1,9 +1,13 @@
-"""How slowly the other end of an HTTP connection may send: silence and crawling hold few threads, and not for long."""
+"""How slowly the other end of an HTTP connection may send and take: who crawls holds few threads, for a while."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
+import ssl
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -16,11 +20,23 @@ log = logging.getLogger("xdsi.http")
 
 _STEP_SECONDS = 1.0
 """after so long without a byte it is looked whether the thread is needed elsewhere"""
+_AFLOAT = 4 * 1024 * 1024
+"""the system holds no more bytes for a receiver: who was sent so much more has taken the rest"""
+
+
+def unsent(sock: Any) -> int:
+    """Bytes that the system holds for the receiver, who has not taken them yet (SIOCOUTQ of Linux)."""
+    try:
+        held = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):
+        return 0
+    return int.from_bytes(held, sys.byteorder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """How long a sender may take: `idle_seconds` between bytes, and a minimum rate once `grace_seconds` have passed.
+    """How long the other end may take: `idle_seconds` between bytes of a request, `write_seconds` until it takes
+    more of an answer, and a minimum rate for each once `grace_seconds` have passed.
 
     `opening_seconds` lead from the connection to the first byte of the first request, TLS handshake included.
     """
@@ -30,9 +46,14 @@ class Deadlines:
     grace_seconds: float = 10.0
     minimum_bytes_per_second: float = 1024.0
     brisk_bytes_per_second: float = 128 * 1024.0
-    """who stays below it after the grace, or pauses, is slow: while others wait for a thread, of these a quarter of the
-    threads takes care, no more"""
+    """who stays below it after half the grace, or pauses, is slow: while others wait for a thread, a quarter of the
+    threads takes care of these, no more"""
     write_seconds: float = 60.0
+
+    @property
+    def granted(self) -> float:
+        """Seconds for which nobody is slow; whoever waits for a thread meanwhile has `opening_seconds`."""
+        return self.grace_seconds / 2
 
 
 class TooSlow(TimeoutError):
@@ -46,7 +67,7 @@ class TooSlow(TimeoutError):
 
 
 class PacedSocket:
-    """Reads from a socket, and gives up on who is too slow, or slow while threads are wanted.
+    """Reads and writes, and gives up on who is too slow, or slow while threads are wanted.
 
     The socket itself waits for `step` seconds, whoever asks for how long: a thread that waits longer holds one of the
     slots for slow peers, or goes on only for as long as nobody else wants it.
@@ -61,14 +82,16 @@ class PacedSocket:
         slots: threading.Semaphore,
         wanted: Flag,
         monotonic: Callable[[], float] = time.monotonic,
+        unsent: Callable[[Any], int] = unsent,
     ) -> None:
-        self.step = min(_STEP_SECONDS, deadlines.idle_seconds)
+        self.step = min(_STEP_SECONDS, deadlines.idle_seconds, deadlines.write_seconds)
         self._sock = sock
         self._address = address
         self._deadlines = deadlines
         self._slots = slots
         self._wanted = wanted
         self._monotonic = monotonic
+        self._unsent = unsent
         self._idle = deadlines.idle_seconds
         self._slow = False
         self.restart()
@@ -78,6 +101,10 @@ class PacedSocket:
         self.release()
         self._began = self._monotonic()
         self._received = 0
+        self._sent = 0
+        self._sending = 0.0
+        self._taken = 0
+        self._taken_at = 0.0
 
     def release(self) -> None:
         """The request is over: another slow peer may take its time."""
@@ -127,10 +154,55 @@ class PacedSocket:
         self._received += size
         elapsed = self._monotonic() - self._began
         late = elapsed - self._deadlines.grace_seconds
-        if late > 0:
-            if self._received < late * self._deadlines.minimum_bytes_per_second:
-                raise self._too_slow(f"{self._received} bytes came in {elapsed:.0f} s")
+        if late > 0 and self._received < late * self._deadlines.minimum_bytes_per_second:
+            raise self._too_slow(f"{self._received} bytes came in {elapsed:.0f} s")
+        if elapsed > self._deadlines.granted:
             self._hold(0.0, self._received, elapsed)
+
+    def sendall(self, data: bytes) -> None:
+        """Like `socket.sendall`, but for as long as the peer takes some of it; raises TooSlow.
+
+        Only the time in which the peer is waited for counts, not that in which the answer is made.
+        """
+        view = memoryview(data)
+        at = 0
+        since = self._monotonic()
+        while at < len(view):
+            try:
+                taken = self._sock.send(view[at:])
+            except TimeoutError:
+                self._weigh(since, self._sending + self._monotonic() - since)
+                continue
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError) as error:
+                raise ConnectionResetError(errno.ECONNRESET, "the peer went away") from error
+            now = self._monotonic()
+            at += taken
+            self._sent += taken
+            self._sending += now - since
+            since = now
+            limits = self._deadlines
+            if self._sending > limits.granted and self._sent - _AFLOAT < self._sending * limits.brisk_bytes_per_second:
+                self._weigh(now, self._sending)
+
+    def _weigh(self, since: float, elapsed: float) -> None:
+        """What was taken in the time that the peer was waited for, and for how long now nothing; raises TooSlow.
+
+        A socket takes more only when a third of what the system holds for it has left: that may last on a slow line,
+        though the receiver takes what it can.
+        """
+        limits = self._deadlines
+        now = self._monotonic()
+        taken = self._sent - self._unsent(self._sock)
+        if taken > self._taken:
+            self._taken, self._taken_at = taken, now
+        pause = now - max(since, self._taken_at)
+        if pause >= limits.write_seconds:
+            raise self._too_slow(f"nothing was taken for {pause:.0f} s")
+        late = elapsed - limits.grace_seconds
+        if pause == 0 and late > 0 and taken < late * limits.minimum_bytes_per_second:
+            raise self._too_slow(f"{taken} bytes were taken in {elapsed:.0f} s")
+        if pause > 0 or elapsed > limits.granted:
+            self._hold(pause, taken, elapsed)
 
     def _hold(self, pause: float, moved: float, elapsed: float) -> None:
         """Keep the thread, also for a slow peer while there is a slot, or nobody wants it; raises TooSlow.
@@ -144,7 +216,7 @@ class PacedSocket:
             return
         self._slow = self._slots.acquire(blocking=False)
         if not self._slow and self._wanted.up:
-            raise self._too_slow(f"{moved:.0f} bytes in {elapsed:.0f} s, while others wait, is one slow peer too many")
+            raise self._too_slow("one slow peer too many, while others wait for a thread")
 
     def _too_slow(self, reason: str) -> TooSlow:
         log.warning("%s: connection given up: %s", self._address, reason)

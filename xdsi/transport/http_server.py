@@ -267,15 +267,18 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 def _heeding_close(app: WsgiApp) -> WsgiApp:
     """gunicorn drops the header, announces keep-alive and may close all the same; this tells it to announce it.
 
-    A body that cannot be read is an OSError for the application, whatever gunicorn calls it.
+    A body that cannot be read is an OSError for the application, whatever gunicorn calls it; and what is answered goes
+    out under the same deadlines, where gunicorn would write to the socket itself.
     """
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             if any(name.lower() == "connection" and value.lower() == "close" for name, value in headers):
-                start_response.__self__.force_close()  # type: ignore[attr-defined]
+                response.force_close()
             return start_response(status, headers, *rest)
 
+        response = start_response.__self__  # type: ignore[attr-defined]
+        response.sock = response.req.unreader.sock
         environ["wsgi.input"] = _Body(environ["wsgi.input"])
         return app(environ, start)
 
