@@ -490,6 +490,12 @@ class TestStrictness:
         assert max(len(one.splitlines()) for one in caplog.messages) == 1
         assert max(map(len, caplog.messages)) < 600
 
+    def test_a_message_writes_only_so_many_lines_of_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        entries = [document_entry(f"d{n}", unique_id=f"2.999.1.{n}", type_code=None) for n in range(510)]
+        check(submit(*entries), strictness="log")
+        assert len(caplog.messages) == 501
+        assert caplog.messages[-1] == "tolerated: 10 more problems"
+
 
 def test_all_problems_are_reported_at_once() -> None:
     """3.42.4.1.3.3: as many errors as can be found."""

@@ -35,6 +35,7 @@ from xdsi.cli import (
     validate,
 )
 from xdsi.cli.command import Result, Terminal
+from xdsi.cli.log_lines import LogLines
 from xdsi.domain.errors import ConfigurationError, XdsiError
 
 _COMMANDS = (
@@ -76,11 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     # What is written holds patients' data: it is nobody's but its owner's and his group's.
     os.umask(os.umask(0o077) | 0o027)
-    logging.basicConfig(
-        level=logging.INFO if given.verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogLines())
+    logging.basicConfig(level=logging.INFO if given.verbose else logging.WARNING, handlers=[handler])
     # spyne logs each fault of a caller as an exception of ours.
     logging.getLogger("spyne").setLevel(logging.CRITICAL)
     terminal = Terminal(quiet=given.json)

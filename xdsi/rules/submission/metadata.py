@@ -52,18 +52,27 @@ def by_strictness(problems: Iterable[Problem], strictness: str) -> Iterator[Prob
     The log names the exchange, the rule and the place, and the code where it is about one; what else stands there may
     be about a patient.
     """
+    tolerated = 0
     for found in problems:
         if strictness == "reject" or not attributes.is_lenient(found):
             yield found
         elif strictness == "warn":
             yield replace(found, severity=Severity.WARNING)
         elif strictness == "log":
-            told = f": {found.context}" if found.rule.endswith(attributes.ABOUT_CODES) else ""
-            # What a sender wrote makes no line of its own.
-            place = " ".join(f"{found.location}{told}".split())[:_LINE]
-            log.warning("%stolerated: %s at %s", prefix(), found.rule, place)
+            tolerated += 1
+            if tolerated <= MAX_PROBLEMS:
+                _log(found)
         elif strictness != "off":
             raise ValueError(f"unknown strictness {strictness!r}")
+    if tolerated > MAX_PROBLEMS:
+        log.warning("%stolerated: %d more problems", prefix(), tolerated - MAX_PROBLEMS)
+
+
+def _log(found: Problem) -> None:
+    told = f": {found.context}" if found.rule.endswith(attributes.ABOUT_CODES) else ""
+    # What a sender wrote makes no line of its own.
+    place = " ".join(f"{found.location}{told}".split())[:_LINE]
+    log.warning("%stolerated: %s at %s", prefix(), found.rule, place)
 
 
 def limited(found: Sequence[Problem], code: str) -> tuple[Problem, ...]:
