@@ -88,6 +88,35 @@ def test_an_upload_that_takes_hours_is_not_collected_on_its_way(inside: S3Inside
     assert len(inside.everything()) == 4, "two documents, and what refers to them"
 
 
+def test_small_parts_that_come_for_hours_keep_the_large_one_before_them(inside: S3Inside, tmp_path: Path) -> None:
+    """Given a large part that has arrived, when what comes slowly behind it is so small that nobody follows it."""
+    with SpoolFolder(tmp_path / "spool", in_memory=1_000_000).open(inside.follow) as spool:
+        first, second = spool.part(), spool.part()
+        first.write(os.urandom(PART + 5))
+        wait_until(lambda: len(inside.everything()) == 1)
+        for _ in range(7):
+            inside.clock.now += GRACE_SECONDS / 2
+            second.write(b"x")
+            inside.blobs.collect(lambda _: False, grace=GRACE_SECONDS)
+        found = inside.blobs.find(inside.blobs.put(first.finish()))
+        assert found is not None
+        assert found.size == first.size
+
+
+def test_a_copy_that_takes_hours_is_not_collected_on_its_way(inside: S3Inside) -> None:
+    """As when documents move from a slow store."""
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(5):
+            yield os.urandom(PART)
+            inside.clock.now += GRACE_SECONDS / 2
+            inside.blobs.collect(lambda _: False, grace=GRACE_SECONDS)
+
+    found = inside.blobs.find(inside.blobs.put(Document(slowly, 5 * PART)))
+    assert found is not None
+    assert found.size == 5 * PART
+
+
 def test_a_service_that_is_away_is_unavailable(inside: S3Inside, sqlite_engine: Engine, tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

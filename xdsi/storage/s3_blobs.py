@@ -102,7 +102,7 @@ class S3Blobs:
         self.form = form
         self.clock = clock
         self._renewed = clock()
-        self._followed: WeakSet[Following] = WeakSet()
+        self._going: WeakSet[Following | _Sending] = WeakSet()
         self._lock = threading.Lock()
         self._bucket = Bucket(location)
         self._doubts = CopiesInDoubt(engine, self._bucket.url, clock=clock)
@@ -134,8 +134,7 @@ class S3Blobs:
     def follow(self, path: Path) -> Following:
         """Send what grows in a file, if it becomes large."""
         following = Following(self, path)
-        with self._lock:
-            self._followed.add(following)
+        self._goes_on(following)
         return following
 
     def renew_all(self) -> None:
@@ -145,9 +144,12 @@ class S3Blobs:
             return
         self._renewed = now
         with self._lock:
-            copies = [one.copy for one in self._followed if one.copy]
+            copies = [one.copy for one in self._going if one.copy]
         for copy in copies:
-            self._renew(copy)
+            try:
+                self._doubts.renew(copy)
+            except Unavailable as error:
+                log.info("an upload could not be noted as going on: %s", error)
 
     def find(self, sha256: str) -> S3Blob | None:
         """The newest copy that is whole as far as is known, or None."""
@@ -257,11 +259,10 @@ class S3Blobs:
     def _mark_key(self, name: str, mark: bytes) -> None:
         self._bucket.put(f"keys/{name}", mark)
 
-    def _renew(self, copy: str) -> None:
-        try:
-            self._doubts.renew(copy)
-        except Unavailable as error:
-            log.info("an upload could not be noted as going on: %s", error)
+    def _goes_on(self, upload: Following | _Sending) -> None:
+        """Until nobody has it any more."""
+        with self._lock:
+            self._going.add(upload)
 
     def _copies(self, sha256: str) -> list[S3Blob]:
         return [one for name in self.form.names(sha256) for one in self._named(name)]
@@ -301,7 +302,9 @@ class S3Blobs:
 
     def _send(self, encoding: Encoding, pending: bytearray, chunks: Iterator[bytes]) -> tuple[str, str]:
         tags = dict[int, str]()
-        copy, renewed = self.begin_copy(), self.clock()
+        sending = _Sending(self.begin_copy())
+        self._goes_on(sending)
+        copy = sending.copy
         key = f"large/{copy}"
         upload = self._bucket.begin(key)
         try:
@@ -314,9 +317,7 @@ class S3Blobs:
                 number, body = len(tags) + 1, bytes(pending[:PART])
                 del pending[:PART]
                 tags[number] = self._bucket.send(key, upload, number, body, len(body))
-                if self.clock() - renewed >= RENEWED_SECONDS:
-                    renewed = self.clock()
-                    self._renew(copy)
+                self.renew_all()
             self._bucket.complete(key, upload, tags)
         except BaseException:
             self._bucket.abort(key, upload)
@@ -340,6 +341,13 @@ class S3Blobs:
             for kind in (_LARGE, "", _ROTTEN):
                 self._bucket.delete(f"{_folder(name)}{copy}{kind}")
         self._bucket.delete(large)
+
+
+class _Sending:
+    """A copy that is made of bytes that are there."""
+
+    def __init__(self, copy: str) -> None:
+        self.copy = copy
 
 
 class Following(Upload):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Follower(Protocol):
     """Takes the bytes of a part from its file while they arrive."""
 
     def grew(self, size: int) -> None:
-        """The file has so many bytes."""
+        """The file has so many bytes; the same again where only others of the message have grown."""
 
     def abort(self) -> None:
         """The file goes; what nobody asked for is forgotten."""
@@ -63,12 +63,14 @@ class Part:
         follow: Follow | None = None,
         form: Form = PLAIN,
         hashing: Executor | None = None,
+        beside: Sequence[Part] = (),
     ) -> None:
         self._folder = folder
         self._limit = limit
         self._in_memory = in_memory
         self._follow = follow
         self._hashing = hashing
+        self._beside = beside
         self.form = form
         """how its file is written"""
         self._writer: Writer | None = None
@@ -117,6 +119,11 @@ class Part:
     def _keep(self, data: bytes) -> None:
         if self._file is None and self.size <= self._in_memory:
             self._pieces.append(bytes(data))
+            if self._follow is not None:
+                # Nobody follows what is small: those of larger parts learn that the message still comes.
+                for one in self._beside:
+                    if one.follower is not None:
+                        one.follower.grew(one.stored)
             return
         with disk("spool"):
             if self._file is None:
@@ -215,6 +222,7 @@ class RequestSpool:
             follow=self._follow,
             form=self._form,
             hashing=self._hashing,
+            beside=self._parts,
         )
         self._parts.append(part)
         return part
