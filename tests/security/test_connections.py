@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import socket
 import ssl
@@ -20,7 +21,7 @@ from xdsi.domain.subject import Peer
 from xdsi.transport.http_pace import Deadlines
 from xdsi.transport.http_server import HttpServer
 from xdsi.transport.peers import peer_of_socket
-from xdsi.transport.tls import TlsFiles, client_context
+from xdsi.transport.tls import TlsFiles, client_context, fingerprint
 
 THREADS = 2
 # More than the threads; and far longer than an answer takes, far less than the server waits for who is silent.
@@ -41,6 +42,7 @@ def _application(environ: dict[str, Any], start_response: Callable[..., Any]) ->
 
 
 def _serve(port: int, files: TlsFiles, deadlines: Deadlines, ready: Any) -> None:
+    logging.basicConfig(level=logging.INFO)
     HttpServer(
         lambda: _application,
         address="127.0.0.1",
@@ -293,8 +295,10 @@ def _ask(one: ssl.SSLSocket) -> bytes:
     return b""
 
 
-def test_who_is_revoked_asks_nothing_more_on_the_connection_that_he_has(tmp_path: Path) -> None:
-    """Whether he asks again at once, or not before the server has closed what nobody used."""
+def test_who_is_revoked_asks_nothing_more_on_the_connection_that_he_has(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whether he asks again at once, or not before the server has closed what nobody used; the log tells it."""
     own, visitor, revoke = _visit(tmp_path)
     with _server(own, Deadlines(opening_seconds=OPENING)) as port:
         with _connected(port, visitor) as busy, _connected(port, visitor) as idle, _connected(port, visitor) as silent:
@@ -304,3 +308,7 @@ def test_who_is_revoked_asks_nothing_more_on_the_connection_that_he_has(tmp_path
             assert idle.recv(1000) == b""
             assert _ask(silent) == b"", "let in before, and never asked"
         assert _answer(port, own).startswith(b"HTTP/1.1 200")
+    told = [line for line in capfd.readouterr().err.splitlines() if "who was let in has to come again" in line]
+    der = ssl.PEM_cert_to_DER_cert(visitor.certificate.read_text("ascii"))
+    assert len(told) == 3
+    assert all("127.0.0.1" in line and "visitor" in line and fingerprint(der) in line for line in told)

@@ -32,7 +32,7 @@ from xdsi.domain.errors import ConfigurationError, SoapFault
 from xdsi.transport.flag import Flag
 from xdsi.transport.http_pace import Deadlines, PacedSocket
 from xdsi.transport.processors import choose_processor, stay_on_processor
-from xdsi.transport.tls import ReloadingContext, TlsFiles, still_admits
+from xdsi.transport.tls import ReloadingContext, TlsFiles, shown_by, still_admits
 from xdsi.wire import soap
 
 log = logging.getLogger("xdsi.http")
@@ -90,8 +90,20 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
         return False
 
     def trusted(self) -> bool:
-        """Whether who is at the other end would be let in now; never waits."""
-        return not self.cfg.is_ssl or still_admits(self.cfg.ssl_context(self.cfg, None), self.sock)
+        """Whether who is at the other end would be let in now, and a line of the log where not; never waits."""
+        if not self.cfg.is_ssl or still_admits(self.cfg.ssl_context(self.cfg, None), self.sock):
+            return True
+        self.tell_farewell()
+        return False
+
+    def tell_farewell(self) -> None:
+        """Note whose connection is closed because he would not be let in, or not by the files of now."""
+        try:
+            shown = shown_by(self.sock)
+        except ValueError:
+            shown = None  # he went away by himself
+        whose = f"{shown.subject!r}, SHA-256 {shown.sha256}" if shown is not None else "none"
+        log.info("%s: connection closed: who was let in has to come again; certificate: %s", str(self.client[0]), whose)
 
     def init(self) -> None:
         super().init()
@@ -219,6 +231,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             self.keepalived_conns.remove(conn)
             self.poller.unregister(conn.sock)
             self.nr_conns -= 1
+            conn.tell_farewell()
             conn.close()
 
     def _next(self, conn: _Connection) -> bool:
