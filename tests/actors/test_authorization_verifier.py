@@ -85,11 +85,11 @@ def moment(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def asking(hub: Hub, *, cache: float = 5.0, offline: float = 0.0) -> HubDecisions:
+def asking(
+    hub: Hub, *, cache: float = 5.0, offline: float = 0.0, trust: Sequence[TrustedKey] = (TrustedKey.of(HUB.cert_pem),)
+) -> HubDecisions:
     client = Client(site=SITE, trail=Trail(), clock=clock)
-    return HubDecisions(
-        client, hub, [TrustedKey.of(HUB.cert_pem)], require_signed=True, cache_seconds=cache, offline_seconds=offline
-    )
+    return HubDecisions(client, hub, lambda: trust, require_signed=True, cache_seconds=cache, offline_seconds=offline)
 
 
 def decided(decisions: HubDecisions, *resources: Resource, caller: Caller = DOCTOR) -> list[bool]:
@@ -127,7 +127,25 @@ def test_without_an_answer_nothing_is_permitted(moment: list[float], error: Exce
 
 
 def test_an_answer_of_somebody_else_is_not_believed(moment: list[float]) -> None:
-    assert decided(asking(Hub(signer=OTHER)), ONE) == [False]
+    (decision,) = asking(Hub(signer=OTHER)).decide(DOCTOR, Action.RETRIEVE_IMAGING, [ONE], NOW, None)
+    assert not decision.permit
+    assert decision.rule.startswith("hub-unavailable: it answers, but its answer cannot be used: ")
+    assert "no trusted key verifies the signature" in decision.rule
+
+
+def test_a_hub_with_a_new_certificate_is_believed_once_that_is_trusted(moment: list[float]) -> None:
+    trust = [TrustedKey.of(HUB.cert_pem)]
+    decisions = asking(Hub(signer=OTHER), trust=trust)
+    assert decided(decisions, ONE) == [False]
+    trust.append(TrustedKey.of(OTHER.cert_pem))
+    assert decided(decisions, ONE) == [True]
+
+
+def test_of_an_endless_reason_a_beginning_is_told(moment: list[float]) -> None:
+    (decision,) = asking(Hub(error=SoapFault("Receiver", "no" * 5000))).decide(
+        DOCTOR, Action.RETRIEVE_IMAGING, [ONE], NOW, None
+    )
+    assert len(decision.rule) < 500
 
 
 def test_an_answer_to_another_question_is_not_believed(moment: list[float]) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.certificates import identity, revocation_list
 from tests.servers import Server, envelope, free_port, serving, wait_until
@@ -181,6 +182,28 @@ def test_a_changed_key_set_counts(files: Files, told: list[str]) -> None:
     files.write(files.keys, key_set(OTHER).encode())
     after = trust().tokens.issuers[ISSUER]
     assert {key.thumbprint for key in before}.isdisjoint(key.thumbprint for key in after)
+
+
+def test_a_hub_is_renewed_while_both_its_certificates_are_believed(files: Files, told: list[str]) -> None:
+    """List and files of consent.decision_trust count from the next question on; what cannot be read changes nothing."""
+    trust = files.trust(told)
+    assert trust().decisions == ()
+    former, fresh = files.issuer.with_name("hub.pem"), files.issuer.with_name("hub-next.pem")
+    files.write(former, OLD.cert_pem)
+    files.write(fresh, NEW.cert_pem)
+
+    def believed() -> list[bytes]:
+        return [one.certificate.public_bytes(Encoding.PEM) for one in trust().decisions]
+
+    files.configure(hospital=HOSPITAL, extra=f"[consent]\ndecision_trust = ['{former}']")
+    assert believed() == [OLD.cert_pem]
+    files.configure(hospital=HOSPITAL, extra=f"[consent]\ndecision_trust = ['{former}', '{fresh}']")
+    assert believed() == [OLD.cert_pem, NEW.cert_pem]
+    files.write(former, b"no certificate")
+    assert believed() == [OLD.cert_pem, NEW.cert_pem]
+    assert told[-1].startswith("changed lists of trust cannot be used, the former stay in force: ")
+    files.write(former, NEW.cert_pem)
+    assert believed() == [NEW.cert_pem, NEW.cert_pem]
 
 
 def test_a_node_may_have_two_certificates_while_one_is_renewed(files: Files, told: list[str]) -> None:

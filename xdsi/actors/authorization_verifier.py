@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,6 +31,8 @@ log = logging.getLogger("xdsi.iti79")
 _NO_SUBJECT = Decision(permit=False, policy="access", rule="no-assertion")
 _NO_ANSWER = Decision(permit=False, policy="access", rule="hub-unavailable")
 _CACHED_AT_MOST = 10_000
+_TOLD = 400
+"""characters of what is wrong with an answer; the log has all of it"""
 
 
 class PermitAll:
@@ -60,7 +62,7 @@ class HubDecisions:
     """Asks the hub by ITI-79 and uses an answer again for a few seconds.
 
     `cache_seconds` bounds how long a revocation may go unnoticed here (at most 60); `offline_seconds` is added while
-    the hub cannot be reached.
+    the hub cannot be reached. `trust` says whose answers are believed when one comes.
     """
 
     reveals_everything = False
@@ -69,7 +71,7 @@ class HubDecisions:
         self,
         client: Client,
         channel: Channel,
-        trust: Sequence[TrustedKey],
+        trust: Callable[[], Sequence[TrustedKey]],
         *,
         require_signed: bool,
         cache_seconds: float,
@@ -135,7 +137,8 @@ class HubDecisions:
             return [self._known(keys[index], moment, patience) or _NO_ANSWER for index in missing]
         except (MalformedMessage, Refused, SoapFault) as error:
             log.error("the hub's answer cannot be used: %s", error)
-            return [_NO_ANSWER] * len(resources)
+            unusable = f"{_NO_ANSWER.rule}: it answers, but its answer cannot be used: {str(error)[:_TOLD]}"
+            return [replace(_NO_ANSWER, rule=unusable)] * len(resources)
         called.close()
         # The hub's reasons are the hub's: whoever asks for them here is told under which trace they are there.
         where = f" by ITI-79 [trace {called.reply.trace}]" if called.reply.trace else " by ITI-79"
@@ -155,7 +158,7 @@ class HubDecisions:
         def read(element: etree._Element) -> DecisionAnswer:
             return decode_answer(
                 element,
-                self._trust,
+                self._trust(),
                 require_signed=self._require_signed,
                 query_id=query_id,
                 now=self._client.clock(),

@@ -19,7 +19,7 @@ from xdsi.app.dicom import dicom_peers
 from xdsi.app.pacs import check_pacs
 from xdsi.app.services import Parts
 from xdsi.app.storage import read_file
-from xdsi.app.trust import nodes_of, saml_of, tokens_of
+from xdsi.app.trust import decisions_of, nodes_of, saml_of, tokens_of
 from xdsi.domain.errors import ConfigurationError
 from xdsi.settings import Settings
 from xdsi.transport.tls import server_context
@@ -87,7 +87,7 @@ def _unreadable(settings: Settings) -> Iterator[str]:
         return lambda: getattr(parts, part)
 
     parts_read = (
-        "code_sets", "consent_signers", "decision_keys", "domain_policy", "identity_domain",
+        "code_sets", "consent_signers", "domain_policy", "identity_domain",
         "notice_destinations", "patient_ids",
         "peer_of", "store_location", "former_locations", "document_form",
     )  # fmt: skip
@@ -95,7 +95,7 @@ def _unreadable(settings: Settings) -> Iterator[str]:
     def lists(read: Callable[[Settings], object]) -> Callable[[], object]:
         return lambda: read(settings)
 
-    trust = (nodes_of, tokens_of) if parts.open_profile else (nodes_of, tokens_of, saml_of)
+    trust = (nodes_of, tokens_of, decisions_of) + (() if parts.open_profile else (saml_of,))
     named_parts = map(named, parts_read)
     for read in (*map(lists, trust), tls_context, parts.require_consent, images, consumer, peers, *named_parts):
         try:

@@ -38,7 +38,6 @@ from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.saml import SamlTrust
 from xdsi.wire.saml_issue import issue_assertion
 from xdsi.wire.time_stamp import Stamp
-from xdsi.wire.xmldsig import TrustedKey
 
 
 class PolicyParts(StorageParts):
@@ -130,7 +129,7 @@ class PolicyParts(StorageParts):
         return HubDecisions(
             self.client,
             self.channel(decision_url),
-            self.decision_keys,
+            lambda: self.trust().decisions,
             require_signed=source.require_signed_decisions,
             cache_seconds=source.decision_cache_seconds,
             offline_seconds=source.decision_offline_seconds,
@@ -140,12 +139,6 @@ class PolicyParts(StorageParts):
         """Only the open profile does without."""
         if not (self.settings.consent.enforce or self.open_profile):
             raise ConfigurationError("consent.enforce is false; valid: true, outside the open profile")
-
-    @cached_property
-    def decision_keys(self) -> list[TrustedKey]:
-        """Whose decisions are believed."""
-        trusted = self.settings.consent.decision_trust
-        return [TrustedKey.of(read_file(file, "consent.decision_trust")) for file in trusted]
 
     @cached_property
     def consent_signers(self) -> ConsentSigners | None:

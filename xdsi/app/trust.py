@@ -1,4 +1,6 @@
-"""Whom this process trusts: nodes, issuers of assertions and of access tokens. Read again when the files say otherwise.
+"""Whom this process trusts: nodes, issuers of assertions and of access tokens, who signs decisions.
+
+It is read again when the files say otherwise.
 
 Certificates, key sets and revocation lists are files of their own; who is listed stands in the settings file. A worker
 looks at the times of all of them at each request, so that what begins after a change is judged by it (ITI TF-2 3.19.6).
@@ -23,6 +25,7 @@ from xdsi.spec.token_rules import PROFILES
 from xdsi.transport.peers import nodes_by_fingerprint
 from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.saml import SamlTrust
+from xdsi.wire.xmldsig import TrustedKey
 
 log = logging.getLogger("xdsi.trust")
 
@@ -46,12 +49,19 @@ class Trusted:
     saml: SamlTrust | None
     """None in the open profile"""
     tokens: JwtTrust
+    decisions: tuple[TrustedKey, ...] = ()
+    """whose answers to ITI-79 are believed"""
 
 
 def trusted(settings: Settings) -> Trusted:
     """What the settings and the files that they name say now; raises ConfigurationError."""
     is_open = settings.domain.profile == "open"
-    return Trusted(nodes=nodes_of(settings), saml=None if is_open else saml_of(settings), tokens=tokens_of(settings))
+    return Trusted(
+        nodes=nodes_of(settings),
+        saml=None if is_open else saml_of(settings),
+        tokens=tokens_of(settings),
+        decisions=decisions_of(settings),
+    )
 
 
 def nodes_of(settings: Settings) -> dict[str, Node]:
@@ -103,6 +113,12 @@ def tokens_of(settings: Settings) -> JwtTrust:
     )
 
 
+def decisions_of(settings: Settings) -> tuple[TrustedKey, ...]:
+    """Whose decisions are believed."""
+    key = "consent.decision_trust"
+    return tuple(TrustedKey.of(read_file(file, key)) for file in settings.consent.decision_trust)
+
+
 class ReloadingTrust:
     """Who is trusted now. What cannot be read does not take the place of what was in force; `changed` is told both."""
 
@@ -139,6 +155,7 @@ class ReloadingTrust:
                     node=read.node,
                     saml=replace(fresh.saml, issuer=read.saml.issuer),
                     jwt=replace(fresh.jwt, issuer=read.jwt.issuer),
+                    consent=replace(fresh.consent, decision_trust=read.consent.decision_trust),
                 )
                 files = _files_of(fresh, self._source)
                 stamps = (stamps[0], *[_stamp(file) for file in files[1:]])
@@ -159,7 +176,7 @@ def _files_of(settings: Settings, source: Source | None) -> tuple[str, ...]:
     files = [] if source is None else [str(source.file)]
     for issuer in settings.saml.issuer:
         files += issuer.certificates
-    files += [one.jwks for one in settings.jwt.issuer]
+    files += [*(one.jwks for one in settings.jwt.issuer), *settings.consent.decision_trust]
     return (*files, *([settings.tls.crl] if settings.tls.crl else ()))
 
 

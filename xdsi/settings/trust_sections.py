@@ -130,8 +130,15 @@ class Consent:
     representatives: str = _key("TOML file: patient (CX) = list of the NameIDs that act for him; empty: none", "")
     patient_sees_documents: bool = _key("patients and who acts for them read the whole record", False)
     author_sees_documents: bool = _key("authors read their own documents where no consent speaks against it", False)
-    decision_certificate: str = _key("certificate (PEM) that signs ITI-79 answers; empty: the TLS certificate", "")
-    decision_trust: tuple[str, ...] = _key("certificates (PEM) whose ITI-79 answers are believed", ())
+    decision_certificate: str = _key(
+        "certificate (PEM) that signs ITI-79 answers, key beside it (NAME.key), read at the start; empty: that of TLS",
+        "",
+    )
+    decision_trust: tuple[str, ...] = _key(
+        "certificates (PEM) whose ITI-79 answers are believed; both of a hub while it is renewed; read again when list "
+        "or files change",
+        (),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
