@@ -134,6 +134,25 @@ def test_without_a_consent_that_says_so_it_stays_and_is_not_told_of(parts: Parts
     assert removed(parts, one.unique_id, caller=ARCHIVE).status is Status.FAILURE, "a permit is no consent"
 
 
+def test_the_trail_tells_whose_the_documents_were_that_somebody_fetched_or_removed(parts: Parts) -> None:
+    """Given documents of two patients and one of nobody, each patient's record names his own and no other."""
+    mine, other, missing = stored(parts, WHOLE).unique_id, stored(parts, NONE).unique_id, new_oid()
+    asked = tuple(DocumentRequest("", HERE, one) for one in (mine, other, missing))
+    for transaction, request in (
+        (iti43.TRANSACTION, RetrieveRequest(asked)),
+        (iti86.TRANSACTION, DocumentRemovalRequest(asked)),
+    ):
+        sent(parts.repository_actor, STEWARD, transaction, request)
+        for patient, outcome, own in ((WHOLE.cx, 0, mine), (NONE.cx, 8, other), ("", 8, missing)):
+            found = [one for one in parts.trail.search(user="dr") if one.transaction == transaction.number]
+            (record,) = [one for one in found if one.patient == patient]
+            assert record.outcome == outcome
+            named = [one for one in (mine, other, missing) if f'ParticipantObjectID="{one}"'.encode() in record.xml]
+            assert named == [own]
+    denied = [one for one in parts.trail.search(patient=NONE.cx) if one.transaction == "110144"]
+    assert len(denied) == 2, "what was refused is the patient's, too"
+
+
 def test_after_its_metadata_a_document_goes_by_the_permit_of_a_node(parts: Parts) -> None:
     submission = provided(parts, WHOLE, b"to be removed in the usual order")
     (one,) = submission.document_entries

@@ -194,6 +194,12 @@ def test_documents_of_two_patients_go_to_their_own_messages() -> None:
     ]
 
 
+def test_a_document_of_nobody_known_is_not_the_patients_whose_document_was_asked_for_with_it() -> None:
+    documents = (DocumentFacts(unique_id="2.999.5.1", patient=PATIENT), DocumentFacts(unique_id="2.999.5.3", outcome=8))
+    events = events_for(facts("ITI-43", patients=(), documents=documents, outcome=8, partial=True))
+    assert [(event.patient, ids(event)) for event in events] == [(PATIENT, ["2.999.5.1"]), ("", ["2.999.5.3"])]
+
+
 def test_a_request_without_a_known_patient_is_reported_all_the_same() -> None:
     event = only(events_for(facts("ITI-18", patients=(), outcome=8, outcome_description="malformed")))
     assert event.objects == ()

@@ -82,6 +82,16 @@ def test_a_document_that_is_registered_is_decided_by_policy() -> None:
     assert len(rules(ASKED, policy=DomainPolicy())) == 1
 
 
+@pytest.mark.parametrize("policy", [OPEN_HANDED, DomainPolicy()], ids=["permitted", "denied"])
+def test_the_decision_on_a_document_names_its_patient(policy: DomainPolicy) -> None:
+    """Who asks by the uniqueId alone has his audit record from it; two patients' entries are nobody's."""
+    caller = Caller(peer=Peer(address=""), subject=DOCTOR)
+    for entries, whose in (((ENTRY,), P1), ((ENTRY, replace(ENTRY, entry_uuid="urn:uuid:2", patient=P2)), None)):
+        one = session(*entries)
+        (decision,) = decisions(policy, one).decide(caller, Action.RETRIEVE, [ASKED], NOW, one)
+        assert decision.patient == whose
+
+
 @pytest.mark.parametrize(
     "asked",
     [replace(ASKED, unique_id="2.2"), replace(ASKED, repository_unique_id="2.999.1.9"),

@@ -124,6 +124,8 @@ class Decision:
     """uniqueId of the consent document that decided, empty where a domain policy did"""
     overridden: PatientId | None = None
     """whose consent an emergency took the place of, where it did"""
+    patient: PatientId | None = field(default=None, compare=False)
+    """whose document it is, where only who decided found that out"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

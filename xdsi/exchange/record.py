@@ -45,6 +45,7 @@ def described(
         # Who is known only from what was found is named where it is one person.
         found = {resource.patient.cx for resource in located.resources if resource.patient is not None}
         facts = replace(facts, patients=tuple(found) if len(found) == 1 else ())
+        facts = _with_owners(facts, located, decisions)
     outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
     if isinstance(outcome, Outcome) and outcome.errors and not facts.outcome_description:
         facts = replace(facts, outcome_description=outcome.errors[0].context)
@@ -55,6 +56,24 @@ def described(
         return facts
     whose = facts.overridden or overridden(decisions)
     return replace(facts, denied=denied, emergency=emergency, overridden=whose)
+
+
+def _with_owners(facts: ExchangeFacts, located: Located, decisions: tuple[Decision, ...]) -> ExchangeFacts:
+    """Each document with the patient that was found when it was decided on: a repository knows none."""
+    if facts.patients or not facts.documents:
+        return facts
+    owners = {
+        (resource.repository_unique_id, resource.unique_id): decision.patient.cx
+        for resource, decision in zip(located.resources, decisions, strict=False)
+        if decision.patient is not None
+    }
+    if not owners:
+        return facts
+    documents = [
+        one if one.patient else replace(one, patient=owners.get((one.repository_unique_id, one.unique_id), ""))
+        for one in facts.documents
+    ]
+    return replace(facts, documents=tuple(documents))
 
 
 def keep(actor: Actor, trace: Trace, peer: Peer, number: str, subject: Subject | None = None) -> None:

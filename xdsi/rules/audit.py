@@ -68,7 +68,7 @@ def _things(facts: ExchangeFacts, row: table.AuditedTransaction) -> Sequence[_Th
 
 def _patients(facts: ExchangeFacts, things: Sequence[_Thing]) -> list[str]:
     known = list(dict.fromkeys([*facts.patients, *(thing.patient for thing in things if thing.patient)]))
-    if len(known) > 1 and things:
+    if things and (len(known) > 1 or (known and not facts.patients)):
         # Each patient's message names the patient's own things; what belongs to nobody known has its own.
         known = [patient for patient in known if any(thing.patient == patient for thing in things)]
         if any(not thing.patient for thing in things):

@@ -90,13 +90,14 @@ class PolicyDecisions:
         session: RegistrySession,
     ) -> Sequence[Decision]:
         if action is Action.RETRIEVE and self._is_engine(subject):
-            return [self._for_engine(found) for found in _entries(resources, session)]
+            return [_of(found, self._for_engine(found)) for found in _entries(resources, session)]
         if all(one.entry_uuid for one in resources):
             return self._of_entries(subject, action, resources, now, session)
         entries: list[Resource] = []
         owners: list[int] = []
         decisions: list[Decision] = [_NOT_REGISTERED] * len(resources)
-        for index, (resource, found) in enumerate(zip(resources, _entries(resources, session), strict=True)):
+        found_of = _entries(resources, session)
+        for index, (resource, found) in enumerate(zip(resources, found_of, strict=True)):
             for entry in found:
                 refusal = _contradiction(resource, entry, session)
                 if refusal is None:
@@ -107,7 +108,7 @@ class PolicyDecisions:
         for index, answer in zip(owners, self._of_entries(subject, action, entries, now, session), strict=True):
             # One uniqueId may have several entries: what any of them hides is hidden.
             if decisions[index] is _NOT_REGISTERED or (decisions[index].permit and not answer.permit):
-                decisions[index] = answer
+                decisions[index] = _of(found_of[index], answer)
         return decisions
 
     def _of_entries(
@@ -159,6 +160,12 @@ def _entries(resources: Sequence[Resource], session: RegistrySession) -> list[Se
     for entry in session.resources_by_unique_id(list(asked)) if asked else ():
         known[entry.repository_unique_id, entry.unique_id].append(entry)
     return [(one,) if one.entry_uuid else known[one.repository_unique_id, one.unique_id] for one in resources]
+
+
+def _of(entries: Sequence[Resource], decision: Decision) -> Decision:
+    """A decision that names the one patient whose entries it is about; who asked may have known the uniqueId alone."""
+    patients = {entry.patient for entry in entries}
+    return replace(decision, patient=patients.pop()) if len(patients) == 1 else decision
 
 
 def _contradiction(asked: Resource, entry: Resource, session: RegistrySession) -> Decision | None:
