@@ -96,7 +96,7 @@ class Endpoint:
         self._soap._turns._free = self.free
         self.statuses: list[str] = []
 
-    def post(self, size: int) -> None:
+    def post(self, size: int, **environment: Any) -> bytes:
         """Send a message of this size, and take the answer."""
         bare = len(envelope(self.row.trigger, b"<x></x>"))
         raw = envelope(self.row.trigger, b"<x>" + b"a" * (size - bare) + b"</x>")
@@ -104,10 +104,11 @@ class Endpoint:
         environ = {
             "REQUEST_METHOD": "POST", "PATH_INFO": "/services/actor", "SERVER_NAME": "x", "SERVER_PORT": "1",
             "wsgi.url_scheme": "http", "CONTENT_TYPE": "application/soap+xml", "CONTENT_LENGTH": str(size),
-            "wsgi.input": io.BytesIO(raw),
+            "wsgi.input": io.BytesIO(raw), **environment,
         }  # fmt: skip
-        answer = self._soap(environ, lambda status, headers, *rest: self.statuses.append(status))
-        assert b"".join(answer)
+        answer = b"".join(self._soap(environ, lambda status, headers, *rest: self.statuses.append(status)))
+        assert answer
+        return answer
 
 
 def test_a_large_question_is_not_even_decoded_before_its_turn(tmp_path: Path) -> None:

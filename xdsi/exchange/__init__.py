@@ -13,7 +13,7 @@ A transaction that reveals or changes data cannot be served without its decision
 is what it is called for SOAP messages.
 """
 
-from xdsi.exchange.admission import admit, admit_http, admit_peer
+from xdsi.exchange.admission import admit, admit_http, admit_peer, require_still
 from xdsi.exchange.breaking import broke_off
 from xdsi.exchange.client import Called, Channel, Client, Reply, call
 from xdsi.exchange.record import facts_of, keep
@@ -54,6 +54,7 @@ __all__ = [
     "facts_of",
     "keep",
     "no_unit_of_work",
+    "require_still",
     "run",
     "serve",
 ]

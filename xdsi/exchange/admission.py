@@ -96,15 +96,39 @@ def _admit(
         if not reusable:
             _check_replay(access, verified)
     except SecurityFault as fault:
-        trace.note("refused", fault=fault.wsse_code, detail=fault.detail)
-        facts = facts_of(actor, transaction, Caller(peer=peer), trace, Side.SERVER)
-        facts = replace(facts, outcome=8, token_refused=f"{fault.wsse_code}: {fault.detail}")
-        keep(actor, trace, peer, transaction.number)
-        actor.trail.append(audit_rules.events_for(facts), trace=trace.id)
+        _audit(actor, transaction, peer, trace, fault)
         raise
     # By its issuer's ID: who looks for uses of one assertion finds them all, whether or not a second one is refused.
     trace.note("admit", user=subject.audit_name, node=node.name if node else "", assertion=subject.assertion_id)
     return Caller(peer=peer, subject=subject, assertion=verified.raw)
+
+
+def require_still(
+    actor: Actor, transaction: Transaction[Any, Any], caller: Caller, trace: Trace, *, connected: bool
+) -> None:
+    """Look again at who was admitted and then took his time, before he is answered.
+
+    `connected`: by what is trusted now. Raises SecurityFault, which is audited here.
+    """
+    access = actor.access
+    until = caller.subject.not_on_or_after if caller.subject is not None else None
+    trust, _ = access.lists()
+    if not connected:
+        fault = SecurityFault("FailedAuthentication", "the connection was made by what is not trusted any more")
+    elif until is not None and trust is not None and access.clock() >= until + trust.clock_skew:
+        fault = SecurityFault("MessageExpired", f"the assertion ended at {until.isoformat()}, before its message did")
+    else:
+        return
+    _audit(actor, transaction, caller.peer, trace, fault)
+    raise fault
+
+
+def _audit(actor: Actor, transaction: Transaction[Any, Any], peer: Peer, trace: Trace, fault: SecurityFault) -> None:
+    trace.note("refused", fault=fault.wsse_code, detail=fault.detail)
+    facts = facts_of(actor, transaction, Caller(peer=peer), trace, Side.SERVER)
+    facts = replace(facts, outcome=8, token_refused=f"{fault.wsse_code}: {fault.detail}")
+    keep(actor, trace, peer, transaction.number)
+    actor.trail.append(audit_rules.events_for(facts), trace=trace.id)
 
 
 def _check_replay(access: Access, verified: saml.VerifiedAssertion) -> None:

@@ -81,6 +81,7 @@ class PacedSocket:
         *,
         slots: threading.Semaphore,
         wanted: Flag,
+        connected: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
         unsent: Callable[[Any], int] = unsent,
     ) -> None:
@@ -90,6 +91,8 @@ class PacedSocket:
         self._deadlines = deadlines
         self._slots = slots
         self._wanted = wanted
+        self.connected = connected
+        """whether this connection would be made now; a request may last, and the peer be revoked meanwhile"""
         self._monotonic = monotonic
         self._unsent = unsent
         self._idle = deadlines.idle_seconds
@@ -105,6 +108,11 @@ class PacedSocket:
         self._sending = 0.0
         self._taken = 0
         self._taken_at = 0.0
+
+    @property
+    def is_slow(self) -> bool:
+        """The request has taken long up to now."""
+        return self._monotonic() - self._began > self._deadlines.granted
 
     def release(self) -> None:
         """The request is over: another slow peer may take its time."""

@@ -8,6 +8,7 @@ certificate must not keep the others waiting.
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import multiprocessing
@@ -109,7 +110,12 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
         super().init()
         if self.paced is None:
             self.paced = PacedSocket(
-                self.sock, str(self.client[0]), self.deadlines, slots=self.slow_peers, wanted=self.wanted
+                self.sock,
+                str(self.client[0]),
+                self.deadlines,
+                slots=self.slow_peers,
+                wanted=self.wanted,
+                connected=self.trusted,
             )
             self.parser.unreader.sock = self.paced
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -212,10 +218,18 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         except OSError as error:
             log.debug("handshake with %s: %s", conn.client, error)
             return False
-        kept = conn.trusted() and super().handle(conn)
+        kept = conn.trusted() and self._answered(conn)
         while kept is True and self._next(conn):
-            kept = conn.trusted() and super().handle(conn)
+            kept = conn.trusted() and self._answered(conn)
         return kept
+
+    def _answered(self, conn: _Connection) -> Any:
+        """Serve one request; a slow peer keeps his slot no longer."""
+        try:
+            return super().handle(conn)
+        finally:
+            if conn.paced is not None:
+                conn.paced.release()
 
     def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is gunicorn's
         """Close connections that nothing was asked on for long, or whose peer would not be let in any more.
@@ -293,6 +307,9 @@ def _heeding_close(app: WsgiApp) -> WsgiApp:
         response = start_response.__self__  # type: ignore[attr-defined]
         response.sock = response.req.unreader.sock
         environ["wsgi.input"] = _Body(environ["wsgi.input"])
+        environ["xdsi.connected"] = response.sock.connected
+        if response.sock.is_slow and not response.sock.connected():
+            raise ConnectionResetError(errno.ECONNRESET, "who was let in has to come again")
         return app(environ, start)
 
     return application

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -57,6 +58,9 @@ class Received:
     trace: Trace
     spool: Spool
     packaging: Packaging = Packaging.SIMPLE
+    connected: Callable[[], bool] = lambda: True
+    """whether the connection is one that would be made now"""
+    since: float = field(default_factory=time.monotonic)
     message_id: str = ""
     """of the request, as far as one could be read"""
     envelope: soap.Envelope | None = None

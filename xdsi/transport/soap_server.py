@@ -25,7 +25,7 @@ from xdsi.domain.errors import MalformedMessage, SoapFault
 from xdsi.domain.ports import Spool
 from xdsi.domain.subject import Peer
 from xdsi.domain.submission import Document
-from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, broke_off, keep, run
+from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, broke_off, keep, require_still, run
 from xdsi.spec import namespaces as ns
 from xdsi.transport.ahead import ahead
 from xdsi.transport.large_questions import Turns
@@ -37,6 +37,8 @@ from xdsi.wire.xml import LIMIT as ROOT_LIMIT
 log = logging.getLogger("xdsi.soap")
 
 _SENDING = 64
+_LONG_SECONDS = 5.0
+"""after which it is looked again whether who asks would be let in"""
 _TNS = "urn:xdsi:actors"
 # spyne collects garbage by itself every second, in each thread that ends a request then: 90 ms without an answer.
 const.MIN_GC_INTERVAL = float("inf")
@@ -204,6 +206,7 @@ class SoapEndpoint:
 
     def receive(self, environ: Mapping[str, Any], received: Received) -> None:
         """Fill `received` from the HTTP request, verifying the sender before attachments are taken."""
+        received.connected = environ.get("xdsi.connected", received.connected)
         if environ["REQUEST_METHOD"] != "POST":
             raise SoapFault("Sender", "only POST is served here; the WSDL is at ?wsdl")
         if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
@@ -301,9 +304,14 @@ class SoapEndpoint:
         assert received.transaction is not None
         assert received.caller is not None
         transaction = received.transaction
+        asks = not (transaction.writes or transaction.changes)
         # Who changes something takes turns where it is changed, and should not wait for who only reads.
-        size = 0 if transaction.writes or transaction.changes else received.size
+        size = received.size if asks else 0
         try:
+            if asks and time.monotonic() - received.since > _LONG_SECONDS:
+                # What was begun in time is taken to its end, but nothing is given out any more.
+                connected = received.connected()
+                require_still(self.actor, transaction, received.caller, received.trace, connected=connected)
             with self._turns.one(size):
                 return run(
                     self.actor,
