@@ -225,7 +225,7 @@ def test_nodes_know_each_other(mounted: Path) -> None:
         nodes = {node.name: node for node in loaded(name, mounted).node}
         assert set(nodes) == set(NODES)
         for node in nodes.values():
-            assert node.sha256 == pki.load(mounted, node.name).sha256
+            assert node.sha256 == (pki.load(mounted, node.name).sha256,)
     hub = loaded("hub", mounted)
     for hospital in demo.HOSPITALS:
         chosen = loaded(hospital.slug, mounted)
