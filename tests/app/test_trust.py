@@ -87,7 +87,10 @@ class Files:
         def load() -> settings.Settings:
             return settings.load(self.config, {})
 
-        return ReloadingTrust(load(), Source(self.config, load), changed=told.append)
+        def unusable(what: str) -> None:
+            told.append(f"failed: {what}")
+
+        return ReloadingTrust(load(), Source(self.config, load), changed=told.append, unusable=unusable)
 
 
 @pytest.fixture
@@ -201,7 +204,10 @@ def test_a_hub_is_renewed_while_both_its_certificates_are_believed(files: Files,
     assert believed() == [OLD.cert_pem, NEW.cert_pem]
     files.write(former, b"no certificate")
     assert believed() == [OLD.cert_pem, NEW.cert_pem]
-    assert told[-1].startswith("changed lists of trust cannot be used, the former stay in force: ")
+    unusable = (
+        f"failed: changed lists of trust cannot be used, the former stay in force: consent.decision_trust: {former}"
+    )
+    assert told[-1].startswith(unusable)
     files.write(former, NEW.cert_pem)
     assert believed() == [NEW.cert_pem, NEW.cert_pem]
 
@@ -241,26 +247,27 @@ def test_what_else_the_settings_say_waits_for_a_restart(files: Files, told: list
 
 
 @pytest.mark.parametrize(
-    "mistake",
+    ("mistake", "where"),
     [
-        lambda files: files.write(files.issuer, b"no certificate"),
-        lambda files: files.issuer.unlink(),
-        lambda files: files.write(files.crl, b"no list"),
-        lambda files: files.write(files.keys, b"{}"),
-        lambda files: files.write(files.config, b"[["),
-        lambda files: files.configure(one=HOSPITAL, two=HOSPITAL),
-        lambda files: files.configure(hospital=HOSPITAL, extra="[nonsense]"),
+        (lambda files: files.write(files.issuer, b"no certificate"), "saml.issuer.certificates: {0.issuer}"),
+        (lambda files: files.issuer.unlink(), "saml.issuer.certificates: {0.issuer}"),
+        (lambda files: files.write(files.crl, b"no list"), "tls.crl: {0.crl}"),
+        (lambda files: files.write(files.keys, b"{}"), f"jwt.issuer '{ISSUER}'"),
+        (lambda files: files.write(files.config, b"[["), "{0.config}"),
+        (lambda files: files.configure(one=HOSPITAL, two=HOSPITAL), "node.sha256: 'one' and 'two'"),
+        (lambda files: files.configure(hospital=HOSPITAL, extra="[nonsense]"), "{0.config}"),
     ],
     ids=["certificate", "no certificate", "revocation list", "key set", "not TOML", "one node twice", "unknown"],
 )
-def test_a_mistake_is_told_once_and_changes_nothing(files: Files, told: list[str], mistake) -> None:
+def test_a_mistake_is_told_once_and_changes_nothing(files: Files, told: list[str], mistake, where: str) -> None:
     trust, raw = files.trust(told), issued()
     mistake(files)
     for _ in range(3):
         assert fault(trust, raw) == ""
         assert HOSPITAL.sha256 in Nodes(trust)
     assert len(told) == 1
-    assert told[0].startswith("changed lists of trust cannot be used, the former stay in force: ")
+    assert where.format(files) in told[0]
+    assert told[0].startswith("failed: changed lists of trust cannot be used, the former stay in force: ")
     # Once it is put right, it counts.
     files.write(files.issuer, NEW.cert_pem)
     files.write(files.crl, revocation_list("idp-ca"))

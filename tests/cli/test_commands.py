@@ -717,21 +717,23 @@ def test_policies_are_tested(tmp_path: Path) -> None:
 def test_that_the_files_of_tls_were_read_again_is_audited(full_server: Server) -> None:
     own = full_server.data / "pki"
     node = TlsFiles(certificate=own / "consumer.pem", key=own / "consumer.key", peer_ca=own / "ca.pem")
-    for content, told in (
-        (b"nothing", "changed files of TLS cannot be used, the former stay in force: TLS: certificate"),
-        ((own / "hub.pem").read_bytes(), "the files of TLS were read again"),
+    for content, told, outcome in (
+        (b"nothing", f"changed files of TLS cannot be used, the former stay in force: TLS: certificate {own}", 8),
+        ((own / "hub.pem").read_bytes(), "the files of TLS were read again", 0),
     ):
         fresh = own / "fresh"
         fresh.write_bytes(content)
         fresh.replace(own / "hub.pem")
         with full_server.connect(client_context(node)):
             pass
-        wait_until(lambda told=told: any(told in one for one in changes(full_server)), 60)
+        wait_until(
+            lambda told=told, outcome=outcome: any(told in one for one in changes(full_server, outcome=outcome)), 60
+        )
 
 
-def changes(server: Server) -> list[str]:
-    """What the audit trail tells of changes of configuration."""
-    found = done("audit", "search", "--data", server.data, "--limit", "1000")
+def changes(server: Server, *, outcome: int) -> list[str]:
+    """What the audit trail tells of changes of configuration that came out so."""
+    found = done("audit", "search", "--data", server.data, "--limit", "1000", "--outcome", outcome)
     return [item["told"] for item in found if item["event"] == "Security Configuration"]
 
 

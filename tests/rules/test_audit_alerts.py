@@ -50,4 +50,6 @@ def test_a_change_of_configuration_names_who_and_what() -> None:
     by_person = alerts.configuration_changed(SITE, NOW, "policy", "default deny", subject=SUBJECT)
     assert by_person.user_id == "jdupont"
     assert by_person.objects[0].id == "policy"
-    assert alerts.configuration_changed(SITE, NOW, "tls", "new certificate").user_id == SITE.base_url
+    by_itself = alerts.configuration_changed(SITE, NOW, "tls", "new certificate")
+    assert (by_itself.user_id, by_itself.outcome) == (SITE.base_url, 0)
+    assert alerts.configuration_changed(SITE, NOW, "tls", "no certificate", failed=True).outcome == 8

@@ -347,7 +347,7 @@ def test_one_revocation_list_that_cannot_be_read_leaves_the_former_ones_in_force
     crl = tmp_path / "lists.pem"
     crl.write_bytes(certificates.revocation_list("ca", certificates.identity("client", "2048", issuer="ca")))
     told: list[str] = []
-    current = ReloadingContext(replace(written(tmp_path), crl=crl), changed=told.append)
+    current = ReloadingContext(replace(written(tmp_path), crl=crl), unusable=told.append)
     odd = base64.b64decode("".join(certificates.revocation_list("ca").decode().splitlines()[1:-1]))
     armoured = base64.encodebytes(odd.replace(b"\x02\x01\x01", b"\x02\x01\x05", 1)).decode()
     crl.write_bytes(

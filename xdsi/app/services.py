@@ -84,7 +84,7 @@ class Parts(PublishingParts):
         found: list[Service] = []
         server, audit = self.settings.server, self.settings.audit
         # The server tells of the same files.
-        context = ReloadingContext(self.tls, changed=log.info) if self.tls else None
+        context = ReloadingContext(self.tls, changed=log.info, unusable=log.info) if self.tls else None
         if server.mllp_port:
             feed = identity_manager.Hl7v2Feed(
                 ports=self.feed_ports,
@@ -208,18 +208,21 @@ class Parts(PublishingParts):
         except Unavailable as error:
             log.error("a refused node could not be audited: %s", error)
 
-    def trust_changed(self, what: str) -> None:
+    def trust_changed(self, what: str, *, failed: bool = False) -> None:
         """Log and audit that lists of trust were read again, or that they could not be."""
-        super().trust_changed(what)
+        super().trust_changed(what, failed=failed)
         # Whoever noticed may be inside a unit of work, for whose end the record would wait, and he for the record.
         self.alerts.submit(
-            self._audit, audit_alerts.configuration_changed(self.site, utc_now(), "lists of trust", what)
+            self._audit,
+            audit_alerts.configuration_changed(self.site, utc_now(), "lists of trust", what, failed=failed),
         )
 
-    def tls_changed(self, what: str) -> None:
+    def tls_changed(self, what: str, *, failed: bool = False) -> None:
         """Log and audit that the server's certificate, authorities or revocation lists were read again, or not."""
-        log.warning("%s", what)
-        self.alerts.submit(self._audit, audit_alerts.configuration_changed(self.site, utc_now(), "files of TLS", what))
+        log.log(logging.ERROR if failed else logging.WARNING, "%s", what)
+        self.alerts.submit(
+            self._audit, audit_alerts.configuration_changed(self.site, utc_now(), "files of TLS", what, failed=failed)
+        )
 
     def document_lost(self, unique_id: str, reason: str) -> None:
         """Count and audit a stored document that is not what was acknowledged."""

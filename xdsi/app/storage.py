@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +104,18 @@ class StorageParts:
     @cached_property
     def trust(self) -> ReloadingTrust:
         """Who is trusted, now."""
-        return ReloadingTrust(self.settings, self.source, changed=self.trust_changed)
+        return ReloadingTrust(
+            self.settings, self.source, changed=self.trust_changed, unusable=partial(self.trust_changed, failed=True)
+        )
 
     @cached_property
     def nodes(self) -> Nodes:
         """The nodes that are known, now."""
         return Nodes(self.trust)
 
-    def trust_changed(self, what: str) -> None:
+    def trust_changed(self, what: str, *, failed: bool = False) -> None:
         """The lists of trust were read again, or could not be."""
-        log.warning("%s", what)
+        log.log(logging.ERROR if failed else logging.WARNING, "%s", what)
 
     @cached_property
     def peer_of(self) -> Callable[[Mapping[str, Any]], Peer]:

@@ -91,14 +91,30 @@ def saml_of(settings: Settings) -> SamlTrust:
     """Whose assertions count, and on what terms."""
     saml, crl = settings.saml, settings.tls.crl
     issuers = {
-        one.name: [read_file(file, "saml.issuer.certificates") for file in one.certificates] for one in saml.issuer
+        one.name: [_certificate(file, "saml.issuer.certificates")[0] for file in one.certificates]
+        for one in saml.issuer
     }
+    crls = [read_file(crl, "tls.crl")] if crl else ()
+    try:
+        trust = SamlTrust.of(issuers, saml.audiences, crls=crls)
+    except ConfigurationError as error:
+        # The certificates were looked at one by one.
+        raise ConfigurationError(f"tls.crl: {crl}: {error}") from error
     return replace(
-        SamlTrust.of(issuers, saml.audiences, crls=[read_file(crl, "tls.crl")] if crl else ()),
+        trust,
         max_lifetime=timedelta(seconds=saml.max_lifetime_seconds),
         clock_skew=timedelta(seconds=saml.clock_skew_seconds),
         rules=PROFILES[settings.domain.profile],
     )
+
+
+def _certificate(file: str, key: str) -> tuple[bytes, TrustedKey]:
+    """A certificate that can be trusted; whoever has several files is told which of them is none."""
+    raw = read_file(file, key)
+    try:
+        return raw, TrustedKey.of(raw)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{key}: {file}: {error}") from error
 
 
 def tokens_of(settings: Settings) -> JwtTrust:
@@ -116,18 +132,26 @@ def tokens_of(settings: Settings) -> JwtTrust:
 def decisions_of(settings: Settings) -> tuple[TrustedKey, ...]:
     """Whose decisions are believed."""
     key = "consent.decision_trust"
-    return tuple(TrustedKey.of(read_file(file, key)) for file in settings.consent.decision_trust)
+    return tuple(_certificate(file, key)[1] for file in settings.consent.decision_trust)
 
 
 class ReloadingTrust:
-    """Who is trusted now. What cannot be read does not take the place of what was in force; `changed` is told both."""
+    """Who is trusted now. What cannot be read does not take the place of what was in force.
+
+    `changed` is told that the lists were read again, `unusable` that they could not be.
+    """
 
     def __init__(
-        self, settings: Settings, source: Source | None = None, *, changed: Callable[[str], None] = log.warning
+        self,
+        settings: Settings,
+        source: Source | None = None,
+        *,
+        changed: Callable[[str], None] = log.warning,
+        unusable: Callable[[str], None] = log.error,
     ) -> None:
         self._settings = settings
         self._source = source
-        self._changed = changed
+        self._changed, self._unusable = changed, unusable
         self._lock = threading.Lock()
         self._files = _files_of(settings, source)
         self._stamps = self._look()
@@ -162,7 +186,7 @@ class ReloadingTrust:
             self._now = trusted(fresh)
         except ConfigurationError as error:
             self._stamps = before
-            self._changed(f"changed lists of trust cannot be used, the former stay in force: {error}")
+            self._unusable(f"changed lists of trust cannot be used, the former stay in force: {error}")
             return
         self._settings, self._files, self._stamps = fresh, files, stamps
         self._changed("lists of trust were read again")

@@ -9,6 +9,7 @@ import argparse
 import atexit
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,10 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         if application is not None:
             application.parts.node_refused(Peer(address=address), reason)
 
-    def tls_changed(what: str) -> None:
+    def tls_changed(what: str, *, failed: bool = False) -> None:
         application = holder.get("application")
         if application is not None:
-            application.parts.tls_changed(what)
+            application.parts.tls_changed(what, failed=failed)
 
     require_processors(chosen.server.processors)
     require_port(chosen.server.address, chosen.server.port)
@@ -97,6 +98,7 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         processors=chosen.server.processors,
         report_handshake=handshake_failed,
         tls_changed=tls_changed,
+        tls_unusable=partial(tls_changed, failed=True),
         when_ready=lambda: _announce(chosen),
         deadlines=app.deadlines(chosen.limits),
     )

@@ -84,12 +84,12 @@ def _recording(kind: table.SystemEvent, site: AuditSite, time: datetime, reason:
 
 
 def configuration_changed(
-    site: AuditSite, time: datetime, what: str, detail: str, *, subject: Subject | None = None
+    site: AuditSite, time: datetime, what: str, detail: str, *, subject: Subject | None = None, failed: bool = False
 ) -> AuditEvent:
-    """Settings, a list of trust or a policy were changed; `what` names the resource."""
+    """Settings, a list of trust or a policy were changed, or could not be; `what` names the resource."""
     participants = [parts.person(subject)] if subject else []
     participants.append(parts.process(site, parts.code(table.APPLICATION), requestor=subject is None))
-    return system_event(
+    event = system_event(
         table.CONFIGURATION_CHANGED,
         site,
         time,
@@ -97,6 +97,8 @@ def configuration_changed(
         objects=[parts.security_object(what, (table.ALERT_DESCRIPTION, detail))],
         description=detail,
     )
+    # Who was to be trusted no more still is.
+    return replace(event, outcome=AuditOutcome.SERIOUS_FAILURE) if failed else event
 
 
 def document_lost(site: AuditSite, time: datetime, unique_id: str, reason: str) -> AuditEvent:

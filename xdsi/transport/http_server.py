@@ -375,6 +375,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         processors: Sequence[int] = (),
         report_handshake: Callable[[str, str], None] | None = None,
         tls_changed: Callable[[str], None] | None = None,
+        tls_unusable: Callable[[str], None] | None = None,
         when_ready: Callable[[], None] | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
@@ -385,6 +386,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         self._workers = workers
         self._threads = threads
         self._tls_changed = tls_changed or log.warning
+        self._tls_unusable = tls_unusable or log.error
         self._processors = tuple(processors)
         self._when_ready = when_ready
         self._said = multiprocessing.Value("b", 0)
@@ -417,7 +419,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
         }
         if self._tls is not None:
-            context = ReloadingContext(self._tls, changed=self._tls_changed)
+            context = ReloadingContext(self._tls, changed=self._tls_changed, unusable=self._tls_unusable)
             settings["certfile"] = str(self._tls.certificate)
             settings["keyfile"] = str(self._tls.key)
             settings["cert_reqs"] = ssl.CERT_REQUIRED

@@ -252,12 +252,18 @@ def archive_context(*, ca: Path | None, certificate: tuple[Path, Path] | None) -
 class ReloadingContext:
     """A server context that is made anew when its files change; who was let in by the old one has to come again.
 
-    `changed` is told that it was, and that it could not be.
+    `changed` is told that it was, `unusable` that it could not be.
     """
 
-    def __init__(self, files: TlsFiles, *, changed: Callable[[str], None] = log.warning) -> None:
+    def __init__(
+        self,
+        files: TlsFiles,
+        *,
+        changed: Callable[[str], None] = log.warning,
+        unusable: Callable[[str], None] = log.error,
+    ) -> None:
         self._files = files
-        self._changed = changed
+        self._changed, self._unusable = changed, unusable
         self._lock = threading.Lock()
         self._stamps = files.stamps()
         self._context = server_context(files)
@@ -277,7 +283,7 @@ class ReloadingContext:
                         self._changed("the files of TLS were read again")
                     except ConfigurationError as error:
                         self._stamps = stamps
-                        self._changed(f"changed files of TLS cannot be used, the former stay in force: {error}")
+                        self._unusable(f"changed files of TLS cannot be used, the former stay in force: {error}")
         return self._context
 
 
