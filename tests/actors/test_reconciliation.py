@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,9 +28,13 @@ ATTEMPT = Attempt(
 class Records:
     def __init__(self) -> None:
         self.kept: list[Attempt] = []
+        self.meanwhile: list[Attempt] = []
 
     def all(self) -> list[Attempt]:
         return [ATTEMPT]
+
+    def newest(self, study: str, *, state: str = "published") -> Attempt | None:
+        return next((one for one in [*self.meanwhile, ATTEMPT] if one.state == state), None)
 
     def keep(self, attempt: Attempt) -> None:
         self.kept.append(attempt)
@@ -79,3 +84,16 @@ def test_what_is_sent_again_brings_the_reports_too() -> None:
         ("kos", (), False), ("mado-fhir", (), False), ("pdf", (), False),
     ]  # fmt: skip
     assert queued == [STUDY]
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [replace(ATTEMPT, unique_id="2.25.8", state=state) for state in ("sending", "published")],
+    ids=["sending", "published"],
+)
+def test_of_a_study_that_is_being_published_nothing_is_said(meanwhile: Attempt) -> None:
+    """Given a server at work, whose manifest replaced the one that was looked up before."""
+    records = Records()
+    records.meanwhile = [meanwhile]
+    found, _ = reconciliation({f"urn:uuid:{number}": DEPRECATED for number in (1, 2, 3)}, records)
+    assert list(found.findings()) == []

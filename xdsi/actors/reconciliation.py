@@ -24,6 +24,9 @@ class Finding:
 class Records(Protocol):
     """The hospital's own record."""
 
+    def newest(self, study_instance_uid: str, *, state: str = "published") -> Attempt | None:
+        """The newest publication of a study in a state, or None."""
+
     def all(self) -> Sequence[Attempt]:
         """Every attempt, oldest first."""
 
@@ -53,9 +56,17 @@ class Reconciliation:
             if attempt is not None and statuses is not None:
                 finding = _judged(attempt, [statuses.get(one.entry_uuid) for one in attempt.current])
                 if finding is not None:
-                    yield finding
+                    if not self._is_at_work(attempt):
+                        yield finding
                     continue
             yield from self._of_study(uid, attempt)
+
+    def _is_at_work(self, attempt: Attempt) -> bool:
+        """Whether a server publishes this study at the moment: it changes the registry first, and its record then."""
+        uid = attempt.study_instance_uid
+        return (
+            bool(self.records.newest(uid, state="sending")) or self.records.newest(uid, state=attempt.state) != attempt
+        )
 
     def _of_study(self, uid: str, attempt: Attempt | None) -> Iterator[Finding]:
         considered = self.publisher.plan(uid)
