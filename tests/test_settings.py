@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.certificates import identity
+from tests.certificates import START, identity, revocation_list
 from xdsi import app, settings
 from xdsi.cli import main
 from xdsi.domain.errors import ConfigurationError
@@ -256,6 +257,8 @@ FILE = '"/no/such.pem"'
         (f"[[node]]\nname = 'a'\nsha256 = ['{'0' * 64}', '{SHA}']\n[[node]]\nname = 'b'\nsha256 = '{SHA}'",
          "node.sha256: 'a' and 'b' have the same certificate"),
         ("[[node]]\nname = 'a'\nsha256 = []", "node.sha256: 'a' has no certificate"),
+        ("[server]\nprocessors = [0, 99999]", "server.processors: there is no"),
+        (f"[tls]\ncrl = {FILE}", "tls.crl: /no/such.pem cannot be read"),
     ],
 )  # fmt: skip
 def test_what_the_settings_name_must_be_there(
@@ -282,6 +285,38 @@ def test_everything_that_is_wrong_is_told_at_once(capsys: pytest.CaptureFixture[
     ]
 
 
+def test_a_revocation_list_that_keeps_everybody_out_is_a_warning(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Of `config check`, and of the log before the server serves; the settings are right all the same."""
+    one = identity("hub", "2048", ca=True)
+    (tmp_path / "hub.pem").write_bytes(one.cert_pem)
+    (tmp_path / "hub.key").write_bytes(one.key_pem)
+    pem, crl = tmp_path / "hub.pem", tmp_path / "ca.crl"
+    file = tmp_path / "xdsi.toml"
+    file.write_text(
+        f"[server]\ndata_dir = '{tmp_path / 'data'}'\n"
+        f"[tls]\ncertificate = '{pem}'\nkey = '{tmp_path / 'hub.key'}'\nclient_ca = '{pem}'\ncrl = '{crl}'\n"
+    )
+    refused = "whoever bears a certificate of it is refused"
+    for content, warning in (
+        (revocation_list("hub", next_update=START + timedelta(days=1)), f"ended at 2024-01-02T00:00:00Z: {refused}"),
+        (revocation_list("other"), f"tls.crl: {crl} has no list in force of CN=hub (tls.client_ca): {refused}"),
+    ):
+        crl.write_bytes(content)
+        status, answer = checked(capsys, "--config", str(file))
+        assert status == 0
+        assert answer["message"].startswith("the settings can be served, but:\nwarning: tls.crl: ")
+        (told,) = answer["items"][0]["warnings"]
+        assert warning in told
+        assert warning in answer["message"]
+        caplog.clear()
+        app.prepare(load(file, {})).leave_to_parent()
+        assert told in caplog.messages
+    crl.write_bytes(revocation_list("hub"))
+    assert checked(capsys, "--config", str(file))[1]["message"] == "the settings are in order"
+
+
 def test_certificates_are_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     one = identity("hub", "2048", ca=True)
     (tmp_path / "hub.pem").write_bytes(one.cert_pem)
@@ -295,6 +330,12 @@ def test_certificates_are_read(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     file = tmp_path / "xdsi.toml"
     file.write_text(text)
     assert checked(capsys, "--config", str(file))[1]["items"] == [{"base_url": "https://127.0.0.1:8443"}]
+    (tmp_path / "ca.crl").write_text("no list")
+    file.write_text(text.replace("client_ca =", f"crl = '{tmp_path / 'ca.crl'}'\nclient_ca ="))
+    status, answer = checked(capsys, "--config", str(file))
+    (line,) = answer["message"].splitlines()
+    assert status == 1
+    assert line.startswith(f"settings: tls.crl: {tmp_path / 'ca.crl'} is not a certificate revocation list: ")
     (tmp_path / "codes.toml").write_text("[codes]\nnoSuchAttribute = {}")
     file.write_text(f"[domain]\ncodes = '{tmp_path / 'codes.toml'}'\n{text}")
     assert "domain.codes: " in checked(capsys, "--config", str(file))[1]["message"]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests import certificates
 from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
@@ -19,7 +27,9 @@ from xdsi.storage.spool import SpoolFolder
 from xdsi.transactions import iti18_registry_stored_query as iti18
 from xdsi.transactions import iti42_register_document_set as iti42
 from xdsi.transport import soap_client
+from xdsi.transport.pki import create_demonstration
 from xdsi.transport.soap_client import SoapClient
+from xdsi.transport.tls import TlsFiles, client_context, server_context
 from xdsi.wire.message import Packaging, Payload
 
 ANSWER = f'<s:Envelope xmlns:s="{ns.SOAP}"><s:Header/><s:Body><a/></s:Body></s:Envelope>'.encode()
@@ -236,3 +246,51 @@ def test_what_is_no_answer_is_told(
 ) -> None:
     with answering(answer) as peer, pytest.raises((MalformedMessage, SoapFault), match=error):
         send(peer.url)
+
+
+def ended_list(folder: Path) -> bytes:
+    """A revocation list of the authority in a folder, out of date."""
+    ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+    key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    start = certificates.START
+    made = x509.CertificateRevocationListBuilder().issuer_name(ca.subject).last_update(start)
+    return made.next_update(start + timedelta(days=1)).sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("lists", "alert"),
+    [(ended_list, "CERTIFICATE_EXPIRED"), (lambda _: certificates.revocation_list("other-ca"), "UNKNOWN_CA")],
+    ids=["ended", "missing"],
+)
+def test_a_list_at_the_other_end_may_be_why_a_certificate_is_not_welcome(
+    tmp_path: Path, lists: Callable[[Path], bytes], alert: str
+) -> None:
+    """The alert is the one of a certificate that has ended itself, or is of no authority that is trusted there."""
+    create_demonstration(tmp_path)
+    (tmp_path / "ca.crl").write_bytes(lists(tmp_path))
+    files = TlsFiles(certificate=tmp_path / "hub.pem", key=tmp_path / "hub.key", peer_ca=tmp_path / "ca.pem")
+    theirs, ours = server_context(replace(files, crl=tmp_path / "ca.crl")), client_context(files)
+
+    told_why = threading.Event()
+
+    def refuse() -> None:
+        connection, _ = listening.accept()
+        with theirs.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as end:
+            with suppress(ssl.SSLError):
+                end.do_handshake()
+            # What is closed at once may take the alert with it.
+            told_why.wait(30)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        waiting = threading.Thread(target=refuse)
+        waiting.start()
+        spools = SpoolFolder(tmp_path / "spool")
+        client = SoapClient(f"https://127.0.0.1:{listening.getsockname()[1]}/a", make_spool=spools.open, tls=ours)
+        with pytest.raises(Unavailable) as told:
+            client.send(iti42.TRANSACTION, Payload((b"<q/>",)), Packaging.SIMPLE)
+        told_why.set()
+        waiting.join()
+        spools.close()
+    assert alert in str(told.value)
+    assert "the revocation list that is kept there of its authority may have ended or be missing" in str(told.value)

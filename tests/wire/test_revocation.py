@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from tests.certificates import authority, identity, revocation_list
-from xdsi.wire.revocation import Covered, canonical, lists_of, read_lists
+from tests.certificates import END, START, authority, identity, revocation_list
+from xdsi.wire.revocation import Covered, Uncovered, canonical, lists_of, read_lists, uncovered
 
 ONE, OTHER = revocation_list("one"), revocation_list("other")
 DER = base64.b64decode(b"".join(ONE.splitlines()[1:-1]))
@@ -150,3 +150,26 @@ def test_a_list_of_changes_is_refused() -> None:
     """In its place as the latest one it would hide whom the list before it names."""
     with pytest.raises(ValueError, match="a delta"):
         Covered([made(-9, 3), made(-2, 3, (x509.DeltaCRLIndicator(1), True))])
+
+
+FORMER = revocation_list("one", next_update=START + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("lists", "found"),
+    [
+        (ONE, [Uncovered("CN=other", None)]),
+        (ONE + OTHER, []),
+        (FORMER + OTHER, [Uncovered("CN=one", START + timedelta(days=1))]),
+        (FORMER + ONE + OTHER, []),
+        (revocation_list("one", updated=END - timedelta(days=1)) + OTHER, [Uncovered("CN=one", None)]),
+        (
+            ONE + OTHER + revocation_list("third", next_update=START + timedelta(days=2)),
+            [Uncovered("CN=third", START + timedelta(days=2))],
+        ),
+    ],
+    ids=["without a list", "covered", "ended", "ended with a successor", "not yet in force", "ended of a third"],
+)
+def test_authorities_without_a_current_list(lists: bytes, found: list[Uncovered]) -> None:
+    authorities = [authority("one").certificate, authority("other").certificate, identity("somebody").certificate]
+    assert list(uncovered(authorities, read_lists(lists), START + timedelta(days=3))) == found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from xdsi.actors import document_repository
 from xdsi.app.allocator import share_arenas
-from xdsi.app.checking import check
+from xdsi.app.checking import check, warnings
 from xdsi.app.claim import Claim, claim
 from xdsi.app.metadata import export_metadata, import_metadata
 from xdsi.app.one_command import one_command
@@ -22,6 +23,8 @@ from xdsi.transport.soap_server import SoapEndpoint
 from xdsi.transport.wsgi import compose
 from xdsi.wire.mtom import MultipartLimits
 from xdsi.wire.xml import Shape
+
+log = logging.getLogger("xdsi.app")
 
 __all__ = [
     "Application",
@@ -39,6 +42,7 @@ __all__ = [
     "share_arenas",
     "tls_files",
     "utc_now",
+    "warnings",
 ]
 
 
@@ -101,6 +105,8 @@ def prepare(settings: Settings) -> Claim:
     """Before any worker is forked: tell mistakes of the settings, be the one server of the database, and bring it to
     the newest schema."""
     check(settings)
+    for warning in warnings(settings):
+        log.warning("%s", warning)
     claimed = claim(settings)
     Parts(settings).engine.dispose()
     return claimed

@@ -14,14 +14,16 @@ from xdsi.actors import (
 )
 from xdsi.actors.archive_notices import AVAILABILITY, STEP
 from xdsi.actors.order_messages import PERMITS
+from xdsi.app import revocation_lists
 from xdsi.app.addresses import is_loopback
 from xdsi.app.dicom import dicom_peers
 from xdsi.app.pacs import check_pacs
 from xdsi.app.services import Parts
-from xdsi.app.storage import read_file
+from xdsi.app.storage import read_file, utc_now
 from xdsi.app.trust import decisions_of, nodes_of, saml_of, tokens_of
 from xdsi.domain.errors import ConfigurationError
 from xdsi.settings import Settings
+from xdsi.transport.processors import require_processors
 from xdsi.transport.tls import server_context
 from xdsi.web.operations import METRICS
 from xdsi.web.publishing_queue import PUBLISHING
@@ -56,7 +58,18 @@ def check(settings: Settings) -> None:
         raise ConfigurationError("\n".join(dict.fromkeys(found)))
 
 
+def warnings(settings: Settings) -> list[str]:
+    """What is right in settings that were checked, and yet keeps somebody out; a line for each."""
+    return revocation_lists.warnings(settings, utc_now())
+
+
 def _unreadable(settings: Settings) -> Iterator[str]:
+    try:
+        revocation_lists.lists_of_tls(settings)
+    except ConfigurationError as error:
+        # Whoever else reads that file would only say so again.
+        yield str(error)
+        settings = replace(settings, tls=replace(settings.tls, crl=""))
     # Without usable TLS files the rest can be read all the same.
     for tls in (settings.tls, replace(settings.tls, certificate="")):
         try:
@@ -75,6 +88,9 @@ def _unreadable(settings: Settings) -> Iterator[str]:
     def images() -> None:
         if "imaging-source" in settings.server.actors:
             check_pacs(settings)
+
+    def processors() -> None:
+        require_processors(settings.server.processors)
 
     def consumer() -> None:
         if settings.consumer.assertion:
@@ -96,8 +112,8 @@ def _unreadable(settings: Settings) -> Iterator[str]:
         return lambda: read(settings)
 
     trust = (nodes_of, tokens_of, decisions_of) + (() if parts.open_profile else (saml_of,))
-    named_parts = map(named, parts_read)
-    for read in (*map(lists, trust), tls_context, parts.require_consent, images, consumer, peers, *named_parts):
+    by_itself = (tls_context, processors, parts.require_consent, images, consumer, peers)
+    for read in (*map(lists, trust), *by_itself, *map(named, parts_read)):
         try:
             read()
         except ConfigurationError as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from xdsi.app.reading import read_file
+from xdsi.app.revocation_lists import lists_of_tls
 from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.subject import Node
 from xdsi.settings import Settings
@@ -90,6 +91,7 @@ def nodes_of(settings: Settings) -> dict[str, Node]:
 def saml_of(settings: Settings) -> SamlTrust:
     """Whose assertions count, and on what terms."""
     saml, crl = settings.saml, settings.tls.crl
+    lists_of_tls(settings)
     issuers = {
         one.name: [_certificate(file, "saml.issuer.certificates")[0] for file in one.certificates]
         for one in saml.issuer

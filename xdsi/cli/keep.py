@@ -45,7 +45,8 @@ def add(commands: Any) -> None:
         "check",
         help="read the settings and say what is wrong with them",
         description="Read the settings and every file they name, and change nothing. Exit status 1 where something is "
-        "wrong. Nothing is connected to.",
+        "wrong. Nothing is connected to. What is right and yet keeps somebody out, such as a revocation list that has "
+        "ended, is a warning.",
     )
     check.set_defaults(run=check_settings)
     keys = commands.add_parser("pki", help="certificates for tests").add_subparsers(required=True, metavar="ACTION")
@@ -129,7 +130,11 @@ def check_settings(given: argparse.Namespace, load: LoadSettings, terminal: Term
         rest = tuple(one for one in settings.server.actors if one != "authorization")
         checked = replaced(settings, "server", actors=rest)
     app.check(checked)
-    return Result(message="the settings are in order", items=[{"base_url": app.base_url(settings)}])
+    item: dict[str, Any] = {"base_url": app.base_url(settings)}
+    if warnings := app.warnings(checked):
+        told = "\n".join(f"warning: {one}" for one in warnings)
+        return Result(message=f"the settings can be served, but:\n{told}", items=[{**item, "warnings": warnings}])
+    return Result(message="the settings are in order", items=[item])
 
 
 def init_pki(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:

@@ -19,7 +19,6 @@ from xdsi.domain.subject import Peer
 from xdsi.settings import Settings, replaced
 from xdsi.transport import pki
 from xdsi.transport.http_server import HttpServer, require_port
-from xdsi.transport.processors import require_processors
 from xdsi.transport.wsgi import WsgiApp
 
 ISSUER = "urn:xdsi:demonstration:idp"
@@ -84,7 +83,6 @@ def run(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Re
         if application is not None:
             application.parts.tls_changed(what, failed=failed)
 
-    require_processors(chosen.server.processors)
     require_port(chosen.server.address, chosen.server.port)
     # Migrations run once, before any worker; mistakes in the settings are told before anything listens.
     claim = app.prepare(chosen)

@@ -16,6 +16,13 @@ class Tls:
     cannot be used (a key that is not the certificate's, say) leaves the former in force. Connections that were made
     before are then closed, and whoever is still trusted comes again. Either is logged, and audited as a change of
     configuration. What is asked of other nodes shows the new certificate from the next request on.
+
+    With `crl` each authority whose certificates clients bear needs a list in force: who bears a certificate of one
+    whose list is missing or has ended is refused like one who is revoked. `xdsi config check` and the log at the
+    start warn of both. To revoke, have the authority make a list that names the certificate (`openssl ca -revoke
+    client.pem`, `openssl ca -gencrl -out ca.crl`), put it in the place of its former one (all lists one after the
+    other in a new file, moved to the old one's name), and do so again before the list's nextUpdate, whether or not
+    anybody was revoked meanwhile.
     """
 
     certificate: str = _key("own certificate with its chain", "")

@@ -95,6 +95,9 @@ def _around(action: str, wsdl: str, url: str) -> tuple[bytes, bytes, bytes]:
     return before, after, closing
 
 
+_OF_CERTIFICATE_OR_LIST = ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "TLSV1_ALERT_UNKNOWN_CA")
+
+
 class SoapClient:
     """Calls transactions at one endpoint. Threads may share it; connections are kept, redirects are not followed."""
 
@@ -190,7 +193,10 @@ class SoapClient:
             return f"{self.url} cannot be reached: {_reason(error)}"
         if isinstance(failure, ssl.SSLCertVerificationError):
             return f"{self.url}: its certificate is not trusted: {failure.verify_message}; {self._tls_files}"
-        return f"{self.url}: TLS failed, a certificate may not be welcome there: {failure}; {self._tls_files}"
+        # The other end says of its own lists what it says of our certificate.
+        ours = failure.reason in _OF_CERTIFICATE_OR_LIST
+        hint = "; the revocation list that is kept there of its authority may have ended or be missing" if ours else ""
+        return f"{self.url}: TLS failed, a certificate may not be welcome there: {failure}{hint}; {self._tls_files}"
 
     def _envelope(
         self, transaction: Transaction[Any, Any], body: Iterable[bytes], message_id: str, security: bytes

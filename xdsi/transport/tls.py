@@ -129,7 +129,7 @@ def _context(purpose: int, files: TlsFiles, kind: type[_Kind]) -> _Kind:
     with _named(f"authorities {files.peer_ca}"):
         context.load_verify_locations(files.peer_ca)
     if files.crl is not None:
-        with _named(f"revocation list {files.crl}"):
+        with _named(f"revocation list {files.crl} (tls.crl)"):
             context.load_verify_locations(files.crl)
             context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
             context.lists = Covered(read_lists(files.crl.read_bytes()))

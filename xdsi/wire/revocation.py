@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
@@ -77,12 +79,59 @@ class Covered:
 
     def until(self, certificate: x509.Certificate, now: float) -> float:
         """The moment from `now` on when no list is current, in seconds since 1970; it may be over."""
-        key, end = _key_of(certificate.extensions), -math.inf
-        for since, until, signed_by in self._periods.get(canonical(certificate.issuer), ()):
+        return self._until(certificate.issuer, _key_of(certificate.extensions), now)
+
+    def until_of(self, authority: x509.Certificate, now: float) -> float:
+        """The same of the certificates that an authority has issued."""
+        return self._until(authority.subject, _own_key_of(authority.extensions), now)
+
+    def _until(self, issuer: x509.Name, key: bytes | None, now: float) -> float:
+        end = -math.inf
+        for since, until, signed_by in self._periods.get(canonical(issuer), ()):
             # An authority with a new key may bear the former name.
             if (key is None or signed_by is None or key == signed_by) and since <= max(end, now):
                 end = max(end, until)
         return end
+
+
+@dataclass(frozen=True, slots=True)
+class Uncovered:
+    """An authority of whose certificates no list says now whether they are revoked."""
+
+    name: str
+    ended: datetime | None
+    """when its last list did; None where there is none that is in force or was"""
+
+
+def uncovered(
+    authorities: Iterable[x509.Certificate], lists: Iterable[x509.CertificateRevocationList], now: datetime
+) -> Iterator[Uncovered]:
+    """The authorities without a current list, and the issuers of lists of which none is current."""
+    lists, moment = tuple(lists), now.timestamp()
+    covered, known = Covered(lists), set()
+    for one in authorities:
+        if not _issues(one):
+            continue
+        known.add(canonical(one.subject))
+        if (until := covered.until_of(one, moment)) <= moment:
+            yield Uncovered(
+                one.subject.rfc4514_string(), None if until == -math.inf else datetime.fromtimestamp(until, UTC)
+            )
+    others: dict[object, list[x509.CertificateRevocationList]] = {}
+    for each in lists:
+        if canonical(each.issuer) not in known:
+            others.setdefault(canonical(each.issuer), []).append(each)
+    for found in others.values():
+        ends = [each.next_update_utc for each in found if each.next_update_utc is not None]
+        if len(ends) == len(found) and max(ends) <= now:
+            yield Uncovered(found[0].issuer.rfc4514_string(), max(ends))
+
+
+def _issues(certificate: x509.Certificate) -> bool:
+    for extension in certificate.extensions:
+        if isinstance(extension.value, x509.BasicConstraints):
+            return extension.value.ca
+    return True
 
 
 _CRITICAL = frozenset({ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.ISSUING_DISTRIBUTION_POINT})
@@ -104,6 +153,14 @@ def _is_taken(one: x509.CertificateRevocationList) -> bool:
         ):
             return False
     return True
+
+
+def _own_key_of(extensions: x509.Extensions) -> bytes | None:
+    """The key of a certificate, by its identifier."""
+    for extension in extensions:
+        if isinstance(extension.value, x509.SubjectKeyIdentifier):
+            return extension.value.digest
+    return None
 
 
 def _key_of(extensions: x509.Extensions) -> bytes | None:
