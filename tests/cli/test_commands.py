@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -854,7 +855,7 @@ def test_the_trail_is_searched_and_verified(open_server: Server, tmp_path: Path)
     trace = exchange(open_server, http(envelope("urn:ihe:iti:2007:RegistryStoredQuery", b"<x/>"))).trace
     (record,) = done("audit", "search", "--trace", trace, "--outcome", "8", config=config)
     assert set(record) == {
-        "time", "node", "direction", "transaction", "event", "outcome", "user", "patient", "trace", "told",
+        "record", "time", "node", "direction", "transaction", "event", "outcome", "user", "patient", "trace", "told",
     }  # fmt: skip
     assert record["node"] == "xdsi"
     assert done("audit", "search", "--trace", trace, "--outcome", "0", config=config) == []
@@ -866,3 +867,26 @@ def test_the_trail_is_searched_and_verified(open_server: Server, tmp_path: Path)
     assert f", {shown} of what happened and " in answer["message"], "the other ones are no news to anybody"
     message = failed("explain", "0" * 32, config=config)
     assert message == f"no trace {'0' * 32} in {open_server.data}; the node that answered keeps it"
+
+
+def test_a_record_that_was_changed_is_told_in_a_sentence_by_which_it_is_found(tmp_path: Path) -> None:
+    config = tmp_path / "hub.toml"
+    config.write_text(f"[server]\ndata_dir = '{tmp_path / 'data'}'\n")
+    settings, trace = load(config, {}), "0123456789abcdef" * 2
+    with app.Parts(settings) as parts:
+        parts.trail.append(events_for(audit_samples.facts("ITI-18")), trace=trace)
+    with closing(sqlite3.connect(settings.server.data_dir / "xdsi.sqlite3")) as database, database:
+        database.execute("UPDATE audit_record SET user_id = 'somebody else' WHERE trace = ?", (trace,))
+    (record,) = done("audit", "search", "--trace", trace, config=config)
+    status, answer = xdsi("audit", "verify", config=config)
+    (found,) = answer["items"]
+    assert (status, found["tampering"], found["first"]) == (1, "changed", found["last"])
+    about = f"record {record['record']} ({record['time'][:23]}"
+    assert found["finding"].startswith(about)
+    rest = f", ITI-18, trace {trace}) does not have its hash [changed: chain {found['chain']}, place {found['first']}]"
+    assert found["finding"].endswith(rest)
+    assert answer["message"].endswith(f": {found['finding']}")
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(out):
+        assert main(["--config", str(config), "audit", "verify"]) == 1
+    assert found["finding"] in out.getvalue()

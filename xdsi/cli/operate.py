@@ -11,7 +11,7 @@ from xdsi.cli.command import LoadSettings, Result, Terminal, counted
 from xdsi.cli.keep import patient
 from xdsi.cli.kept import add_data, kept
 from xdsi.domain.audit import AuditOutcome
-from xdsi.domain.audit_records import TrailRecord
+from xdsi.domain.audit_records import Finding, TrailRecord
 from xdsi.domain.errors import MalformedMessage
 from xdsi.spec.audit_events import EMERGENCY_OVERRIDE
 from xdsi.spec.namespaces import WSA_ANONYMOUS
@@ -129,6 +129,7 @@ def _item(record: TrailRecord) -> dict[str, Any]:
         event = what.display or what.code
         told = decoded.outcome_description
     return {
+        "record": record.id,
         "time": record.time.isoformat(timespec="milliseconds"),
         "node": node,
         "direction": record.direction,
@@ -163,11 +164,27 @@ def run_verify(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
     """Walk the chains."""
     with kept(given, load) as parts:
         report = parts.trail.verify()
-    items = [{"finding": str(finding)} for finding in report.findings]
-    state = "; ".join(item["finding"] for item in items) or "whole"
+    items = [
+        {
+            "finding": _sentence(finding),
+            "tampering": str(finding.tampering),
+            "chain": finding.chain,
+            "first": finding.sequence,
+            "last": finding.last_sequence,
+        }
+        for finding in report.findings
+    ]
+    state = "; ".join(str(item["finding"]) for item in items) or "whole"
     told = report.records - report.links
     message = (
         f"{counted(report.records, 'record')} in {counted(report.chains, 'chain')}, {told} of what happened and "
         f"{counted(report.links, 'link')} between chains: {state}"
     )
     return Result(ok=report.intact, items=items, message=message)
+
+
+def _sentence(finding: Finding) -> str:
+    """What is wrong, and where in the trail."""
+    first, last = finding.sequence, finding.last_sequence
+    place = f", place {first}" if first == last else f", places {first} to {last}"
+    return f"{finding.detail} [{finding.tampering}: chain {finding.chain}{place if last else ''}]"

@@ -72,9 +72,9 @@ class _Walk:
         if sequence > last + 1:
             self._find(Tampering.REMOVED, chain, last + 1, "records are missing", sequence - 1)
         if sequence < 1 or (whole and row["previous_hash"] != previous):
-            self._find(Tampering.DISPLACED, chain, sequence, f"record {row['id']} does not follow the one before it")
+            self._find(Tampering.DISPLACED, chain, sequence, f"{_named(row)} does not follow the one before it")
         elif record_hash(row) != row["hash"]:
-            self._find(Tampering.CHANGED, chain, sequence, f"record {row['id']} does not have its hash")
+            self._find(Tampering.CHANGED, chain, sequence, f"{_named(row)} does not have its hash")
         self.heads[chain] = (max(sequence, last), row["hash"])
 
     def _find(self, tampering: Tampering, chain: str, sequence: int, detail: str, last: int | None = None) -> None:
@@ -87,6 +87,12 @@ class _Walk:
                 detail=detail,
             )
         )
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """A record as it can be looked for in the trail, by what it says of itself now."""
+    about = [row["time"], row["transaction"], f"trace {row['trace']}" if row["trace"] else ""]
+    return f"record {row['id']} ({', '.join(filter(None, about))})"
 
 
 def _records(connection: Connection) -> Iterator[Mapping[str, Any]]:
