@@ -17,12 +17,13 @@ from tests import trusted
 from tests.certificates import identity
 from tests.wire.ebxml.bodies import message
 from xdsi import actors
+from xdsi.domain.answering import prefix
 from xdsi.domain.audit import AuditEvent, AuditOutcome, AuditSite, ExchangeFacts, QueryFacts, Side
 from xdsi.domain.codes import Code
 from xdsi.domain.consent import Action, Decision, Resource
 from xdsi.domain.errors import Contended, MalformedMessage, OutOfRoom, Rejected, SecurityFault, SoapFault, Unavailable
 from xdsi.domain.identifiers import PatientId
-from xdsi.domain.outcome import Outcome, Problem
+from xdsi.domain.outcome import Outcome, Problem, Severity
 from xdsi.domain.repetition import FirstAnswer, Sending
 from xdsi.domain.subject import Caller, Node, Peer, Subject
 from xdsi.exchange import (
@@ -524,6 +525,39 @@ def test_problems_of_an_answer_carry_the_trace_and_the_registrys_own_is_kept() -
     body, trace = ran(world, row)
     mark = f" [trace {trace.id}]"
     assert body.decode().splitlines() == [f"one{mark}", own, f"{forged}{mark}"]
+
+
+def test_the_trace_tells_a_warning_from_an_error() -> None:
+    warning = Problem("B", "odd", severity=Severity.WARNING)
+    _, trace = ran(World(outcome=Outcome.of([Problem("A", "wrong"), warning])))
+    told = [(step["code"], step.get("severity")) for step in trace.steps if step["step"] == "problem"]
+    assert told == [("A", None), ("B", "warning")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "sender"),
+    [
+        (Peer(address="192.0.2.7", certificate_sha256="ab", node=NODE), "node 'hospital-a'"),
+        (Peer(address="192.0.2.7", certificate_sha256="ab"), "SHA-256 ab"),
+        (Peer(address="192.0.2.7"), "192.0.2.7"),
+    ],
+)
+def test_the_log_names_who_sent_what_a_rule_speaks_of(peer: Peer, sender: str) -> None:
+    """Also where this process passes it on to itself: the registry is asked by its own repository."""
+    inner, told = Peer(address="127.0.0.1", node=Node(name="own repository")), []
+
+    class Asks(World):
+        def handle(self, call: Call[Any]) -> Any:
+            told.append(prefix())
+            if call.caller.peer is not inner:
+                ran(Asks(), caller=replace(CALLER, peer=inner))
+            return Outcome()
+
+    _, trace = ran(Asks(), caller=replace(CALLER, peer=peer))
+    assert told[0] == f"trace {trace.id}: ITI-18 from {sender}: "
+    assert told[1].endswith(f": ITI-18 from {sender}: ")
+    assert told[0] != told[1], "each exchange has its own trace"
+    assert prefix() == ""
 
 
 def test_who_to_reply_to_is_audited() -> None:

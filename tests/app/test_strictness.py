@@ -69,9 +69,9 @@ def test_each_transaction_is_as_strict_as_the_settings_say(tmp_path: Path, caplo
         }  # fmt: skip
         on_demand = builders.on_demand_entry(new_entry_uuid(), unique_id="2.999.61.2", class_code=None)
         assert register(parts, iti61.TRANSACTION, on_demand, "2.999.60.2") == (SUCCESS, set(), set())
-        told = f": ITI-61: tolerated: DE.classCode.required at {on_demand.entry_uuid}/classCode"
+        told = f": tolerated: DE.classCode.required at {on_demand.entry_uuid}/classCode"
         (line,) = [one for one in caplog.messages if one.endswith(told)]
-        assert re.fullmatch("trace [0-9a-f]{32}", line.removesuffix(told))
+        assert re.fullmatch("trace [0-9a-f]{32}: ITI-61 from 192.0.2.7", line.removesuffix(told))
         new = builders.document_entry("new", unique_id="2.999.61.1", logical_id=first.entry_uuid, **POOR)
         status, severities, _ = register(parts, iti57.TRANSACTION, new, "2.999.60.3", previous_version="1")
         assert (status, severities) == (FAILURE, {"Error"})

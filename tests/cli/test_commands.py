@@ -30,7 +30,10 @@ from tests.imaging import FILES, STUDIES
 from tests.servers import Server, envelope, exchange, free_port, http, wait_until
 from tests.time_stamping import stamping
 from xdsi import app
+from xdsi.actors.manifest_publisher import Published, Result
+from xdsi.actors.study_publisher import Considered, StudyPublisher
 from xdsi.cli import main
+from xdsi.domain.outcome import Problem, Severity
 from xdsi.domain.subject import Peer
 from xdsi.rules.audit import events_for
 from xdsi.settings import load
@@ -458,6 +461,20 @@ def test_a_repository_that_is_away(hospital: Path, tmp_path: Path) -> None:
     away.write_text("\n".join(lines).replace(str(hospital.parent / "data"), str(tmp_path / "data")))
     status, answer = xdsi("publish", CT, config=away)
     assert (status, [item["result"] for item in answer["items"]]) == (1, ["unavailable"])
+
+
+def test_of_what_the_registry_warned_is_shown_as_a_warning(hospital: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = (Problem("XDSRegistryMetadataError", "odd code", severity=Severity.WARNING), Problem("B", "not that"))
+    done_with = Published(result=Result.PUBLISHED, study_instance_uid=CT, problems=problems)
+    monkeypatch.setattr(StudyPublisher, "publish", lambda self, uid, **_: Considered(uid, published=done_with))
+    (item,) = done("publish", CT, config=hospital)
+    assert [(one["severity"], one["context"]) for one in item["problems"]] == [
+        ("warning", "odd code"), ("error", "not that"),
+    ]  # fmt: skip
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert main(["--config", str(hospital), "publish", CT]) == 0
+    assert " warning: odd code; not that " in out.getvalue()
 
 
 @pytest.mark.parametrize(

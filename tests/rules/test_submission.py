@@ -483,6 +483,14 @@ class TestStrictness:
         code = "classCode of doc1: code X^^2.999 is not in this domain's value set"
         assert caplog.messages == [*others, f"{value_set}: {code}"]
 
+    def test_at_info_the_log_says_of_what_a_sender_was_warned(self, caplog: pytest.LogCaptureFixture) -> None:
+        check(self.SUBMISSION, strictness="warn")
+        assert caplog.messages == [], "he knows it from his answer"
+        caplog.set_level("INFO", logger="xdsi.metadata")
+        check(self.SUBMISSION, codes=self.CODES, strictness="warn")
+        assert len(caplog.messages) == len(self.LENIENT)
+        assert all(one.startswith("warned of: ") for one in caplog.messages)
+
     def test_what_a_sender_writes_makes_no_line_of_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
         odd = submit(document_entry(class_code=Code("X\ntrace 00: all is well " + "x" * 1000, "2.999", "x")))
         check(odd, codes=self.CODES, strictness="log")

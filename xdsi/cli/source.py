@@ -184,8 +184,21 @@ def _item(one: Considered) -> dict[str, Any]:
 
 
 def _why(item: dict[str, Any]) -> str:
-    return "; ".join(problem["context"] for problem in item["problems"]) or "; ".join(item["reasons"])
+    told = [
+        problem["context"] if problem["severity"] == "error" else f"{problem['severity']}: {problem['context']}"
+        for problem in item["problems"]
+    ]
+    return "; ".join(told) or "; ".join(item["reasons"])
 
 
 def _problems(problems: Iterable[Problem]) -> list[dict[str, str]]:
-    return [{"code": p.code, "context": p.context, "location": p.location, "rule": p.rule} for p in problems]
+    return [
+        {
+            "severity": p.severity.name.lower(),
+            "code": p.code,
+            "context": p.context,
+            "location": p.location,
+            "rule": p.rule,
+        }
+        for p in problems
+    ]

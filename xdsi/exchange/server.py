@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from xdsi.domain.answering import EXCHANGE
+from xdsi.domain.answering import EXCHANGE, sender_of
 from xdsi.domain.audit import ExchangeFacts, Side
 from xdsi.domain.consent import Decision
 from xdsi.domain.errors import Contended, MalformedMessage, OutOfRoom, Rejected, SoapFault, Unavailable
-from xdsi.domain.outcome import Outcome, Problem
+from xdsi.domain.outcome import Outcome, Problem, Severity
 from xdsi.domain.ports import RegistrySession
 from xdsi.domain.repetition import Sending
 from xdsi.domain.subject import Caller
@@ -84,7 +84,8 @@ def serve(
     """
     base = facts_of(actor, transaction, caller, trace, Side.SERVER, reply_to)
     asked: list[Any] = []
-    before, named_before = ANSWERING.set(trace), EXCHANGE.set((trace.id, transaction.number))
+    named = (trace.id, transaction.number, sender_of(caller.peer))
+    before, named_before = ANSWERING.set(trace), EXCHANGE.set(named)
     try:
         response, payload = _respond(actor, transaction, read, caller, base, trace, asked, sending(), packaging)
         return payload or write(response)
@@ -335,7 +336,15 @@ def _traced(response: Any, trace: Trace) -> Any:
     if not isinstance(outcome, Outcome) or not outcome.problems:
         return response
     for problem in outcome.problems:
-        trace.note("problem", code=problem.code, context=problem.context, location=problem.location, rule=problem.rule)
+        kind = {} if problem.severity is Severity.ERROR else {"severity": problem.severity.name.lower()}
+        trace.note(
+            "problem",
+            **kind,
+            code=problem.code,
+            context=problem.context,
+            location=problem.location,
+            rule=problem.rule,
+        )
     marked = replace(outcome, problems=tuple(_marked(problem, trace) for problem in outcome.problems))
     return marked if response is outcome else replace(response, outcome=marked)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from xdsi.domain.answering import prefix
 from xdsi.domain.codes import CodeSets
@@ -49,30 +50,37 @@ def column_of(registry_object: RegistryObject) -> Column:
 def by_strictness(problems: Iterable[Problem], strictness: str) -> Iterator[Problem]:
     """What may be tolerated stays an error (`reject`), becomes a warning (`warn`), or is left out (`log`, `off`).
 
-    The log names the exchange, the rule and the place, and the code where it is about one; what else stands there may
-    be about a patient.
+    The log names the exchange and its sender, the rule and the place, and the code where it is about one; what else
+    stands there may be about a patient.
     """
     tolerated = 0
     for found in problems:
         if strictness == "reject" or not attributes.is_lenient(found):
             yield found
-        elif strictness == "warn":
-            yield replace(found, severity=Severity.WARNING)
-        elif strictness == "log":
+        elif strictness in _TOLD:
             tolerated += 1
             if tolerated <= MAX_PROBLEMS:
-                _log(found)
+                _log(found, *_TOLD[strictness])
+            if strictness == "warn":
+                yield replace(found, severity=Severity.WARNING)
         elif strictness != "off":
             raise ValueError(f"unknown strictness {strictness!r}")
     if tolerated > MAX_PROBLEMS:
-        log.warning("%stolerated: %d more problems", prefix(), tolerated - MAX_PROBLEMS)
+        level, what = _TOLD[strictness]
+        log.log(level, "%s%s: %d more problems", prefix(), what, tolerated - MAX_PROBLEMS)
 
 
-def _log(found: Problem) -> None:
+# Who is warned of something is told it in the answer already.
+_TOLD: Final = {"log": (logging.WARNING, "tolerated"), "warn": (logging.INFO, "warned of")}
+
+
+def _log(found: Problem, level: int, what: str) -> None:
+    if not log.isEnabledFor(level):
+        return
     told = f": {found.context}" if found.rule.endswith(attributes.ABOUT_CODES) else ""
     # What a sender wrote makes no line of its own.
     place = " ".join(f"{found.location}{told}".split())[:_LINE]
-    log.warning("%stolerated: %s at %s", prefix(), found.rule, place)
+    log.log(level, "%s%s: %s at %s", prefix(), what, found.rule, place)
 
 
 def limited(found: Sequence[Problem], code: str) -> tuple[Problem, ...]:
