@@ -19,6 +19,18 @@ An unknown key or a wrong value is refused with its line. `xdsi config check` re
 tells every mistake; `xdsi serve` does the same before it listens. Settings of a hub, a hospital and a consumer that
 belong together are in `docs/getting-started.md`.
 
+While a server runs these are read again when they change, before the next request:
+
+| what | read again |
+|---|---|
+| `[[node]]`, `[[saml.issuer]]`, `[[jwt.issuer]]`, `consent.decision_trust` | the list in the settings file, and the files that it names |
+| `tls.certificate`, `tls.key`, `tls.client_ca`, `tls.crl` | the files, under the names of the start |
+| `consent.signer_ca`, `consent.seals`, `consent.signer_crls`, `consent.enrolment`, `consent.timestamp_ca` | the files, under the names of the start |
+| `imaging_source.patient_ids`, `imaging_source.assertion` | the file, under the name of the start |
+
+Every other key counts from the next start on, and so do the other files that keys name, among them policies
+(`consent.policies`), value sets (`domain.codes`), `consent.representatives` and `consent.decision_certificate`.
+
 """
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from xdsi.actors.study_publisher import Considered, StudyPublisher
 from xdsi.cli import main
 from xdsi.domain.outcome import Problem, Severity
 from xdsi.domain.subject import Peer
+from xdsi.rules import audit_alerts
 from xdsi.rules.audit import events_for
 from xdsi.settings import load
 from xdsi.storage.folder_pacs import FolderPacs
@@ -394,12 +397,16 @@ def test_what_was_registered_although_its_answer_was_lost_is_registered_once(hos
         assert done("publish", XR, config=hospital)[0]["result"] == "unchanged"
 
 
-def test_one_entry_that_cannot_be_had_does_not_keep_the_others(hospital: Path, tmp_path: Path) -> None:
+def test_one_entry_that_cannot_be_had_does_not_keep_the_others(
+    hospital: Path, open_server: Server, tmp_path: Path
+) -> None:
     (published,) = done("publish", CT, config=hospital)
     unknown = "urn:uuid:00000000-0000-4000-8000-00000000dead"
     status, answer = xdsi("fetch", unknown, published["document"], "--out", tmp_path, config=hospital)
     assert status == 1
-    assert answer["items"][0] == {"entry": unknown, "problem": "not found"}
+    trace = answer["items"][0]["trace"]
+    assert answer["items"][0] == {"entry": unknown, "problem": f"not found [trace {trace}]", "trace": trace}
+    wait_until(lambda: xdsi("explain", trace, "--data", open_server.data)[0] == 0)
     assert len([item for item in answer["items"] if "file" in item]) == 5
 
 
@@ -598,6 +605,30 @@ def folder(full_server: Server, tmp_path: Path) -> Path:
         tmp_path / "token.xml",
     )  # fmt: skip
     return tmp_path
+
+
+def test_a_policy_that_a_running_hub_does_not_know_yet_is_told(tmp_path: Path) -> None:
+    """It is read when a hub starts; the command reads what the file says now."""
+    policy = tmp_path / "policies" / "floor" / "never.toml"
+    policy.parent.mkdir(parents=True)
+    policy.write_text('id = "2.999.7"\n[[rule]]\nname = "never"\neffect = "deny"\nconfidentiality = "V^^2.999.20"\n')
+    config = settings(tmp_path, f"[consent]\npolicies = '{policy.parent.parent}'\n")
+    with app.Parts(load(config)) as parts:
+        start, trail = app.utc_now(), parts.trail
+
+        def told() -> str:
+            asked = ("consent", "explain", "--patient", DOE, "--subject", "dr", "--role", "a^^1.2")
+            status, answer = xdsi(*asked, config=config)
+            assert status == 0
+            return str(answer["message"])
+
+        written = (start + timedelta(hours=1)).timestamp()
+        os.utime(policy, (written, written))
+        assert told() == "0 documents, 0 permitted"  # nothing has served here
+        trail.append((audit_alerts.started(parts.site, start),), trace="")
+        assert told().endswith(f"which decides without the change until its next: {policy}")
+        trail.append((audit_alerts.started(parts.site, start + timedelta(hours=2)),), trace="")
+        assert told() == "0 documents, 0 permitted"
 
 
 def test_a_consent_is_granted_listed_and_revoked(full_server: Server, folder: Path) -> None:

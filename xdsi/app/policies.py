@@ -66,6 +66,15 @@ def domain_policy(settings: Settings) -> DomainPolicy:
     )
 
 
+def changed_since(settings: Settings, moment: datetime) -> list[Path]:
+    """The files of policies and of representatives that were written later."""
+    consent = settings.consent
+    folder = Path(consent.policies) if consent.policies else None
+    files = [file for part in (FLOOR, ORGANIZATIONS, LIBRARY) for file, _ in _policies(folder, part)]
+    files += [Path(consent.representatives)] if consent.representatives else []
+    return [file for file in files if datetime.fromtimestamp(file.stat().st_mtime, UTC) > moment]
+
+
 def _codes(texts: Sequence[str]) -> frozenset[Code]:
     return frozenset(Code(text.split("^")[0], text.split("^")[2]) for text in texts)
 

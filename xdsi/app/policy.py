@@ -12,9 +12,10 @@ from xdsi.actors.authorization_verifier import HubDecisions, PermitAll
 from xdsi.actors.consent_fetching import ConsentFetching
 from xdsi.actors.consent_intake import LIMIT, SignedConsentIntake
 from xdsi.app.consent_signers import ConsentSigners
-from xdsi.app.policies import domain_policy
+from xdsi.app.policies import changed_since, domain_policy
 from xdsi.app.storage import StorageParts, base_url, read_file, utc_now
 from xdsi.domain.audit import AuditSite
+from xdsi.domain.audit_records import Direction
 from xdsi.domain.codes import Code, CodeSets
 from xdsi.domain.consent import DomainPolicy, engine_of
 from xdsi.domain.errors import ConfigurationError, MalformedMessage
@@ -25,6 +26,7 @@ from xdsi.domain.subject import Subject
 from xdsi.exchange import Access, Channel, Client
 from xdsi.rules.identity import IdentityDomain
 from xdsi.rules.policy_conditions import zone_of
+from xdsi.spec.audit_events import APPLICATION_START
 from xdsi.storage.copies import DocumentCopyFolder
 from xdsi.storage.replays import SqlReplayMemory
 from xdsi.storage.s3_blobs import S3Blobs
@@ -38,6 +40,9 @@ from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.saml import SamlTrust
 from xdsi.wire.saml_issue import issue_assertion
 from xdsi.wire.time_stamp import Stamp
+
+_STARTS = 1000
+"""of servers, those of other nodes that send their records here among them"""
 
 
 class PolicyParts(StorageParts):
@@ -112,6 +117,12 @@ class PolicyParts(StorageParts):
     def domain_policy(self) -> DomainPolicy:
         """What the domain decides where the patient does not."""
         return domain_policy(self.settings)
+
+    def policies_not_in_force(self) -> list[Path]:
+        """Files of the domain's policy that are newer than the last start of a server on this store."""
+        starts = self.trail.search(transaction=APPLICATION_START.code, limit=_STARTS)
+        own = [one.time for one in starts if one.direction is Direction.SENT]
+        return changed_since(self.settings, own[-1]) if own else []
 
     @cached_property
     def policy_decisions(self) -> iti79.PolicyDecisions:

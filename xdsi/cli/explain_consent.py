@@ -72,6 +72,7 @@ def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Termina
         decisions = parts.policy_decisions.decide_for(subject, Action(given.action), resources, now, session)
         entries = session.objects([entry_uuid for entry_uuid, _ in found])
         consents = {one.unique_id: one for one in session.consents(given.patient)}
+        changed = parts.policies_not_in_force()
     items = []
     for (entry_uuid, resource), decision in zip(found, decisions, strict=True):
         entry = entries.get(entry_uuid)
@@ -98,4 +99,7 @@ def run_explain(given: argparse.Namespace, load: LoadSettings, terminal: Termina
     message = f"{counted(len(items), 'document')}, {permitted} permitted"
     if idle:
         message += "; consents that do not count: " + "; ".join(idle)
+    if changed:
+        files = ", ".join(map(str, changed))
+        message += f"; changed after the server's last start, which decides without the change until its next: {files}"
     return Result(items=items, message=message)

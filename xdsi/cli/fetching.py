@@ -75,7 +75,7 @@ def run_fetch(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
                     {"entry": wanted, "problem": f"{p.code}: {p.context}"} for p in found.outcome.errors
                 )
                 if not found.entries and found.outcome.accepted:
-                    fetched.items.append({"entry": wanted, "problem": "not found"})
+                    fetched.items.append(_not_found(wanted, found.trace))
                 for entry in found.entries:
                     _fetch(parts, entry, given, fetched, terminal, way)
             except (XdsiError, LookupError) as error:
@@ -94,6 +94,12 @@ def run_fetch(given: argparse.Namespace, load: LoadSettings, terminal: Terminal)
     missing = sum(1 for item in failed if item.get("instance"))
     message = f"{counted(missing, 'image')} of those listed did not arrive" if missing else ""
     return Result(ok=not failed, items=fetched.items, message=message)
+
+
+def _not_found(wanted: str, trace: str) -> dict[str, Any]:
+    # Not there or not to be seen by who asks: the registry's operator can tell by the trace.
+    told = f"not found [trace {trace}]" if trace else "not found"
+    return {"entry": wanted, "problem": told} | ({"trace": trace} if trace else {})
 
 
 def _find(consumer: ImagingDocumentConsumer, wanted: str) -> Found:

@@ -113,7 +113,9 @@ class Consent:
         "how long a registration waits for consents in other repositories (consumer.repositories)", 5.0, check="seconds"
     )
     retry_seconds: int = _key("how often consents are asked for again that did not come", 60, check="count")
-    policies: str = _key("folder of the domain's policies: floor/, organizations/, library/; empty: none", "")
+    policies: str = _key(
+        "folder of the domain's policies: floor/, organizations/, library/; read at the start; empty: none", ""
+    )
     exclusions: tuple[str, ...] = _key("ids of library policies that exclude: their refusal is final", ())
     time_zone: str = _key("where days begin and end: an IANA name such as Europe/Brussels", "UTC")
     npi_root: str = _key("OID under which a national provider identifier is an identifier", "", check="oid")
