@@ -275,6 +275,8 @@ def test_who_bears_no_certificate_of_the_authority_fails_in_the_handshake_and_is
         with pytest.raises((ssl.SSLError, ConnectionError)):
             assert handshake(full_server, context)
     wait_until(lambda: len(refused_handshakes(full_server, tmp_path)) >= before + 2)
+    told = [item["told"] for item in refused_handshakes(full_server, tmp_path)]
+    assert [one for one in told if "; certificate shown, not proved: subject " in one and "stranger" in one]
 
 
 def test_the_server_proves_itself_too(full_server: Server) -> None:

@@ -289,7 +289,10 @@ def test_over_tls_a_client_without_a_trusted_certificate_is_refused(
         context = ssl.create_default_context(cafile=str(credentials["ca"].certificate_file))
     with pytest.raises(Unavailable):
         send(HOST, server.port, b"1", context, timeout=10)
-    assert refused.get(timeout=10).startswith("TLS")
+    reason = refused.get(timeout=10)
+    assert reason.startswith("TLS")
+    assert ("certificate shown, not proved: subject" in reason) is bool(name)
+    assert not name or reason.endswith(f"SHA-256 {credentials[name].sha256}")
     assert peers.empty()
     # The next one is served.
     good = tls.client_context(files(credentials, "hospital"))

@@ -220,9 +220,14 @@ def test_who_is_revoked_while_the_server_runs_gets_in_no_more(tmp_path: Path, ve
     revoked = certificates.identity("client", "2048", issuer="ca")
     crl.write_bytes(certificates.revocation_list("ca", revoked))
     touched(crl)
+    serial = f"{revoked.certificate.serial_number:X}"
     for session in (None, first.session):
-        with pytest.raises(ssl.SSLError, match="certificate revoked"):
+        with pytest.raises(ssl.SSLError, match="certificate revoked") as caught:
             shaken(current(), client, session)
+        told = str(caught.value)
+        assert "; certificate shown, not proved: subject 'commonName=client', serial " in told
+        assert told.endswith(f", SHA-256 {revoked.sha256}")
+        assert told.partition(", serial ")[2].partition(",")[0].lstrip("0") == serial
     shaken(current(), other)
     crl.write_text("nothing")
     touched(crl)
@@ -453,3 +458,18 @@ def test_a_subject_is_one_line() -> None:
         "organizationName=A, commonName=b"
     )
     assert subject_of({}) == subject_of(None) == ""
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_what_a_stranger_calls_himself_is_told_on_one_line(tmp_path: Path, version: str) -> None:
+    """Nobody has signed it, and it stands in the log and in the audit record."""
+    server = server_context(written(tmp_path))
+    stranger = certificates.identity("x\n2026-01-01 INFO all is well", "2048")
+    client, bundle = node_context(tmp_path, version=version), tmp_path / "stranger.pem"
+    bundle.write_bytes(stranger.cert_pem + stranger.key_pem)
+    client.load_cert_chain(bundle)
+    with pytest.raises(ssl.SSLError, match="certificate verify failed") as caught:
+        shaken(server, client)
+    told = str(caught.value)
+    assert told.isprintable()
+    assert stranger.sha256 in told

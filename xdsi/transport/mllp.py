@@ -186,6 +186,8 @@ class MllpServer:
         """Runs in the peer's own thread, so that a slow one delays nobody else."""
         try:
             secured.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            raise _NotAdmitted(f"TLS: {error}") from error
         except ssl.SSLError as error:
             raise _NotAdmitted(f"TLS: {error.reason or error}") from error
         except OSError as error:

@@ -90,6 +90,35 @@ _PEERS = 32 * 1024
 _Kind = TypeVar("_Kind", bound=_Context)
 
 
+@contextmanager
+def _naming_who_failed(end: ssl.SSLSocket | ssl.SSLObject) -> Iterator[None]:
+    """Add to the error of a handshake which certificate it was that is not trusted, such as one that was revoked.
+
+    Whoever shows a certificate has not proved yet that it is his own, nor that who is named in it has signed it.
+    """
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        # Public from Python 3.13 on; kept by OpenSSL whatever came of it.
+        chain = end._sslobj.get_verified_chain() or ()  # type: ignore[union-attr]
+        for shown in chain[:1]:
+            error.strerror = f"{error.strerror or error.verify_message}; certificate shown, not proved: {_told(shown)}"
+        raise
+
+
+_SUBJECT = 200
+"""characters that are told of what a stranger calls himself"""
+
+
+def _told(certificate: Any) -> str:
+    sha256 = fingerprint(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()))
+    try:
+        said = certificate.get_info()
+    except (ValueError, OSError):
+        return f"SHA-256 {sha256}"  # nothing in it can be read
+    return f"subject {subject_of(said)[:_SUBJECT]!r}, serial {said.get('serialNumber', '')}, SHA-256 {sha256}"
+
+
 class AdmittedSocket(ssl.SSLSocket):
     """A server's end of a connection."""
 
@@ -98,7 +127,8 @@ class AdmittedSocket(ssl.SSLSocket):
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of ssl.SSLSocket
         """Shake hands, and remember for how long that is good."""
-        super().do_handshake(block)
+        with _naming_who_failed(self):
+            super().do_handshake(block)
         self.admitted_until = self.context.end_of(self)  # type: ignore[attr-defined]
 
 
@@ -108,7 +138,8 @@ class _AdmittedObject(ssl.SSLObject):
     admitted_until = -math.inf
 
     def do_handshake(self) -> None:
-        super().do_handshake()
+        with _naming_who_failed(self):
+            super().do_handshake()
         self.admitted_until = self.context.end_of(self)  # type: ignore[attr-defined]
 
 
