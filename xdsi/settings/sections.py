@@ -110,9 +110,9 @@ class Registry:
 
     Of what `strictness` decides on, `reject` makes an error of the answer, and nothing is registered; `warn` a warning
     of the answer (RegistryError with severity Warning, status Success), for the sender to see; `log` a line of this
-    process's log, with trace, transaction, rule, place and, where it is one, the code, for the operator to see, of each
-    of the first 500 of a message; `off` nothing. The audit record tells of errors only. Documents that come by ITI-41
-    are registered by ITI-42, and have its strictness.
+    process's log, with trace, transaction, sender, rule, place and, where it is one, the code, for the operator to see,
+    of each of the first 500 of a message (of a warning, too, with `--verbose`); `off` nothing. The audit record tells
+    of errors only. Documents that come by ITI-41 are registered by ITI-42, and have its strictness.
     """
 
     database: str = _key("SQLAlchemy URL; empty: SQLite in data_dir", "")
