@@ -481,7 +481,7 @@ def test_of_what_the_registry_warned_is_shown_as_a_warning(hospital: Path, monke
     out = io.StringIO()
     with redirect_stdout(out):
         assert main(["--config", str(hospital), "publish", CT]) == 0
-    assert " warning: odd code; not that " in out.getvalue()
+    assert " warning: odd code; not that" in out.getvalue()
 
 
 @pytest.mark.parametrize(
