@@ -185,14 +185,15 @@ BEGUN = {
 def test_nodes_that_begin_a_request_and_fall_silent_leave_threads_for_others(
     port: int, files: TlsFiles, said: bytes
 ) -> None:
-    held = [_connected(port, files) for _ in range(THREADS + 1)]
-    try:
-        for one in held:
-            one.sendall(said)
+    _answered_beside(port, files, said)
+
+
+def _answered_beside(port: int, files: TlsFiles, said: bytes) -> None:
+    """One more than there are threads say this and no more; another one is answered all the same."""
+    with contextlib.ExitStack() as held:
+        for _ in range(THREADS + 1):
+            held.enter_context(_connected(port, files)).sendall(said)
         assert _answer(port, files).startswith(b"HTTP/1.1 200")
-    finally:
-        for one in held:
-            one.close()
 
 
 def test_who_falls_silent_is_a_line_of_the_log(files: TlsFiles, capfd: pytest.CaptureFixture[str]) -> None:
@@ -211,14 +212,7 @@ LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def test_nodes_that_take_nothing_of_their_answers_leave_threads_for_others(port: int, files: TlsFiles) -> None:
-    held = [_connected(port, files) for _ in range(THREADS + 1)]
-    try:
-        for one in held:
-            one.sendall(LARGE)
-        assert _answer(port, files).startswith(b"HTTP/1.1 200")
-    finally:
-        for one in held:
-            one.close()
+    _answered_beside(port, files, LARGE)
 
 
 def test_who_takes_nothing_of_his_answer_is_a_line_of_the_log(
