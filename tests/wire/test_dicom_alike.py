@@ -5,7 +5,7 @@ import struct
 import sys
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,6 +151,45 @@ def files(draw: st.DrawFn) -> bytes:
 def test_any_file_is_read_as_by_a_walk(raw: bytes, most: int, items: int) -> None:
     require_same(raw, most=most)
     require_same(raw, items=items)
+
+
+PATHS = ((tags.REFERENCED_SOP_INSTANCE_UID,), (tags.REFERENCED_SOP_SEQUENCE, tags.REFERENCED_SOP_INSTANCE_UID),
+         (tags.REFERENCED_SOP_CLASS_UID,), (tags.CONTENT_SEQUENCE, tags.CONTENT_SEQUENCE, tags.CODE_VALUE))  # fmt: skip
+
+
+def singly(items: Iterable[DataSet], tag: int, *beyond: int) -> list[bytes]:
+    """What each item has, looked at one by one."""
+    if not beyond:
+        return [item.value(tag) for item in items]
+    return [value for item in items for value in singly(item.items_of(tag), *beyond)]
+
+
+def require_same_columns(raw: bytes) -> None:
+    try:
+        alike, walked = (dicom_reader.read(io.BytesIO(raw), ALL, Limits(alike=n)).dataset for n in (32, 0))
+    except MalformedMessage:
+        return
+    for tag in alike:
+        found, expected = alike.items_of(tag), list(walked.items_of(tag))
+        assert (bool(found), len(found)) == (bool(expected), len(expected))
+        for path in PATHS:
+            assert found.column(*path) == singly(expected, *path)
+            assert found.has(path[0]) == any(path[0] in one for one in expected)
+        assert found == expected
+
+
+@given(files())
+@settings(max_examples=80)
+def test_an_element_of_all_items_is_what_each_of_them_has(raw: bytes) -> None:
+    require_same_columns(raw)
+
+
+@pytest.mark.parametrize("raw", [manifest(large_study(7)), manifest(mixed_study())])
+def test_the_references_of_a_manifest_are_found_without_a_look_at_each(raw: bytes) -> None:
+    require_same_columns(raw)
+    content = dicom_reader.read(io.BytesIO(raw), ALL).dataset.items_of(tags.CONTENT_SEQUENCE)
+    assert len(content.column(*PATHS[1])) == len(content) > 2
+    assert all(content.column(*PATHS[1]))
 
 
 def built(*items: bytes, length: int | None = None) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import TypeAlias
 
-from xdsi.wire.dicom_text import DataSet
+from xdsi.wire.dicom_text import DataSet, Items
 
 _ELEMENTS = 64
 """an item with more of them is not worth remembering"""
@@ -61,28 +61,63 @@ class Alike:
         self.size = len(raw)
         self.items = items
 
-    def take(self, raw: memoryview, into: list[DataSet], limit: int) -> int:
+    def take(self, raw: memoryview, into: Items, limit: int) -> int:
         """Add the items at the beginning of `raw` that are alike, at most `limit` of them, and say how many."""
         count = min(len(raw) // self.size, limit)
-        before, marks, template = len(into), self._marks, self._template
+        marks = self._marks
+        rows = []
         for parts in self._layout.iter_unpack(raw[: count * self.size]):
             if parts[::2] != marks:
                 break
-            into.append(_filled(template, parts))
-        return len(into) - before
+            rows.append(parts[1::2])
+        if rows:
+            into.append_run(_Run(self._template, rows))
+        return len(rows)
+
+
+class _Run:
+    """Items by the values of each; implements Run."""
+
+    __slots__ = ("_rows", "_template")
+
+    def __init__(self, template: _Template, rows: list[tuple[bytes, ...]]) -> None:
+        self._template = template
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def data_sets(self) -> list[DataSet]:
+        return [_filled(self._template, row) for row in self._rows]
+
+    def has(self, tag: int) -> bool:
+        return any(tag == one for one, _ in self._template)
+
+    def column(self, *path: int) -> list[bytes]:
+        numbers = _numbers(self._template, path)
+        return [b"" if number is None else row[number] for row in self._rows for number in numbers]
 
 
 def _template(item: DataSet, numbers: dict[tuple[int, int], int]) -> _Template:
     return tuple(
-        (tag, [_template(one, numbers) for one in value] if isinstance(value, list) else 2 * numbers[id(item), tag] + 1)
+        (tag, [_template(one, numbers) for one in value] if isinstance(value, Items) else numbers[id(item), tag])
         for tag, value in item.items()
     )
 
 
-def _filled(template: _Template, parts: tuple[bytes, ...]) -> DataSet:
+def _filled(template: _Template, row: tuple[bytes, ...]) -> DataSet:
     return DataSet(
         [
-            (tag, parts[what] if isinstance(what, int) else [_filled(one, parts) for one in what])
+            (tag, row[what] if isinstance(what, int) else Items([_filled(one, row) for one in what]))
             for tag, what in template
         ]
     )
+
+
+def _numbers(template: _Template, path: tuple[int, ...]) -> list[int | None]:
+    """Which values a path leads to in an item, None for one that is not there."""
+    tag, beyond = path[0], path[1:]
+    what = next((what for one, what in template if one == tag), None)
+    if not beyond:
+        return [what if isinstance(what, int) else None]
+    return [number for one in what for number in _numbers(one, beyond)] if isinstance(what, list) else []

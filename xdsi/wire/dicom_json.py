@@ -12,7 +12,7 @@ from typing import Any
 from xdsi.domain.errors import MalformedMessage
 from xdsi.spec import tags
 from xdsi.wire.dicom_header import INDEXED
-from xdsi.wire.dicom_text import DataSet
+from xdsi.wire.dicom_text import DataSet, Items
 
 _DEPTH = 16
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
@@ -54,7 +54,7 @@ def _element(name: str, member: Any, depth: int) -> tuple[int, Any] | None:
         # Some archives write a single value so.
         values = [values]
     if member.get("vr") == "SQ":
-        return int(name, 16), [_read(item, _element, depth - 1) for item in values if isinstance(item, Mapping)]
+        return int(name, 16), Items(_read(item, _element, depth - 1) for item in values if isinstance(item, Mapping))
     return int(name, 16), _encoded("\\".join(map(_text, values)))
 
 
@@ -80,7 +80,7 @@ def _orthanc_element(name: str, member: Any, depth: int) -> tuple[int, Any] | No
     value = member.get("Value")
     if member.get("Type") == "Sequence":
         items = value if isinstance(value, list) else []
-        return tag, [_read(item, _orthanc_element, depth - 1) for item in items if isinstance(item, Mapping)]
+        return tag, Items(_read(item, _orthanc_element, depth - 1) for item in items if isinstance(item, Mapping))
     return tag, _encoded(str(value or ""))
 
 

@@ -16,7 +16,7 @@ from pydicom.datadict import dictionary_VR
 from xdsi.domain.errors import MalformedMessage
 from xdsi.spec import dicom
 from xdsi.wire.dicom_alike import Alike, Trail
-from xdsi.wire.dicom_text import DataSet
+from xdsi.wire.dicom_text import DataSet, Items
 
 _WINDOW = 32 * 1024
 _UNDEFINED = 0xFFFFFFFF
@@ -25,6 +25,7 @@ _TRANSFER_SYNTAX = 0x00020010
 _PIXEL_DATA = 0x7FE00010
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _BYTE_STREAMS = frozenset({b"OB", b"OW"})
+_UNSAID = frozenset({b"", b"UN"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +219,7 @@ class _Frame:
 
     __slots__ = ("alike", "end", "explicit", "items", "kept", "trails")
 
-    def __init__(self, end: int | None, kept: DataSet | None, items: list[DataSet] | None, *, explicit: bool) -> None:
+    def __init__(self, end: int | None, kept: DataSet | None, items: Items | None, *, explicit: bool) -> None:
         self.end = end
         self.kept = kept
         self.items = items
@@ -279,45 +280,49 @@ class _Walk:
             elif len(stack) == 1 and source.ends(self._offset):
                 stack.pop()
             elif type(frame) is _DataSetFrame:
-                self._element(frame)
+                self._elements(frame)
             else:
                 self._item(frame)
         return root
 
-    def _element(self, frame: _Frame) -> None:
-        source, offset = self._source, self._offset
-        header = source.read(offset, 8)
-        group, element, length = self._tag.unpack(header)
-        tag = group << 16 | element
-        offset += 8
-        vr = b""
-        if tag > self._until and len(self._stack) == 1:
-            self._stack.clear()
-            return
-        if group == 0xFFFE:
-            if tag != _ITEM_END or frame.end is not None or len(self._stack) == 1:
-                raise self._malformed(f"misplaced {_name(tag)}")
-            self._offset = offset
-            self._leave(frame)
-            return
-        if frame.explicit:
-            _, _, vr, length = self._explicit.unpack(header)
-            if vr in _LONG_VRS:
-                (length,) = self._length.unpack(source.read(offset, 4))
+    def _elements(self, frame: _Frame) -> None:
+        """The elements of a data set, up to its end or the next sequence in it."""
+        source, end, root = self._source, frame.end, len(self._stack) == 1
+        read, unpack, wanted = source.read, self._explicit.unpack, self._wanted
+        while not (source.ends(self._offset) if root else end is not None and self._offset >= end):
+            header = read(self._offset, 8)
+            group, element, vr, length = unpack(header)
+            tag = group << 16 | element
+            if tag > self._until and root:
+                self._stack.clear()
+                return
+            if group == 0xFFFE:
+                if tag != _ITEM_END or end is not None or root:
+                    raise self._malformed(f"misplaced {_name(tag)}")
+                self._offset += 8
+                self._leave(frame)
+                return
+            offset = self._offset + 8
+            if not frame.explicit:
+                vr = b""
+                (length,) = self._length.unpack(header[4:])
+            elif vr in _LONG_VRS:
+                (length,) = self._length.unpack(read(offset, 4))
                 offset += 4
-        self._offset = offset
-        wanted = frame.kept is not None and tag in self._wanted
-        if vr == b"SQ" or length == _UNDEFINED or (wanted and vr in (b"", b"UN") and tag in self._sequences):
-            self._open(frame, tag, vr, length, keep=wanted)
-            return
-        self._offset = offset + length
-        if self._trail is not None:
-            self._pass(self._trail, offset, length, frame.kept if wanted else None, tag)
-        if wanted:
-            if length > self._limits.value:
-                raise self._malformed(f"{_name(tag)} is too long", expected=f"at most {self._limits.value} bytes")
-            assert frame.kept is not None
-            frame.kept[tag] = source.read(offset, length)
+            kept = frame.kept if tag in wanted else None
+            if vr == b"SQ" or length == _UNDEFINED or (kept is not None and vr in _UNSAID and tag in self._sequences):
+                self._offset = offset
+                self._open(frame, tag, vr, length, keep=kept is not None)
+                if self._stack[-1] is not frame:
+                    return
+                continue
+            self._offset = offset + length
+            if self._trail is not None:
+                self._pass(self._trail, offset, length, kept, tag)
+            if kept is not None:
+                if length > self._limits.value:
+                    raise self._malformed(f"{_name(tag)} is too long", expected=f"at most {self._limits.value} bytes")
+                kept[tag] = read(offset, length)
 
     def _open(self, frame: _Frame, tag: int, vr: bytes, length: int, *, keep: bool) -> None:
         """Enter a sequence or pixel data; one of known length that nobody asked for is passed over."""
@@ -332,9 +337,9 @@ class _Walk:
             return
         if sum(type(one) is _SequenceFrame for one in self._stack) >= self._limits.depth:
             raise self._malformed("sequences are nested too deep", expected=f"at most {self._limits.depth} levels")
-        items: list[DataSet] | None = None
+        items: Items | None = None
         if keep and frame.kept is not None:
-            items = []
+            items = Items()
             frame.kept[tag] = items
         self._stack.append(_SequenceFrame(end, None, items, explicit=frame.explicit and vr != b"UN"))
 

@@ -12,7 +12,7 @@ from pydicom.datadict import dictionary_VR
 from xdsi.domain.dicom_tree import Item, Part10
 from xdsi.spec import tags
 from xdsi.wire.dicom_reader import read
-from xdsi.wire.dicom_text import CharacterSet, DataSet
+from xdsi.wire.dicom_text import CharacterSet, DataSet, Items
 
 _WANTED = frozenset(tag for tag in vars(tags).values() if isinstance(tag, int) and tag >> 16 != 2)
 _SINGLE = frozenset(tag for tag in _WANTED if dictionary_VR(tag) in ("LT", "ST", "UR", "UT"))
@@ -33,7 +33,7 @@ def _item(dataset: DataSet, charset: CharacterSet) -> Item:
     values: dict[int, tuple[str, ...]] = {}
     sequences: dict[int, tuple[Item, ...]] = {}
     for tag, value in dataset.items():
-        if isinstance(value, list):
+        if isinstance(value, Items):
             sequences[tag] = tuple(_item(one, charset) for one in value)
             continue
         text = charset.text(dataset, tag)

@@ -26,7 +26,7 @@ from xdsi.spec import dicom, tags
 from xdsi.wire import dicom_header, mado
 from xdsi.wire.dicom_content import code, contains, reference
 from xdsi.wire.dicom_reader import Limits, read
-from xdsi.wire.dicom_text import CharacterSet, DataSet
+from xdsi.wire.dicom_text import CharacterSet, DataSet, Items, required_uid
 from xdsi.wire.dicom_writer import item, part10, sequence, text
 
 MAX_BYTES = 20 * 1024 * 1024
@@ -280,32 +280,32 @@ def _evidence(dataset: DataSet, known: dict[bytes, str]) -> tuple[ReferencedStud
     return tuple(studies)
 
 
-def _references_of(instances: list[DataSet], known: dict[bytes, str]) -> tuple[Reference, ...]:
+def _references_of(instances: Items, known: dict[bytes, str]) -> tuple[Reference, ...]:
     """What the items of a series refer to; `known` are UIDs that were looked at, for all are of few classes."""
     references = []
-    for instance in instances:
-        sop_class = instance.value(tags.REFERENCED_SOP_CLASS_UID)
-        uid = instance.value(tags.REFERENCED_SOP_INSTANCE_UID)
+    of_class, of_instance = tags.REFERENCED_SOP_CLASS_UID, tags.REFERENCED_SOP_INSTANCE_UID
+    for sop_class, uid in zip(instances.column(of_class), instances.column(of_instance), strict=True):
         if sop_class not in known:
-            known[sop_class] = instance.uid(tags.REFERENCED_SOP_CLASS_UID, "Referenced SOP Class UID")
+            known[sop_class] = required_uid(sop_class, of_class, "Referenced SOP Class UID")
         if uid not in known:
-            known[uid] = instance.uid(tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID")
+            known[uid] = required_uid(uid, of_instance, "Referenced SOP Instance UID")
         references.append(Reference(known[sop_class], known[uid]))
     return tuple(references)
 
 
 def _tree(dataset: DataSet, known: dict[bytes, str]) -> tuple[str, ...]:
     """SOP Instance UIDs that content items at any depth refer to, in the order of the tree."""
-    name = "Referenced SOP Instance UID of the content tree"
+    tag, name = tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID of the content tree"
+    named = _named(dataset.items_of(tags.CONTENT_SEQUENCE))
+    return tuple(known[uid] if uid in known else required_uid(uid, tag, name) for uid in named)
+
+
+def _named(content: Items) -> list[bytes]:
+    """What content items refer to, and what those below them do; the reader limits how deep they are nested."""
+    if not content.has(tags.CONTENT_SEQUENCE):
+        return content.column(tags.REFERENCED_SOP_SEQUENCE, tags.REFERENCED_SOP_INSTANCE_UID)
     found = []
-    waiting = dataset.items_of(tags.CONTENT_SEQUENCE)[::-1]
-    while waiting:
-        content = waiting.pop()
-        for named in content.items_of(tags.REFERENCED_SOP_SEQUENCE):
-            uid = named.value(tags.REFERENCED_SOP_INSTANCE_UID)
-            if uid not in known:
-                known[uid] = named.uid(tags.REFERENCED_SOP_INSTANCE_UID, name)
-            found.append(known[uid])
-        if tags.CONTENT_SEQUENCE in content:
-            waiting += content.items_of(tags.CONTENT_SEQUENCE)[::-1]
-    return tuple(found)
+    for one in content:
+        found += one.items_of(tags.REFERENCED_SOP_SEQUENCE).column(tags.REFERENCED_SOP_INSTANCE_UID)
+        found += _named(one.items_of(tags.CONTENT_SEQUENCE))
+    return found
