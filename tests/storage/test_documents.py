@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import current_thread
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from xdsi.domain.errors import IntegrityLost, OutOfRoom
 from xdsi.domain.retrieval import Soundness
 from xdsi.domain.submission import Document
 from xdsi.storage import blobs, documents
-from xdsi.storage.blobs import FolderBlobs
+from xdsi.storage.blobs import FileBlob, FolderBlobs
 from xdsi.storage.database import open_database, writing
 from xdsi.storage.documents import SqlDocumentStore
 from xdsi.storage.spool import SpoolFolder
@@ -103,7 +104,16 @@ def test_the_same_bytes_are_stored_once_under_many_names(store: SqlDocumentStore
     assert [found.unique_id for found in store.all()] == ["2.999.0", "2.999.1", "2.999.2"]
 
 
-def test_many_documents_are_found_and_examined_together(store: SqlDocumentStore, folder: Path) -> None:
+@pytest.mark.parametrize("patience", [pytest.param(3600.0, id="by one"), pytest.param(-1.0, id="by several")])
+def test_many_documents_are_found_and_examined_together(
+    store: SqlDocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    """Given many documents, one of them rotten, when they are examined, each answer is its own, whether reading waits
+    (then several threads read) or not."""
+    monkeypatch.setattr(documents, "_WAITED", patience)
+    readers: set[str] = set()
+    whole = FileBlob.whole
+    monkeypatch.setattr(FileBlob, "whole", lambda *given: (readers.add(current_thread().name), whole(*given))[1])
     ids = [f"2.999.{number}" for number in range(100)]
     for one in ids:
         publish(store, one, one.encode())
@@ -116,6 +126,7 @@ def test_many_documents_are_found_and_examined_together(store: SqlDocumentStore,
     assert examined["2.999.70"] is Soundness.LOST
     assert store.find_all([]) == {}
     assert list(store.examine([])) == []
+    assert {name.startswith("examine") for name in readers} == ({False} if patience > 0 else {False, True})
 
 
 def test_other_bytes_under_a_published_name_are_refused(store: SqlDocumentStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -48,7 +49,7 @@ def test_the_bytes_are_the_same(pool: ThreadPoolExecutor, making: float, sizes: 
     given_out = list(ahead(pieces(), pool, clock=clock))
     assert b"".join(given_out) == b"".join(bytes([number % 256]) * size for number, size in enumerate(sizes))
     assert all(given_out)
-    assert all(len(one) >= GATHERED for one in given_out[:-1])
+    assert all(len(one) + len(following) >= GATHERED for one, following in pairwise(given_out))
 
 
 @slow
@@ -96,6 +97,22 @@ def test_what_is_made_sooner_than_it_is_sent_is_made_by_who_sends_it(pool: Threa
     for number, _ in enumerate(ahead(pieces(), pool, clock=clock), 1):
         assert len(by) == number, "none is made before it is asked for"
         clock.now += 0.11
+    assert set(by) == {threading.current_thread()}
+
+
+def test_what_is_computed_is_made_by_who_sends_it(pool: ThreadPoolExecutor) -> None:
+    """Given pieces that are hashed and deciphered, when that takes longer than sending them, one thread does both."""
+    by, clock, busy = [], Clock(), Clock()
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(100):
+            # It shares its processor with another one's work.
+            clock.now += 2.0
+            busy.now += 1.0
+            by.append(threading.current_thread())
+            yield PIECE
+
+    assert len(list(ahead(pieces(), pool, clock=clock, computed=busy))) == 100
     assert set(by) == {threading.current_thread()}
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import cycle, repeat
-from socket import create_connection, create_server
+from socket import IPPROTO_TCP, TCP_CORK, create_connection, create_server
 
 import pytest
 
@@ -48,12 +48,21 @@ class Peer:
         return min(len(data), self._next())
 
 
-def paced(peer: Peer, *, slots: int = 0, wanted: bool = False) -> tuple[PacedSocket, threading.Semaphore]:
+def paced(
+    peer: Peer, *, slots: int = 0, wanted: bool = False, in_records: bool = False
+) -> tuple[PacedSocket, threading.Semaphore]:
     free, flag = threading.Semaphore(slots), Flag()
     flag.up = wanted
     clock = lambda: peer.now  # noqa: E731
     return PacedSocket(
-        peer, "192.0.2.7", DEADLINES, slots=free, wanted=flag, monotonic=clock, unsent=lambda _: peer.held
+        peer,
+        "192.0.2.7",
+        DEADLINES,
+        slots=free,
+        wanted=flag,
+        in_records=in_records,
+        monotonic=clock,
+        unsent=lambda _: peer.held,
     ), free
 
 
@@ -182,6 +191,27 @@ def test_all_is_sent_in_its_order_whatever_is_taken_at_once() -> None:
     socket.sendall(b"0123456789")
     socket.sendall(b"")
     assert taken == b"0123456789"
+
+
+@pytest.mark.parametrize("in_records", [True, False])
+def test_records_leave_together_until_the_request_is_over(in_records: bool) -> None:
+    """Given TLS, when an answer of many records is sent, packets leave full; what is left leaves at its end."""
+    said: list[int] = []
+
+    class Told(Peer):
+        def setsockopt(self, level: int, option: int, value: int) -> None:
+            assert (level, option) == (IPPROTO_TCP, TCP_CORK)
+            said.append(value)
+
+    socket, _ = paced(Told(repeat((0.01, 16_384))), in_records=in_records)
+    socket.sendall(bytes(1000))
+    assert said == []
+    socket.sendall(bytes(100_000))
+    socket.sendall(bytes(100_000))
+    assert said == ([1] if in_records else [])
+    socket.release()
+    socket.restart()
+    assert said == ([1, 0] if in_records else [])
 
 
 def test_the_time_in_which_an_answer_is_made_is_not_the_receivers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.policy
 from collections.abc import Callable, Iterator
 from email.parser import BytesParser
+from itertools import islice
 
 import pytest
 from hypothesis import given
@@ -117,8 +118,8 @@ def read(content_type: str, raw: bytes) -> list[tuple[mtom.PartStart, bytes]]:
 def test_reader_and_writer_agree(contents: list[list[bytes]]) -> None:
     writer = mtom.MultipartWriter()
     attachments = [
-        mtom.Attachment(mtom.new_content_id(), "application/dicom", of(*pieces), sum(map(len, pieces)))
-        for pieces in contents
+        mtom.Attachment(content_id, "application/dicom", of(*pieces), sum(map(len, pieces)))
+        for pieces, content_id in zip(contents, mtom.new_content_ids(), strict=False)
     ]
     root = b"<r>" + b"".join(b"<d>%b</d>" % mtom.include(attachment.content_id) for attachment in attachments) + b"</r>"
     raw = b"".join(writer.message([root[:2], root[2:]], attachments))
@@ -156,7 +157,7 @@ def test_writes_what_a_mime_parser_reads() -> None:
 
 def test_boundaries_and_content_ids_are_never_the_same() -> None:
     assert len({mtom.MultipartWriter().boundary for _ in range(100)}) == 100
-    assert len({mtom.new_content_id() for _ in range(100)}) == 100
+    assert len({*islice(mtom.new_content_ids(), 100), *islice(mtom.new_content_ids(), 100)}) == 200
 
 
 def test_opens_each_part_in_its_turn() -> None:

@@ -32,7 +32,8 @@ ALWAYS_VERIFIED: Final = 8 * 1024 * 1024
 """Documents up to this size are hashed as a whole before each delivery begins."""
 _READERS: Final = 4
 _BATCH: Final = 32
-
+_WAITED: Final = 0.02
+"""Seconds that one thread waits for a disk or a store before others read beside it."""
 
 _KEY: Final = " key="
 """before the id of the key, in the state of what is encrypted: the name of a file is not known without its key"""
@@ -135,12 +136,18 @@ class SqlDocumentStore:
         return {unique_id: self._stored(entry) for unique_id, entry in self._index.find_all(unique_ids).items()}
 
     def examine(self, documents: Sequence[IndexedDocument]) -> Sequence[Soundness]:
-        """What is found of each before it is given out; of many, some are read and hashed at the same time."""
-        if len(documents) == 1:
-            return [documents[0].soundness()]
-        batches = [documents[at : at + _BATCH] for at in range(0, len(documents), _BATCH)]
+        """What is found of each before it is given out; where reading waits, some are read at the same time."""
+        found: list[Soundness] = []
+        began = time.perf_counter() - time.thread_time()
+        for one in documents:
+            found.append(one.soundness())
+            if time.perf_counter() - time.thread_time() - began > _WAITED:
+                break
+        # What lies in memory is hashed by one thread as fast as by several, which take the interpreter lock in turns.
+        rest = documents[len(found) :]
+        batches = [rest[at : at + _BATCH] for at in range(0, len(rest), _BATCH)]
         done = self._readers.map(lambda batch: [one.soundness() for one in batch], batches)
-        return [found for batch in done for found in batch]
+        return [*found, *(one for batch in done for one in batch)]
 
     def all(self) -> Iterator[IndexedDocument]:
         """Every published document, in the order of uniqueIds."""

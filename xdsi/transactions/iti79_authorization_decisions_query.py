@@ -24,6 +24,7 @@ from xdsi.domain.consent import (
     engine_of,
 )
 from xdsi.domain.errors import SoapFault
+from xdsi.domain.identifiers import PatientId
 from xdsi.domain.outcome import Problem
 from xdsi.domain.ports import Clock, Registry, RegistrySession
 from xdsi.domain.subject import Caller, Subject
@@ -89,8 +90,9 @@ class PolicyDecisions:
         now: datetime,
         session: RegistrySession,
     ) -> Sequence[Decision]:
+        naming = _Naming()
         if action is Action.RETRIEVE and self._is_engine(subject):
-            return [_of(found, self._for_engine(found)) for found in _entries(resources, session)]
+            return [naming.of(found, self._for_engine(found)) for found in _entries(resources, session)]
         if all(one.entry_uuid for one in resources):
             return self._of_entries(subject, action, resources, now, session)
         entries: list[Resource] = []
@@ -108,7 +110,7 @@ class PolicyDecisions:
         for index, answer in zip(owners, self._of_entries(subject, action, entries, now, session), strict=True):
             # One uniqueId may have several entries: what any of them hides is hidden.
             if decisions[index] is _NOT_REGISTERED or (decisions[index].permit and not answer.permit):
-                decisions[index] = _of(found_of[index], answer)
+                decisions[index] = naming.of(found_of[index], answer)
         return decisions
 
     def _of_entries(
@@ -162,10 +164,25 @@ def _entries(resources: Sequence[Resource], session: RegistrySession) -> list[Se
     return [(one,) if one.entry_uuid else known[one.repository_unique_id, one.unique_id] for one in resources]
 
 
-def _of(entries: Sequence[Resource], decision: Decision) -> Decision:
-    """A decision that names the one patient whose entries it is about; who asked may have known the uniqueId alone."""
-    patients = {entry.patient for entry in entries}
-    return replace(decision, patient=patients.pop()) if len(patients) == 1 else decision
+class _Naming:
+    """Decisions that name the one patient whose entries they are about; who asked may have known the uniqueId alone.
+
+    Of thousands of documents most are decided alike and are of one patient: those share one decision.
+    """
+
+    def __init__(self) -> None:
+        self._named: dict[tuple[int, PatientId], tuple[Decision, Decision]] = {}
+
+    def of(self, entries: Sequence[Resource], decision: Decision) -> Decision:
+        """The decision, with the patient of these entries where they are of one."""
+        patient = entries[0].patient if entries else None
+        if patient is None or any(entry.patient != patient for entry in entries[1:]):
+            return decision
+        # Its id stands for a decision while that is kept here, too.
+        known = self._named.get((id(decision), patient))
+        if known is None:
+            known = self._named[id(decision), patient] = decision, replace(decision, patient=patient)
+        return known[1]
 
 
 def _contradiction(asked: Resource, entry: Resource, session: RegistrySession) -> Decision | None:

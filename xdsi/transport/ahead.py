@@ -1,8 +1,8 @@
-"""Makes the pieces of an answer, and makes them while others are sent where that is what they wait for.
+"""Makes the pieces of an answer, and makes them while others are sent where making them waits.
 
-What comes from a disk of this machine is made in less time than it is sent in: then one thread does both, for a second
-one would only wait for the first. What takes longer (another hash, deciphering, a store or an archive that is far away)
-is got by a thread of its own meanwhile. At most two pieces are held.
+What comes from a disk of this machine is computing: one thread does it and sends, for a second one would take turns
+with it at the interpreter lock. What waits for something else (a store or an archive that is far away, a disk that is
+slow) is got by a thread of its own meanwhile. At most two pieces are held.
 """
 
 from __future__ import annotations
@@ -13,30 +13,36 @@ from concurrent.futures import Executor, wait
 from typing import Final
 
 GATHERED: Final = 128 * 1024
-"""small pieces are sent together up to here; of each answer that is on its way three such pieces are held"""
+"""small pieces are sent together up to here, larger ones as they are; three such pieces of an answer are held"""
 _PATIENCE: Final = 0.05
-"""Making may take so many seconds more than sending; as much and no more is to its credit after slow sending."""
+"""Waiting may take so many seconds more than sending; as much and no more is to its credit after slow sending."""
+_COMPUTING: Final = 3.0
+"""Making that takes less than so many times its own computing waits for a processor at most."""
 
 
 def ahead(
-    pieces: Iterator[bytes], executor: Executor, *, clock: Callable[[], float] = time.perf_counter
+    pieces: Iterator[bytes],
+    executor: Executor,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    computed: Callable[[], float] = time.thread_time,
 ) -> Generator[bytes, None, None]:
-    """The same bytes; the next ones are got in a thread of the executor once that takes longer than sending.
+    """The same bytes; the next ones are got in a thread of the executor once they are waited for longer than sent.
 
     What goes wrong is raised after the bytes before it. `pieces` is closed when this is left.
     """
     source = _gathered(pieces)
     try:
         waited = 0.0
-        began = clock()
+        began, spent = clock(), computed()
         while waited < _PATIENCE:
             piece = next(source, b"")
             if not piece:
                 return
-            made = clock()
+            made, computing = clock(), computed() - spent
             yield piece
-            sent = clock()
-            waited = max(-_PATIENCE, waited + (made - began) - (sent - made))
+            sent, spent = clock(), computed()
+            waited = max(-_PATIENCE, waited + (made - began) - _COMPUTING * computing - (sent - made))
             began = sent
         yield from _beside(source, executor)
     finally:
@@ -60,6 +66,14 @@ def _gathered(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
     try:
         for piece in pieces:
             if not piece:
+                continue
+            if len(piece) >= GATHERED:
+                # What came before leaves by itself: to copy what is large costs more.
+                if held:
+                    yield _joined(held)
+                    held.clear()
+                    size = 0
+                yield piece
                 continue
             held.append(piece)
             size += len(piece)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
+import socket
 import ssl
 import sys
 import termios
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,8 @@ _STEP_SECONDS = 1.0
 """after so long without a byte it is looked whether the thread is needed elsewhere"""
 _AFLOAT = 4 * 1024 * 1024
 """the system holds no more bytes for a receiver: who was sent so much more has taken the rest"""
+_RECORD = 16 * 1024
+"""bytes of the largest record of TLS"""
 
 
 def unsent(sock: Any) -> int:
@@ -70,7 +74,8 @@ class PacedSocket:
     """Reads and writes, and gives up on who is too slow, or slow while threads are wanted.
 
     The socket itself waits for `step` seconds, whoever asks for how long: a thread that waits longer holds one of the
-    slots for slow peers, or goes on only for as long as nobody else wants it.
+    slots for slow peers, or goes on only for as long as nobody else wants it. `in_records`: the socket sends a record at
+    a time (TLS).
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class PacedSocket:
         *,
         slots: threading.Semaphore,
         wanted: Flag,
+        in_records: bool = False,
         connected: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
         unsent: Callable[[Any], int] = unsent,
@@ -97,6 +103,8 @@ class PacedSocket:
         self._unsent = unsent
         self._idle = deadlines.idle_seconds
         self._slow = False
+        self._in_records = in_records
+        self._corked = False
         self.restart()
 
     def restart(self) -> None:
@@ -115,10 +123,18 @@ class PacedSocket:
         return self._monotonic() - self._began > self._deadlines.granted
 
     def release(self) -> None:
-        """The request is over: another slow peer may take its time."""
+        """The request is over: what is left of the answer leaves, and another slow peer may take his time."""
+        if self._corked:
+            self._cork(on=False)
         if self._slow:
             self._slow = False
             self._slots.release()
+
+    def _cork(self, *, on: bool) -> None:
+        """While it is on, the system sends full packets; one that is not full within 200 ms."""
+        self._corked = on
+        with suppress(OSError):
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(on))
 
     def gettimeout(self) -> float:
         """For how long nothing may come."""
@@ -172,23 +188,26 @@ class PacedSocket:
 
         Only the time in which the peer is waited for counts, not that in which the answer is made.
         """
+        if not self._corked and self._in_records and len(data) > _RECORD:
+            # TLS hands over one record at a time: several leave together, and wake the receiver once.
+            self._cork(on=True)
+        limits, send, clock = self._deadlines, self._sock.send, self._monotonic
         view = memoryview(data)
-        at = 0
-        since = self._monotonic()
-        while at < len(view):
+        at, size = 0, len(view)
+        since = clock()
+        while at < size:
             try:
-                taken = self._sock.send(view[at:])
+                taken = send(view[at:])
             except TimeoutError:
-                self._weigh(since, self._sending + self._monotonic() - since)
+                self._weigh(since, self._sending + clock() - since)
                 continue
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError) as error:
                 raise ConnectionResetError(errno.ECONNRESET, "the peer went away") from error
-            now = self._monotonic()
+            now = clock()
             at += taken
             self._sent += taken
             self._sending += now - since
             since = now
-            limits = self._deadlines
             if self._sending > limits.granted and self._sent - _AFLOAT < self._sending * limits.brisk_bytes_per_second:
                 self._weigh(now, self._sending)
 

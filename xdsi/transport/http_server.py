@@ -115,6 +115,7 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
                 self.deadlines,
                 slots=self.slow_peers,
                 wanted=self.wanted,
+                in_records=self.cfg.is_ssl,
                 connected=self.trusted,
             )
             self.parser.unreader.sock = self.paced

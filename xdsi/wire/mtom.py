@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from urllib.parse import quote, unquote
 
 from lxml import etree
@@ -38,13 +39,15 @@ __all__ = [
     "PartStart",
     "find_includes",
     "include",
-    "new_content_id",
+    "new_content_ids",
     "parse_content_type",
     "part_of",
 ]
 
 INCLUDE = xml.E(XOP, "Include")
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,256}")
+_IN_URL = re.compile(r"[A-Za-z0-9@:._~-]*")
+"""what stands in a cid URL as it is"""
 _CONTENT_TYPE = re.compile(r"[ -~]{1,512}")
 _ACTION = re.compile(r"[!#-\[\]-~]*")
 
@@ -117,14 +120,16 @@ def _check_headers(content_id: str, content_type: str) -> None:
         raise ValueError(f"not a media type: {content_type!r}")
 
 
-def new_content_id() -> str:
-    """A fresh Content-ID."""
-    return f"{secrets.token_hex(16)}@xdsi"
+def new_content_ids() -> Iterator[str]:
+    """Fresh Content-IDs for the parts of one message."""
+    message = secrets.token_hex(16)
+    return (f"{number}.{message}@xdsi" for number in count(1))
 
 
 def include(content_id: str) -> bytes:
     """The xop:Include that stands for a part."""
-    return f'<xop:Include xmlns:xop="{XOP}" href="cid:{xml.attribute(quote(content_id, safe="@:"))}"/>'.encode()
+    written = content_id if _IN_URL.fullmatch(content_id) else xml.attribute(quote(content_id, safe="@:"))
+    return f'<xop:Include xmlns:xop="{XOP}" href="cid:{written}"/>'.encode()
 
 
 class MultipartWriter:

@@ -81,7 +81,7 @@ def base64_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield binascii.b2a_base64(rest, newline=False)
 
 
-def attachment(document: Document, mime_type: str) -> mtom.Attachment:
+def attachment(document: Document, mime_type: str, content_id: str) -> mtom.Attachment:
     """The document as a part to send; a mimeType that no header can carry becomes application/octet-stream."""
     type_ = mime_type if _MIME_TYPE.fullmatch(mime_type) else "application/octet-stream"
-    return mtom.Attachment(mtom.new_content_id(), type_, document.open, document.size if document.size >= 0 else None)
+    return mtom.Attachment(content_id, type_, document.open, document.size if document.size >= 0 else None)

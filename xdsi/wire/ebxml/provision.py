@@ -76,8 +76,8 @@ def encode(provision: Provision, packaging: Packaging) -> Payload:
         return Payload(_inline(metadata, provision))
     body = [_HEAD.encode(), metadata.encode()]
     attachments = []
-    for id_, document in provision.documents.items():
-        part = attachment(document, types.get(id_, ""))
+    for (id_, document), content_id in zip(provision.documents.items(), mtom.new_content_ids(), strict=False):
+        part = attachment(document, types.get(id_, ""), content_id)
         attachments.append(part)
         body += (_opening(id_), mtom.include(part.content_id), b"</xds:Document>")
     return Payload((*body, _TAIL), tuple(attachments))

@@ -93,8 +93,8 @@ def encode_answer(answer: RetrieveAnswer, packaging: Packaging) -> Payload:
     # Not a piece for each document: thousands of small ones leave the memory full of holes.
     body = bytearray(head)
     attachments = []
-    for retrieved in answer.documents:
-        part = attachment(retrieved.document, retrieved.mime_type)
+    for retrieved, content_id in zip(answer.documents, mtom.new_content_ids(), strict=False):
+        part = attachment(retrieved.document, retrieved.mime_type, content_id)
         attachments.append(part)
         body += _opening(retrieved)
         body += mtom.include(part.content_id)
