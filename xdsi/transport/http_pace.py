@@ -74,7 +74,9 @@ class PacedSocket:
     """Reads and writes, and gives up on who is too slow, or slow while threads are wanted.
 
     The socket itself waits for `step` seconds, whoever asks for how long: a thread that waits longer holds one of the
-    slots for slow peers, or goes on only for as long as nobody else wants it. `in_records`: TLS sends a record at a time.
+    slots for slow peers, or goes on only for as long as nobody else wants it.
+
+    `in_records` says that the socket sends a record at a time (TLS).
     """
 
     def __init__(
