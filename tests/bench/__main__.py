@@ -47,6 +47,7 @@ def _runs(given: argparse.Namespace) -> list[Callable[[Path], Comparison]]:
             lambda folder: repository.provide_to_folder(folder, rounds=rounds),
             lambda folder: repository.provide_to_s3(folder, rounds=rounds),
             lambda folder: repository.manifests(folder, rounds=rounds),
+            lambda folder: repository.manifests(folder, rounds=rounds, workers=2),
         ]
     if given.only in (None, "repository") and peers:
         runs += [

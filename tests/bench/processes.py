@@ -51,12 +51,15 @@ class Server:
     def worker(self) -> int:
         """The only process that serves: a child of the one that was started."""
         until = time.monotonic() + _READY_SECONDS
-        found: list[str] = []
+        found: list[int] = []
         while len(found) != 1:
             if time.monotonic() > until:
                 raise RuntimeError(f"expected one worker of {self.pid}, found {found}")
-            found = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return int(found[0])
+            found = self._workers()
+        return found[0]
+
+    def _workers(self) -> list[int]:
+        return [int(one) for one in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     def memory(self) -> Memory:
         """Of the worker."""
@@ -66,9 +69,9 @@ class Server:
         return Memory(now, highest, own)
 
     def processor(self) -> float:
-        """Seconds of processor that the worker has used."""
-        fields = Path(f"/proc/{self.worker()}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor that all workers have used."""
+        stats = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in self._workers()]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
     def forget_highest(self) -> None:
         """Count the highest memory from here on."""
