@@ -20,6 +20,8 @@ from pathlib import Path
 CORPUS = Path(__file__).parent / "corpus"
 LONGEST = 6_000
 """bytes of a message"""
+HANGS = 300
+"""seconds by the clock, while others may have the processor; how long a message is worked on is measured apart"""
 MOST = 60
 """messages kept of a reader"""
 SHORT = 1_500
@@ -67,8 +69,8 @@ def _run(reader: str, seconds: int, folder: Path, seed: int) -> int:
         one.mkdir()
     for number, raw in enumerate([*fuzz.seeds()[reader], *kept(reader)]):
         (begun / str(number)).write_bytes(raw[:LONGEST])
-    limits = [f"-max_len={LONGEST}", "-len_control=10", "-timeout=20", "-rss_limit_mb=2048", f"-artifact_prefix={bad}/"]
-    look = [sys.executable, "-m", __spec__.name, "--look", reader, "--", *limits]
+    limits = [f"-max_len={LONGEST}", f"-timeout={HANGS}", "-rss_limit_mb=2048", f"-artifact_prefix={bad}/"]
+    look = [sys.executable, "-m", __spec__.name, "--look", reader, "--", *limits, "-len_control=10"]
     words = f"-dict={_words(folder / 'words')}"
     with (folder / "log").open("w+", encoding="utf-8", errors="replace") as log:
         again = [f"-max_total_time={seconds}", f"-seed={seed}", words]
