@@ -11,11 +11,13 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 from gunicorn.config import Config
+from gunicorn.http.wsgi import Response
 
 from tests import certificates
 from xdsi.transport import http_server
@@ -118,6 +120,42 @@ def test_connection_close_of_the_application_is_announced_and_kept(port: int) ->
         assert session.get(f"http://127.0.0.1:{port}/", timeout=PATIENCE).headers["Connection"] == "keep-alive"
         assert session.get(f"http://127.0.0.1:{port}/close", timeout=PATIENCE).headers["Connection"] == "close"
         assert session.get(f"http://127.0.0.1:{port}/", timeout=PATIENCE).text == "ok"
+
+
+class _Sent(list[bytes]):
+    """A connection: what was sent on it, piece by piece."""
+
+    is_slow = False
+
+    def sendall(self, data: bytes) -> None:
+        self.append(bytes(data))
+
+    def connected(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "pieces"),
+    [("POST", [b"ok"], ["head+ok"]), ("HEAD", [b"ok"], ["head+"]), ("POST", [b"o", b"k"], ["head+", "o", "k"])],
+)
+def test_a_small_answer_leaves_together_with_its_head(method: str, body: list[bytes], pieces: list[str]) -> None:
+    sent = _Sent()
+    unreader = SimpleNamespace(sock=sent)
+    request = SimpleNamespace(method=method, version=(1, 1), headers=[], unreader=unreader, should_close=lambda: False)
+    response = Response(request, None, Config())
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        return body
+
+    for piece in http_server._heeding_close(application)({"wsgi.input": None}, response.start_response):
+        response.write(piece)
+    response.close()
+
+    head = sent[0].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert head.count(b"Content-Length: 2\r\n") == 1
+    assert [one.replace(head, b"head+").decode() for one in sent] == pieces
 
 
 def test_peers_that_do_not_close_keep_nobody_waiting(port: int) -> None:

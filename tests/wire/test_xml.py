@@ -91,7 +91,9 @@ REFUSED = {
     "gzip": (bytes.fromhex("1f8b0800000000000003b349d4b70300d0e4ab4c04000000"), "not well-formed"),
     "300 levels": (NESTED.encode(), "Excessive depth"),
     "65 levels": (("<a>" * 65 + "</a>" * 65).encode(), "too deeply"),
+    "65 levels of a large document": (("<a>" * 65 + " " * 9000 + "</a>" * 65).encode(), "too deeply"),
     "257 attributes": (b"<r>" + wide(257, 'c{}=""') + b"</r>", "too many attributes"),
+    "257 attributes of a large document": (b"<r>" + b" " * 9000 + wide(257, 'c{}=""') + b"</r>", "too many attributes"),
     "100 000 attributes": (wide(100_000, 'c{}=""'), "too many attributes"),
     "500 001 tags": (b"<r>" + b"<e/>" * 499_999 + b"</r>", "too many tags"),
     "500 001 attributes and tags": (b"<r>" + b'<e a="" b=""/>' * 166_667 + b"</r>", "too many tags"),
@@ -118,9 +120,10 @@ def test_refuses_before_anything_is_made_of_it(raw: bytes, why: str, monkeypatch
     [
         ("<a>" * 64 + "</a>" * 64).encode(),
         wide(256, 'c{}=""'),
+        b"<a>" * 63 + b" " * 9000 + wide(256, 'c{}=""') + b"</a>" * 63,
         b"<a>" + b" " * (xml.LIMIT - 7) + b"</a>",
     ],
-    ids=["64 levels", "256 attributes", "5 MiB"],
+    ids=["64 levels", "256 attributes", "both in a large document", "5 MiB"],
 )
 def test_accepts_up_to_the_limit(raw: bytes) -> None:
     assert xml.parse(raw).tag == "a"

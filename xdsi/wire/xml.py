@@ -49,14 +49,19 @@ class Shape:
 SHAPE = Shape()
 
 
+_COUNTED: Final = 8 * 1024
+"""bytes of a document in which signs are counted faster than elements are looked at"""
+
+
 @cache
 def _too_deep(depth: int) -> etree.XPath:
     return etree.XPath(f"boolean({'/*' * (depth + 1)})")
 
 
 @cache
-def _too_wide(attributes: int) -> etree.XPath:
-    return etree.XPath(f"boolean(//*/@*[{attributes + 1}])")
+def _misshapen(shape: Shape) -> etree.XPath:
+    """One expression for all: to begin with another one takes as long as to look at some elements."""
+    return etree.XPath(f"boolean({'/*' * (shape.depth + 1)}) or boolean(//*/@*[{shape.attributes + 1}])")
 
 
 def parse(
@@ -80,11 +85,11 @@ def parse(
         raise MalformedMessage("document type declaration", location="prolog", expected="none")
     if (document.encoding or "UTF-8").upper() not in _ENCODINGS:
         raise MalformedMessage("character encoding not accepted", location="prolog", expected="UTF-8 or UTF-16")
-    # Most messages are too small to be deep or wide; threads that evaluate an expression wait for each other.
-    if raw.count(b"<") > 2 * shape.depth and _too_deep(shape.depth)(root):
-        raise MalformedMessage("elements nested too deeply", expected=f"at most {shape.depth} levels")
-    wide = raw.count(b"=") > shape.attributes
-    if wide and (_too_wide(shape.attributes)(root) or len(root.nsmap) > shape.attributes):
+    # Many messages are too small to be deep or wide; threads that evaluate an expression wait for each other.
+    small = len(raw) <= _COUNTED and raw.count(b"<") <= 2 * shape.depth and raw.count(b"=") <= shape.attributes
+    if not small and (_misshapen(shape)(root) or len(root.nsmap) > shape.attributes):
+        if _too_deep(shape.depth)(root):
+            raise MalformedMessage("elements nested too deeply", expected=f"at most {shape.depth} levels")
         raise MalformedMessage("too many attributes on one element", expected=f"at most {shape.attributes}")
     return root
 
@@ -115,7 +120,9 @@ def _check_prolog(raw: bytes) -> None:
             raise MalformedMessage("character encoding not accepted", location="prolog", expected="UTF-8 or UTF-16")
     # A document type stands in the prolog; behind markup that is no prolog it is an error, found while parsing, which
     # must not have cost much until then.
-    if _in_prolog(text, "<!DOCTYPE") or (_DOCTYPE.search(raw) and raw.count(b"&") > MAX_ATTRIBUTES):
+    if _in_prolog(text, "<!DOCTYPE") or (
+        (wide or b"<!" in raw) and _DOCTYPE.search(raw) and raw.count(b"&") > MAX_ATTRIBUTES
+    ):
         raise MalformedMessage("document type declaration", location="prolog", expected="none")
 
 

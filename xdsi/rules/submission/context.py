@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -106,6 +107,13 @@ class Context:
 def problem(code: str, registry_object: RegistryObject, rule: str, text: str) -> Problem:
     """A problem located at an object of the request."""
     return Problem(code, text, location=registry_object.entry_uuid, rule=f"{SHORT[type(registry_object)]}.{rule}")
+
+
+def repeated(values: Sequence[str]) -> Mapping[str, int]:
+    """The values that occur more than once, and how often; nearly always there are none."""
+    if len(set(values)) == len(values):
+        return {}
+    return {value: count for value, count in Counter(values).items() if count > 1}
 
 
 def name_of(association_type: str) -> str:

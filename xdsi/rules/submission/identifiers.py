@@ -5,7 +5,6 @@ ITI TF-2 3.42.4.1.3.3.1 (uniqueIds, patient ids), 3.61.4.1.3 (On-Demand entries)
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from xdsi.domain.codes import CodeSets
@@ -13,7 +12,7 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.domain.metadata import DocumentEntry, Folder, SubmissionSet
 from xdsi.domain.outcome import Problem
 from xdsi.domain.stored_query import ObjectKind
-from xdsi.rules.submission.context import Context, problem
+from xdsi.rules.submission.context import Context, problem, repeated
 from xdsi.rules.submission.structure import METADATA_ERROR
 
 
@@ -31,11 +30,10 @@ def check_unique_ids(context: Context) -> Iterator[Problem]:
 
 def check_request(context: Context) -> Iterator[Problem]:
     """Each uniqueId once in the request."""
-    for unique_id, count in Counter(one.unique_id for one in context.identified if one.unique_id).items():
-        if count > 1:
-            text = f"uniqueId {unique_id} occurs {count} times in the submission"
-            code = "XDSRegistryDuplicateUniqueIdInMessage"
-            yield Problem(code, text, location=unique_id, rule="SUBMISSION.uniqueId.twice")
+    for unique_id, count in repeated([one.unique_id for one in context.identified if one.unique_id]).items():
+        text = f"uniqueId {unique_id} occurs {count} times in the submission"
+        code = "XDSRegistryDuplicateUniqueIdInMessage"
+        yield Problem(code, text, location=unique_id, rule="SUBMISSION.uniqueId.twice")
 
 
 def check_packages(context: Context, packages: Sequence[SubmissionSet | Folder]) -> Iterator[Problem]:

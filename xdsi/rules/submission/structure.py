@@ -5,12 +5,11 @@ ITI TF-3 4.1.4 (submission request), 4.2.1.5, 4.2.2 (associations); ITI TF-2 3.4
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 
 from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject
 from xdsi.domain.outcome import Problem
-from xdsi.rules.submission.context import Context, name_of, problem
+from xdsi.rules.submission.context import Context, name_of, problem, repeated
 from xdsi.spec import uuids
 from xdsi.spec.optionality import Column
 
@@ -66,10 +65,9 @@ def _check_object_types(context: Context, column: Column) -> Iterator[Problem]:
 
 def check_ids(context: Context) -> Iterator[Problem]:
     """Each object has an id of its own."""
-    for id_, count in Counter(one.entry_uuid for one in context.submission.objects).items():
-        if count > 1:
-            text = f"{count} objects have the id {id_}"
-            yield Problem(METADATA_ERROR, text, location=id_, rule="SUBMISSION.id.twice")
+    for id_, count in repeated([one.entry_uuid for one in context.submission.objects]).items():
+        text = f"{count} objects have the id {id_}"
+        yield Problem(METADATA_ERROR, text, location=id_, rule="SUBMISSION.id.twice")
 
 
 def _check_first_versions(context: Context) -> Iterator[Problem]:
@@ -162,11 +160,12 @@ def check_status(context: Context, association: Association) -> Iterator[Problem
 
 def _check_linkage(context: Context) -> Iterator[Problem]:
     submission = context.submission
-    linked = Counter(
-        one.target for one in submission.associations if one.type == uuids.HAS_MEMBER and context.is_own_set(one.source)
-    )
+    linked: dict[str, int] = {}
+    for association in submission.associations:
+        if association.type == uuids.HAS_MEMBER and context.is_own_set(association.source):
+            linked[association.target] = linked.get(association.target, 0) + 1
     for one in context.members:
-        count = linked[one.entry_uuid]
+        count = linked.get(one.entry_uuid, 0)
         if count != 1:
             number = count or "no"
             text = (
@@ -176,7 +175,7 @@ def _check_linkage(context: Context) -> Iterator[Problem]:
     for association in submission.associations:
         if association.type != uuids.HAS_MEMBER or not isinstance(context.find(association.source), Folder):
             continue
-        count = linked[association.entry_uuid]
+        count = linked.get(association.entry_uuid, 0)
         if count != 1:
             text = (
                 f"the HasMember {association.entry_uuid} of Folder {association.source} has {count} HasMember"

@@ -64,13 +64,13 @@ def read_slot(element: etree._Element) -> Slot:
 
 def slot_values(element: etree._Element) -> list[str]:
     """The values of a rim:Slot."""
-    return [
-        xml.content(value) if len(value) else (value.text or "").strip()
-        for value_list in element
-        if value_list.tag == _VALUE_LIST
-        for value in value_list
-        if value.tag == _VALUE
-    ]
+    values: list[str] = []
+    for value_list in element:
+        if value_list.tag == _VALUE_LIST:
+            for value in value_list:
+                if value.tag == _VALUE:
+                    values.append(xml.content(value) if len(value) else (value.text or "").strip())
+    return values
 
 
 def localized(element: etree._Element) -> tuple[str, tuple[LocalizedString, ...]]:
