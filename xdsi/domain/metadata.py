@@ -6,8 +6,9 @@ HL7 v2 typed values (XCN, XON, XTN, CX) stay the text that was submitted, becaus
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, Final, TypeAlias, TypeVar, get_args
 
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import new_entry_uuid
@@ -185,6 +186,13 @@ class Association:
 RegistryObject: TypeAlias = DocumentEntry | SubmissionSet | Folder | Association
 
 
-def with_changes(registry_object: RegistryObject, **changes: Any) -> RegistryObject:
+R = TypeVar("R", bound=RegistryObject)
+_NAMES: Final = {type_: tuple(one.name for one in fields(type_)) for type_ in get_args(RegistryObject)}
+_VALUES: Final = {type_: attrgetter(*names) for type_, names in _NAMES.items()}
+
+
+def with_changes(registry_object: R, **changes: Any) -> R:
     """A copy of a metadata object with some attributes changed."""
-    return replace(registry_object, **changes)
+    # `replace` looks at each of many attributes by itself.
+    type_ = type(registry_object)
+    return type_(**dict(zip(_NAMES[type_], _VALUES[type_](registry_object), strict=True)) | changes)

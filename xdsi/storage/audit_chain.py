@@ -97,6 +97,8 @@ def content(
 
 
 def _storable(text: str) -> str:
+    if text.isascii() and "\x00" not in text:
+        return text
     # What a database cannot hold must not keep a record from being written.
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 

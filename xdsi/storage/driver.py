@@ -7,7 +7,7 @@ driver's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import psycopg
@@ -46,12 +46,13 @@ def execute_each(connection: Connection, text: str, values: Sequence[Any]) -> No
         raise
 
 
-@contextmanager
-def together(connection: Connection) -> Iterator[None]:
+def together(connection: Connection) -> AbstractContextManager[None]:
     """PostgreSQL is sent what is executed here without waiting for each statement; what failed is raised at the end."""
-    if connection.dialect.name == "sqlite":
-        yield
-        return
+    return nullcontext() if connection.dialect.name == "sqlite" else _pipeline(connection)
+
+
+@contextmanager
+def _pipeline(connection: Connection) -> Iterator[None]:
     driver: Any = connection.connection.dbapi_connection
     try:
         with driver.pipeline():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xdsi.domain.identifiers import is_entry_uuid, new_entry_uuid
-from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject, SubmissionSet
+from xdsi.domain.metadata import Association, DocumentEntry, Folder, RegistryObject, SubmissionSet, with_changes
 from xdsi.domain.outcome import Problem
 from xdsi.domain.registration import RegisterPorts, Registration
 from xdsi.domain.submission import Submission
@@ -55,12 +55,12 @@ def assign(submission: Submission, *, new_uuid: Callable[[], str] = new_entry_uu
         return changes
 
     return Submission(
-        submission_sets=tuple([replace(one, **composed(one)) for one in submission.submission_sets]),
-        document_entries=tuple([replace(one, **composed(one)) for one in submission.document_entries]),
-        folders=tuple([replace(one, **composed(one), last_update_time=now) for one in submission.folders]),
+        submission_sets=tuple([with_changes(one, **composed(one)) for one in submission.submission_sets]),
+        document_entries=tuple([with_changes(one, **composed(one)) for one in submission.document_entries]),
+        folders=tuple([with_changes(one, **composed(one), last_update_time=now) for one in submission.folders]),
         associations=tuple(
             [
-                replace(one, **composed(one), source=known(one.source), target=known(one.target))
+                with_changes(one, **composed(one), source=known(one.source), target=known(one.target))
                 for one in submission.associations
             ]
         ),

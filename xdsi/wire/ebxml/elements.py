@@ -78,11 +78,11 @@ def localized(element: etree._Element) -> tuple[str, tuple[LocalizedString, ...]
 
     A language that is no language tag counts as none, because no answer could carry it.
     """
-    found = [
-        LocalizedString(value, lang if (lang := child.get(_LANG)) and _LANGUAGE.fullmatch(lang) else "")
-        for child in element
-        if child.tag == _LOCALIZED and (value := child.get("value"))
-    ]
+    found: list[LocalizedString] = []
+    for child in element:
+        if child.tag == _LOCALIZED and (value := child.get("value")):
+            lang = child.get(_LANG, "")
+            found.append(LocalizedString(value, lang if lang and _LANGUAGE.fullmatch(lang) else ""))
     if not found:
         return "", ()
     first = found[0]
