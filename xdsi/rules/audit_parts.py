@@ -57,8 +57,6 @@ def description(text: str, trace: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-# Few peers ask again and again.
-@lru_cache(maxsize=1000)
 def network_type(address: str) -> str:
     """NetworkAccessPointTypeCode: 2 for an IP address, 1 for a name, empty without an address."""
     if not address:
