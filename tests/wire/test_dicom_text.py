@@ -7,7 +7,7 @@ from pydicom.charset import python_encoding
 
 from xdsi.domain.errors import MalformedMessage
 from xdsi.spec import tags
-from xdsi.wire.dicom_text import CharacterSet, DataSet, is_uid
+from xdsi.wire.dicom_text import CharacterSet, DataSet, is_uid, plain_uids, required_uid
 
 NAME = tags.PATIENT_NAME
 
@@ -78,3 +78,19 @@ def test_uids(text: str, valid: bool) -> None:
     else:
         with pytest.raises(MalformedMessage, match=r"Study Instance UID is .* at \(0020,000D\)"):
             dataset.uid(tags.STUDY_INSTANCE_UID, "Study Instance UID")
+
+
+ALMOST_UIDS = st.text("12.\0\\ é", max_size=4).map(lambda end: f"1.2{end}".encode())
+
+
+@given(st.sets(st.one_of(ALMOST_UIDS, st.just(b"1.2." + b"3" * 61), st.just(b""))))
+def test_uids_are_read_together_as_one_by_one(values: set[bytes]) -> None:
+    together = plain_uids(values)
+    if together:
+        assert together == {value: required_uid(value, tags.STUDY_INSTANCE_UID, "UID") for value in values}
+
+
+def test_uids_that_are_plain_are_read_together() -> None:
+    values = {b"1.2.3\0", b"1.2.3", b"2.25." + b"3" * 59}
+    assert plain_uids(values) == {value: value.decode().rstrip("\0") for value in values}
+    assert plain_uids({*values, b"1.2."}) == {}

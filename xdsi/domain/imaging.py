@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xdsi.domain.codes import Code
 from xdsi.domain.identifiers import PatientId, is_oid
@@ -269,8 +269,7 @@ def _instance_order(instance: Instance) -> tuple[tuple[bool, int], str]:
     return _number(instance.instance_number), instance.sop_instance_uid
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """An instance named by a manifest."""
 
     sop_class_uid: str

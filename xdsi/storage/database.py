@@ -141,6 +141,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def glancing(engine: Engine) -> Iterator[Connection]:
+    """A connection for one prepared statement, which sees one state by itself: nobody begins a transaction for it."""
+    with _mapped(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A connection whose transaction commits durably when left normally and rolls back on an exception.
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from xdsi.domain.repetition import FirstAnswer, Sending
 from xdsi.storage import driver
-from xdsi.storage.database import reading, writing
+from xdsi.storage.database import glancing, writing
 from xdsi.storage.files import one_of
 from xdsi.storage.prepared import Prepared, PreparedInsert
 from xdsi.storage.tables import answered_message as t
@@ -50,7 +50,7 @@ class SqlFirstAnswers:
 
     def recall(self, sending: Sending, session: Any) -> FirstAnswer | None:
         """The answer given before, or None; in a unit of work nobody else handles the same message until its end."""
-        with _of(session) or reading(self._engine) as connection:
+        with _of(session) or glancing(self._engine) as connection:
             if session is not None and connection.dialect.name == "postgresql":
                 # On SQLite a unit of work has the database for itself.
                 driver.execute_each(connection, _LOCK, [{"key": _number(sending)}])

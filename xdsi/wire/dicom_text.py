@@ -6,7 +6,7 @@ DICOM PS3.5 section 6 (value encoding), 7.5 (nesting of data sets), PS3.3 C.12.1
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol, TypeAlias, cast
 
 from pydicom.charset import CODES_TO_ENCODINGS, default_encoding, handled_encodings, python_encoding
@@ -18,7 +18,8 @@ _FRAGMENT = re.compile(rb"[^\x1b]+|\x1b[^\x1b]*")
 _RESET = re.compile(rb"[\\^=\t\n\f\r]")
 _UNPRINTABLE = dict.fromkeys([*range(0x20), 0x7F, 0xFFFE, 0xFFFF])
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
-_UID = re.compile(r"[0-9]++(?:\.[0-9]++)++")
+_UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
+_PLAIN_UID = re.compile(rf"{_UID.pattern}\0?")
 
 
 def is_uid(text: str) -> bool:
@@ -36,6 +37,15 @@ def required_uid(value: bytes, tag: int, name: str) -> str:
             expected="a UID",
         )
     return uid
+
+
+def plain_uids(values: Collection[bytes]) -> dict[bytes, str]:
+    """The UIDs in the bytes of many elements, by those; none of them where one is not plainly a UID."""
+    text = b"\\".join(values).decode("ascii", "replace")
+    uids = text.split("\\")
+    if len(uids) != len(values) or max(map(len, uids)) > 64 or not all(map(_PLAIN_UID.fullmatch, uids)):
+        return {}
+    return dict(zip(values, text.replace("\0", "").split("\\"), strict=True))
 
 
 class DataSet(dict[int, "Value"]):

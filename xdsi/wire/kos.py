@@ -26,7 +26,7 @@ from xdsi.spec import dicom, tags
 from xdsi.wire import dicom_header, mado
 from xdsi.wire.dicom_content import code, contains, reference
 from xdsi.wire.dicom_reader import Limits, read
-from xdsi.wire.dicom_text import CharacterSet, DataSet, Items, required_uid
+from xdsi.wire.dicom_text import CharacterSet, DataSet, Items, plain_uids, required_uid
 from xdsi.wire.dicom_writer import item, part10, sequence, text
 
 MAX_BYTES = 20 * 1024 * 1024
@@ -284,7 +284,10 @@ def _references_of(instances: Items, known: dict[bytes, str]) -> tuple[Reference
     """What the items of a series refer to; `known` are UIDs that were looked at, for all are of few classes."""
     references = []
     of_class, of_instance = tags.REFERENCED_SOP_CLASS_UID, tags.REFERENCED_SOP_INSTANCE_UID
-    for sop_class, uid in zip(instances.column(of_class), instances.column(of_instance), strict=True):
+    classes, uids = instances.column(of_class), instances.column(of_instance)
+    known.update(plain_uids({*classes, *uids}))
+    # One by one where there is something to be said of one of them.
+    for sop_class, uid in zip(classes, uids, strict=True):
         if sop_class not in known:
             known[sop_class] = required_uid(sop_class, of_class, "Referenced SOP Class UID")
         if uid not in known:

@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from xdsi.domain.errors import MalformedMessage
@@ -76,6 +77,13 @@ def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
 
     Single quotes are taken for quotes, as some senders mean them, except around a boundary, which may contain them.
     """
+    media_type, parameters = _parsed(value)
+    return media_type, parameters.copy()
+
+
+# Each message has the same ones, its own as often as somebody asks for them.
+@lru_cache(maxsize=128)
+def _parsed(value: str) -> tuple[str, dict[str, str]]:
     parameters: dict[str, str] = {}
     media_type, _, _ = value.partition(";")
     for match in _PARAMETER.finditer(value):
