@@ -88,6 +88,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Applicatio
     made.parts.close()
 
 
+def test_only_who_asks_the_registry_computes_in_turns(built: tuple[Application, list[object]]) -> None:
+    """What streams, and what waits for archives or other systems, holds no turn."""
+    _, endpoints = built
+    in_turns = {one.actor.role.path for one in endpoints if isinstance(one, SoapEndpoint) and one._one_computes}
+    assert in_turns == {"/services/registry"}
+
+
 def test_every_page_is_open_on_purpose(built: tuple[Application, list[object]]) -> None:
     made, _ = built
     assert {rule.rule for rule in made.parts.pages.url_map.iter_rules()} == OPEN.keys() | PERMITTED.keys()

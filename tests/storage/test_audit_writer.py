@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from xdsi.domain.computing import OneComputes
 from xdsi.domain.errors import Unavailable
 from xdsi.storage.audit_writer import GroupWriter
 
@@ -49,6 +50,26 @@ def test_an_item_in_preparation_is_waited_for() -> None:
     second.join()
     writer.close()
     assert sorted(groups[0]) == [1, 2]
+
+
+def test_others_compute_while_a_record_is_written() -> None:
+    """A question holds its turn until its record is prepared, and not while it waits for the disk."""
+    turns = OneComputes(patience=1000)
+    seen: list[tuple[str, bool]] = []
+
+    def prepare() -> int:
+        seen.append(("prepare", turns.held))
+        return 1
+
+    def write(items: list[int]) -> list[int]:
+        seen.append(("write", turns.held))
+        return items
+
+    writer: GroupWriter[int, int] = GroupWriter(write, tick=nothing, interval=NEVER)
+    with turns.turn():
+        assert writer.submit(prepare) == 1
+    writer.close()
+    assert seen == [("prepare", True), ("write", False)]
 
 
 def test_the_wait_has_an_end() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.servers import envelope
 from tests.test_exchange import World, actor, transaction
+from xdsi.domain.computing import OneComputes
 from xdsi.domain.consent import Action
 from xdsi.domain.subject import Peer
 from xdsi.exchange import Transaction
@@ -83,13 +84,14 @@ class Watched(threading.Semaphore):
 class Endpoint:
     """A SOAP endpoint of one transaction, with one turn."""
 
-    def __init__(self, folder: Path, world: World, **row: Any) -> None:
+    def __init__(self, folder: Path, world: World, one_computes: OneComputes | None = None, **row: Any) -> None:
         self.row: Transaction[Any, Any] = transaction(world, assertion_required=False, **row)
         spool = SpoolFolder(folder)
         self._soap = SoapEndpoint(
             actor(world, self.row, nodes_required=False),
             make_spool=spool.open,
             peer_of=lambda environ: Peer(address="192.0.2.7"),
+            one_computes=one_computes,
         )
         self.free = Watched()
         self._soap._turns = Turns(patience=DEADLINE)

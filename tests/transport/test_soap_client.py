@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests import certificates
+from xdsi.domain.computing import OneComputes
 from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
 from xdsi.exchange import Reply, Transaction
 from xdsi.spec import namespaces as ns
@@ -115,6 +116,18 @@ def send(tmp_path: Path) -> Iterator[Callable[..., Reply]]:
 
     yield send
     spools.close()
+
+
+def test_who_waits_for_an_answer_lets_others_compute(send: Callable[..., Reply]) -> None:
+    turns, held = OneComputes(patience=1000), []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        held.append(turns.held)
+        says(200, ANSWER)(request)
+
+    with answering(answer) as peer, turns.turn():
+        send(peer.url)
+    assert held == [False]
 
 
 @pytest.mark.parametrize("packaging", Packaging)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from xdsi.actors import document_repository
+from xdsi.actors import document_registry, document_repository
 from xdsi.app.allocator import share_arenas
 from xdsi.app.checking import check, warnings
 from xdsi.app.claim import Claim, claim
@@ -91,6 +91,7 @@ def build(settings: Settings, source: Source | None = None) -> Application:
             limits=soap_limits(settings.limits),
             record=record if folder is not None else None,
             observe=parts.observe,
+            one_computes=parts.one_computes if actor.role is document_registry.ROLE else None,
         )
         for actor in parts.actors()
     ]

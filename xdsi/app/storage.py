@@ -20,6 +20,7 @@ from xdsi.app import document_store
 from xdsi.app.pacs import folder_of, open_pacs
 from xdsi.app.reading import read_file
 from xdsi.app.trust import Nodes, ReloadingTrust, Source
+from xdsi.domain.computing import OneComputes
 from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.subject import Peer
 from xdsi.rules import notification
@@ -125,6 +126,11 @@ class StorageParts:
             return peer_of_request(self.nodes, proxy_header=tls.proxy_header, proxy_addresses=tls.proxy_addresses)
         except ValueError as error:
             raise ConfigurationError(f"tls.proxy_addresses: {error}; valid: addresses or networks") from error
+
+    @cached_property
+    def one_computes(self) -> OneComputes | None:
+        """The turns of those who ask the registry; None where each statement waits for a server, and others compute."""
+        return OneComputes() if database_file(self.settings) is not None else None
 
     def observe(self, transaction: str, outcome: str) -> None:
         """Count an exchange."""

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from xdsi.domain.computing import give_turn_back
 from xdsi.domain.errors import Unavailable
 
 log = logging.getLogger("xdsi.audit")
@@ -97,6 +98,8 @@ class GroupWriter(Generic[T, R]):
             if not leads:
                 entry.gate = threading.Lock()
                 entry.gate.acquire()
+        # The disk is waited for from here on, or who writes to it.
+        give_turn_back()
         if leads or self._follow(entry):
             self._lead(entry)
         if entry.error is not None:

@@ -24,6 +24,7 @@ from zeep.plugins import apply_egress
 from zeep.transports import Transport
 from zeep.wsa import WsAddressingPlugin
 
+from xdsi.domain.computing import give_turn_back
 from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
 from xdsi.domain.packaged import resources
 from xdsi.domain.ports import Spool
@@ -181,6 +182,7 @@ class SoapClient:
 
     def _ask(self, data: Iterable[bytes] | bytes, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         connections, path = self._connections
+        give_turn_back()
         return connections.urlopen(
             "POST", path, body=data, headers=headers, timeout=self._timeout, retries=False, redirect=False,
             preload_content=False, decode_content=False,

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 from spyne import Application, ServiceBase, const, rpc
@@ -21,6 +22,7 @@ from spyne.protocol.soap import Soap12
 from spyne.server.http import HttpTransportContext
 from spyne.server.wsgi import WsgiApplication, WsgiMethodContext
 
+from xdsi.domain.computing import OneComputes
 from xdsi.domain.errors import MalformedMessage, SoapFault
 from xdsi.domain.ports import Spool
 from xdsi.domain.subject import Peer
@@ -28,7 +30,7 @@ from xdsi.domain.submission import Document
 from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, broke_off, keep, require_still, run
 from xdsi.spec import namespaces as ns
 from xdsi.transport.ahead import ahead
-from xdsi.transport.large_questions import Turns
+from xdsi.transport.large_questions import LARGE, Turns
 from xdsi.transport.soap_request import Received, Recording, SoapLimits, chunks_of, discard, whole
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
@@ -160,7 +162,10 @@ def _as_fault(error: BaseException, trace: Trace) -> SoapFault:
 
 
 class SoapEndpoint:
-    """One actor at one path, as a WSGI application."""
+    """One actor at one path, as a WSGI application.
+
+    With `one_computes` small questions are answered in turns, from their decoding until their record is to be written.
+    """
 
     def __init__(
         self,
@@ -171,6 +176,7 @@ class SoapEndpoint:
         limits: SoapLimits | None = None,
         record: Callable[[str], Recording] | None = None,
         observe: Callable[[str, str], None] = lambda transaction, outcome: None,
+        one_computes: OneComputes | None = None,
     ) -> None:
         self.actor = actor
         self.make_spool = make_spool
@@ -189,6 +195,7 @@ class SoapEndpoint:
         self._wsgi = _Server(application, max_content_length=self.limits.message_bytes)
         self._wsgi.doc.wsdl11 = None
         self._turns = Turns()
+        self._one_computes = one_computes
         # A thread for each answer with documents that is being sent; they are started when there are some.
         self._ahead = ThreadPoolExecutor(_SENDING, thread_name_prefix="ahead")
 
@@ -307,12 +314,13 @@ class SoapEndpoint:
         asks = not (transaction.writes or transaction.changes)
         # Who changes something takes turns where it is changed, and should not wait for who only reads.
         size = received.size if asks else 0
+        in_turn = self._one_computes.turn if self._one_computes and asks and size < LARGE else nullcontext
         try:
             if asks and time.monotonic() - received.since > _LONG_SECONDS:
                 # What was begun in time is taken to its end, but nothing is given out any more.
                 connected = received.connected()
                 require_still(self.actor, transaction, received.caller, received.trace, connected=connected)
-            with self._turns.one(size):
+            with self._turns.one(size), in_turn():
                 return run(
                     self.actor,
                     transaction,
