@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import alembic.command
 import alembic.config
@@ -132,7 +132,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection in a read-only transaction: every statement sees the same state."""
-    with _mapped(), engine.connect() as connection:
+    with _MAPPED, engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         # At once, because prepared statements go past SQLAlchemy, which would begin with the first it sees.
@@ -143,7 +143,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def glancing(engine: Engine) -> Iterator[Connection]:
     """A connection for one prepared statement, which sees one state by itself: nobody begins a transaction for it."""
-    with _mapped(), engine.connect() as connection:
+    with _MAPPED, engine.connect() as connection:
         yield connection
 
 
@@ -153,7 +153,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
     Unavailable is `uncertain` where the database fell silent while it committed: it may have done so.
     """
-    with _mapped():
+    with _MAPPED:
         group: SharedCommit | None = engine.get_execution_options().get("xdsi_group")
         with group.unit() if group is not None else _transaction(engine) as connection:
             yield connection
@@ -179,27 +179,32 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
             raise
 
 
-@contextmanager
-def _mapped() -> Iterator[None]:
-    try:
-        yield
-    except exc.TimeoutError as error:
-        raise Unavailable(f"no free database connection: {error}") from error
-    except exc.DBAPIError as error:
-        if error.connection_invalidated or is_unavailable(error.orig):
-            raise as_unavailable(error.orig) from error
-        raise
-    except (sqlite3.Error, psycopg.Error) as error:
-        if is_unavailable(error):
+class _Mapped:
+    """Makes Unavailable of what a database raises that is away, locked or full; a class: each transaction has one."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, exc.TimeoutError):
+            raise Unavailable(f"no free database connection: {error}") from error
+        if isinstance(error, exc.DBAPIError):
+            if error.connection_invalidated or is_unavailable(error.orig):
+                raise as_unavailable(error.orig) from error
+        elif isinstance(error, sqlite3.Error | psycopg.Error) and is_unavailable(error):
             raise as_unavailable(error) from error
-        raise
+
+
+_MAPPED: Final = _Mapped()
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the schema to a revision, the newest if not said; several processes may do so at once."""
     config = alembic.config.Config()
     config.set_main_option("script_location", "xdsi.storage:migrations")
-    with _mapped(), engine.execution_options(xdsi_writes=True).begin() as connection:
+    with _MAPPED, engine.execution_options(xdsi_writes=True).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from xdsi.domain.audit import ExchangeFacts
 from xdsi.domain.errors import MalformedMessage, Unavailable
-from xdsi.domain.metadata import DocumentEntry
+from xdsi.domain.metadata import DocumentEntry, with_changes
 from xdsi.domain.outcome import Outcome, Problem
 from xdsi.domain.ports import DocumentStore, RegistryClient
 from xdsi.domain.submission import Document, Provision
@@ -102,7 +102,8 @@ def _non_identical(entry: DocumentEntry) -> Problem:
 
 def _completed(entry: DocumentEntry, request: Provision, ports: ProvidePorts) -> DocumentEntry:
     document = request.documents[entry.entry_uuid]
-    return replace(entry, hash=document.sha1, size=str(document.size), repository_unique_id=ports.repository_unique_id)
+    here = ports.repository_unique_id
+    return with_changes(entry, hash=document.sha1, size=str(document.size), repository_unique_id=here)
 
 
 def problems_of(request: Provision, *, check_manifests: bool) -> Iterator[Problem]:
