@@ -258,8 +258,8 @@ def test_items_across_windows_of_the_file() -> None:
     assert outcome(raw, alike=32) == outcome(raw, alike=32, most=700)
 
 
-def calls(raw: bytes, *, alike: int) -> int:
-    """How many functions are called to read a file; how long it takes depends on what else the machine does."""
+def calls(work: Callable[[], object]) -> int:
+    """How many functions are called for something; how long it takes depends on what else the machine does."""
     called = 0
 
     def count(frame: Any, event: str, argument: Any) -> None:
@@ -269,17 +269,30 @@ def calls(raw: bytes, *, alike: int) -> int:
     before = sys.getprofile()
     sys.setprofile(count)
     try:
-        dicom_reader.read(io.BytesIO(raw), ALL, Limits(alike=alike))
+        work()
     finally:
         sys.setprofile(before)
     return called
+
+
+def calls_to_read(raw: bytes, *, alike: int) -> int:
+    return calls(lambda: dicom_reader.read(io.BytesIO(raw), ALL, Limits(alike=alike)))
 
 
 @pytest.mark.parametrize(
     "raw", [manifest(large_study(70)), manifest(study(series=tuple(series(n, 1) for n in range(10, 90))))]
 )
 def test_references_are_not_looked_at_element_by_element(raw: bytes) -> None:
-    assert calls(raw, alike=32) * 3 < calls(raw, alike=0)
+    assert calls_to_read(raw, alike=32) * 3 < calls_to_read(raw, alike=0)
+
+
+def test_items_of_two_lengths_in_turns_are_not_looked_into_each_time() -> None:
+    """Given UIDs of which every other one is longer, an element of all items costs few calls for each."""
+    short, long = (one(tags.CODE_VALUE, "SH", value) for value in (b"1234", b"123456"))
+    raw = built(*[short, long] * 200)
+    require_same_columns(raw)
+    items = dicom_reader.read(io.BytesIO(raw), ALL).dataset.items_of(tags.CONTENT_SEQUENCE)
+    assert calls(lambda: items.column(tags.CODE_VALUE)) < 6 * len(items)
 
 
 def test_no_more_is_remembered_of_a_sequence_than_its_limit() -> None:

@@ -17,6 +17,8 @@ _ELEMENTS = 64
 
 _Template: TypeAlias = "tuple[tuple[int, int | list[_Template]], ...]"
 """what a data set is made of: tags, each with the number of its value or with what the items of its sequence are"""
+_Places: TypeAlias = "dict[tuple[int, ...], list[int | None]]"
+"""which values a path leads to, as far as somebody asked: items of two lengths in turns are as many runs of one"""
 
 
 class Trail:
@@ -47,7 +49,7 @@ class Trail:
 class Alike:
     """What items have in common that are built alike, and where they differ."""
 
-    __slots__ = ("_layout", "_marks", "_template", "items", "size")
+    __slots__ = ("_layout", "_marks", "_places", "_template", "items", "size")
 
     def __init__(self, raw: bytes, values: list[tuple[int, int]], template: _Template, items: int) -> None:
         layout, at = "=", 0
@@ -58,6 +60,7 @@ class Alike:
         # Tags, VRs and lengths and the bytes of values take turns.
         self._marks = self._layout.unpack(raw)[::2]
         self._template = template
+        self._places: _Places = {}
         self.size = len(raw)
         self.items = items
 
@@ -71,17 +74,18 @@ class Alike:
                 break
             rows.append(parts[1::2])
         if rows:
-            into.append_run(_Run(self._template, rows))
+            into.append_run(_Run(self._template, self._places, rows))
         return len(rows)
 
 
 class _Run:
     """Items by the values of each; implements Run."""
 
-    __slots__ = ("_rows", "_template")
+    __slots__ = ("_places", "_rows", "_template")
 
-    def __init__(self, template: _Template, rows: list[tuple[bytes, ...]]) -> None:
+    def __init__(self, template: _Template, places: _Places, rows: list[tuple[bytes, ...]]) -> None:
         self._template = template
+        self._places = places
         self._rows = rows
 
     def __len__(self) -> int:
@@ -94,7 +98,9 @@ class _Run:
         return any(tag == one for one, _ in self._template)
 
     def column(self, *path: int) -> list[bytes]:
-        numbers = _numbers(self._template, path)
+        numbers = self._places.get(path)
+        if numbers is None:
+            numbers = self._places[path] = _numbers(self._template, path)
         return [b"" if number is None else row[number] for row in self._rows for number in numbers]
 
 
