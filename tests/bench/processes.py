@@ -62,11 +62,13 @@ class Server:
         return [int(one) for one in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     def memory(self) -> Memory:
-        """Of the worker."""
-        status = Path(f"/proc/{self.worker()}/status").read_text()
-        lines = dict(line.split(":", 1) for line in status.splitlines())
-        now, highest, own = (int(lines[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM", "RssAnon"))
-        return Memory(now, highest, own)
+        """Of all workers together."""
+        found = [0, 0, 0]
+        for one in self._workers():
+            lines = dict(line.split(":", 1) for line in Path(f"/proc/{one}/status").read_text().splitlines())
+            for at, name in enumerate(("VmRSS", "VmHWM", "RssAnon")):
+                found[at] += int(lines[name].split()[0]) * 1024
+        return Memory(*found)
 
     def processor(self) -> float:
         """Seconds of processor that all workers have used."""
@@ -75,7 +77,8 @@ class Server:
 
     def forget_highest(self) -> None:
         """Count the highest memory from here on."""
-        Path(f"/proc/{self.worker()}/clear_refs").write_text("5")
+        for one in self._workers():
+            Path(f"/proc/{one}/clear_refs").write_text("5")
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-PATIENCE: Final = 0.005
-"""seconds, as long as the interpreter lets one thread compute, too: who holds a turn for longer is slow, or waits"""
+PATIENCE: Final = 0.01
+"""seconds, two or three times what a small question takes: who holds a turn for longer is slow, or waits"""
 
 
 class OneComputes:
