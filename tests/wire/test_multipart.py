@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdsi.domain.errors import MalformedMessage
+from xdsi.wire import multipart
 from xdsi.wire.multipart import (
     MultipartLimits,
     MultipartReader,
@@ -475,3 +476,15 @@ def test_holds_no_more_than_a_chunk() -> None:
 )
 def test_parses_content_types(value: str, media_type: str, parameters: dict[str, str]) -> None:
     assert parse_content_type(value) == (media_type, parameters)
+
+
+@pytest.mark.parametrize("length", [10, 60_000])
+def test_what_is_remembered_of_content_types_is_bounded_and_nobodys(length: int) -> None:
+    """Given a Content-Type as long as a header may be, it is read each time as it is, and not remembered."""
+    value = f'multipart/related; boundary="{"b" * 9}"; start="{"s" * length}"'
+    before = multipart._parsed.cache_info().currsize
+    for _ in range(2):
+        media_type, parameters = parse_content_type(value)
+        assert (media_type, parameters["start"]) == ("multipart/related", "s" * length)
+        parameters["start"] = "changed"
+    assert multipart._parsed.cache_info().currsize - before <= (length < 1000)

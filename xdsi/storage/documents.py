@@ -34,6 +34,8 @@ _READERS: Final = 4
 _BATCH: Final = 32
 _WAITED: Final = 0.02
 """Seconds that one thread waits for a disk or a store before others read beside it."""
+_COMPUTING: Final = 3.0
+"""What takes less than so many times its own computing waits for a processor at most."""
 
 _KEY: Final = " key="
 """before the id of the key, in the state of what is encrypted: the name of a file is not known without its key"""
@@ -138,10 +140,10 @@ class SqlDocumentStore:
     def examine(self, documents: Sequence[IndexedDocument]) -> Sequence[Soundness]:
         """What is found of each before it is given out; where reading waits, some are read at the same time."""
         found: list[Soundness] = []
-        began = time.perf_counter() - time.thread_time()
+        began, spent = time.perf_counter(), time.thread_time()
         for one in documents:
             found.append(one.soundness())
-            if time.perf_counter() - time.thread_time() - began > _WAITED:
+            if time.perf_counter() - began - _COMPUTING * (time.thread_time() - spent) > _WAITED:
                 break
         # What lies in memory is hashed by one thread as fast as by several, which take the interpreter lock in turns.
         rest = documents[len(found) :]

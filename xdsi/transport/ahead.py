@@ -2,7 +2,7 @@
 
 What comes from a disk of this machine is computing: one thread does it and sends, for a second one would take turns
 with it at the interpreter lock. What waits for something else (a store or an archive that is far away, a disk that is
-slow) is got by a thread of its own meanwhile. At most two pieces are held.
+slow) is got by a thread of its own meanwhile. At most three pieces are held.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from concurrent.futures import Executor, wait
 from typing import Final
 
 GATHERED: Final = 128 * 1024
-"""small pieces are sent together up to here, larger ones as they are; three such pieces of an answer are held"""
+"""small pieces are sent together up to here, larger ones as they are"""
 _PATIENCE: Final = 0.05
 """Waiting may take so many seconds more than sending; as much and no more is to its credit after slow sending."""
 _COMPUTING: Final = 3.0

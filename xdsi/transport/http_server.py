@@ -42,8 +42,8 @@ _LARGE = 256 * 1024
 """who reads so much at once wants a document"""
 _COLLECT_AFTER = 10_000
 """objects made since the last look for garbage; a request leaves a few dozen that refer to each other"""
-_FIRST_READ = 16 * 1024
-"""bytes; many requests have no more, head and body"""
+_READ = 16 * 1024
+"""bytes at a time; many requests have no more, head and body"""
 _TOGETHER = 64 * 1024
 """bytes of a body at most that goes out together with the head of its answer"""
 _STAY_MILLISECONDS = 10
@@ -123,7 +123,7 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
                 connected=self.trusted,
             )
             self.parser.unreader.sock = self.paced
-            self.parser.unreader.mxchunk = _FIRST_READ
+            self.parser.unreader.mxchunk = _READ
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             self.paced.restart()

@@ -58,6 +58,8 @@ class PartEnd:
 
 Event: TypeAlias = PartStart | PartData | PartEnd
 
+_USUAL = 1024
+"""characters of a Content-Type that is remembered; who sends them chooses how long they are"""
 _PARAMETER = re.compile(r""";\s*([^\s=;]+)\s*=\s*("(?:\\.|[^"\\])*"|'[^';]*'|[^;]*)""", re.DOTALL)
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _LINE_END = rb"(?:(--)?[ \t]{0,64}(?:(\r\n)|\r?\Z)|-\Z)"
@@ -77,6 +79,8 @@ def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
 
     Single quotes are taken for quotes, as some senders mean them, except around a boundary, which may contain them.
     """
+    if len(value) > _USUAL:
+        return _taken_apart(value)
     media_type, parameters = _parsed(value)
     return media_type, parameters.copy()
 
@@ -84,6 +88,10 @@ def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
 # Each message has the same ones, its own as often as somebody asks for them.
 @lru_cache(maxsize=128)
 def _parsed(value: str) -> tuple[str, dict[str, str]]:
+    return _taken_apart(value)
+
+
+def _taken_apart(value: str) -> tuple[str, dict[str, str]]:
     parameters: dict[str, str] = {}
     media_type, _, _ = value.partition(";")
     for match in _PARAMETER.finditer(value):
