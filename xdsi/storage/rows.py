@@ -135,7 +135,7 @@ def identifiers_of(
             yield {
                 "patient_key": patient_key,
                 "value": value,
-                "kind": kind,
+                "kind": kind.value,
                 "tie": tie,
                 "object_id": "" if row["id"] in (tie, value) else row["id"],
                 "object_kind": letter,
