@@ -230,6 +230,53 @@ def test_collect_takes_what_was_staged_long_ago_and_never_published(
     assert read(sqlite_store, "2.999.2") == b"fresh"
 
 
+def test_a_mark_is_used_again_and_is_young_then(sqlite_store: SqlDocumentStore, folder: Path, clock: Clock) -> None:
+    publish(sqlite_store, "2.999.1", b"first")
+    (mark,) = (folder / "spare").iterdir()
+    inode = mark.stat().st_ino
+    clock.now += blobs.GRACE_SECONDS + 1
+    second = sqlite_store.stage(document(b"second"))
+    assert files(folder, "spare") == []
+    assert (folder / "journal" / second).stat().st_ino == inode
+    assert sqlite_store.collect() == []
+    clock.now += blobs.GRACE_SECONDS + 1
+    assert sqlite_store.collect() == [second]
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_spare_marks_that_another_process_took_are_made_anew(
+    sqlite_store: SqlDocumentStore, folder: Path, taken: int
+) -> None:
+    staged = [sqlite_store.stage(document(b"%d" % number)) for number in range(3)]
+    for number, sha256 in enumerate(staged):
+        sqlite_store.publish(f"2.999.{number}", "text/plain", sha256, 1, "")
+    for spare in sorted((folder / "spare").iterdir())[:taken]:
+        spare.unlink()
+    fresh = [sqlite_store.stage(document(b"fresh %d" % number)) for number in range(3)]
+    assert files(folder, "journal") == sorted(fresh)
+    assert files(folder, "spare") == []
+
+
+def test_no_more_marks_are_kept_than_are_used_at_once(sqlite_store: SqlDocumentStore, folder: Path) -> None:
+    several = blobs._SPARE_MARKS + 2
+    staged = [sqlite_store.stage(document(b"%03d" % number)) for number in range(several)]
+    for number, sha256 in enumerate(staged):
+        sqlite_store.publish(f"2.999.{number}", "text/plain", sha256, 3, "")
+    assert len(files(folder, "spare")) == blobs._SPARE_MARKS
+    assert files(folder, "journal") == []
+
+
+def test_collect_takes_spare_marks_that_nobody_uses(sqlite_store: SqlDocumentStore, folder: Path, clock: Clock) -> None:
+    publish(sqlite_store, "2.999.1", b"published")
+    assert sqlite_store.collect() == []
+    assert len(files(folder, "spare")) == 1
+    clock.now += blobs.GRACE_SECONDS + 1
+    assert sqlite_store.collect() == []
+    assert files(folder, "spare") == []
+    publish(sqlite_store, "2.999.2", b"another")
+    assert read(sqlite_store, "2.999.2") == b"another"
+
+
 def test_staging_again_renews_the_grace(sqlite_store: SqlDocumentStore, clock: Clock) -> None:
     sqlite_store.stage(document(b"twice"))
     clock.now += blobs.GRACE_SECONDS + 1

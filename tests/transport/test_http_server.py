@@ -278,6 +278,17 @@ def test_a_thread_that_stays_leaves_at_once_when_it_is_wanted(monkeypatch: pytes
         worker.method_queue.close()
 
 
+def test_a_worker_keeps_the_values_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server.gthread.ThreadWorker, "init_process", lambda _worker: None)
+    with worker_with_connection() as (worker, _, _):
+        worker._wanted.close()
+        worker.init_process()
+        given = {name: setting.get() for name, setting in worker.cfg.settings.items()}
+        assert {name: vars(worker.cfg)[name] for name in given} == given
+        assert worker.cfg.threads == 2
+        assert not worker.cfg.is_ssl
+
+
 def test_who_has_a_thread_or_waits_for_one_is_counted_until_it_is_given_back() -> None:
     with worker_with_connection() as (worker, connection, client):
         worker.tpool, worker.nr_conns = worker.get_thread_pool(), 1

@@ -46,8 +46,8 @@ _READ = 16 * 1024
 """bytes at a time; many requests have no more, head and body"""
 _TOGETHER = 64 * 1024
 """bytes of a body at most that goes out together with the head of its answer"""
-_STAY_MILLISECONDS = 10
-"""a client that asks one thing after the other sends the next within"""
+_STAY_MILLISECONDS = 250
+"""a client that asks one thing after the other sends the next within, and so does one of several that share the work"""
 
 _LOOK_SECONDS = 1.0
 """between two looks at who has a connection and may not stay"""
@@ -179,11 +179,14 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         """connections that have a thread or wait for one; counted by the main thread alone"""
         self._wanted = Flag()
         """up while more of them are engaged than there are threads, and once the worker stops"""
+        self._threads: int = self.cfg.threads
         self._look_again = 0.0
 
     def init_process(self) -> None:
         """Serve, from here on in a process of its own."""
         self._wanted.make()
+        # Settings stay as they are; gunicorn asks for some twenty with each request, and looks each up in three steps.
+        self.cfg.__dict__.update((name, setting.get()) for name, setting in self.cfg.settings.items())
         super().init_process()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -198,7 +201,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def _engage(self, change: int) -> None:
         self._engaged += change
-        self._wanted.put(up=self._engaged > self.cfg.threads or not self.alive)
+        self._wanted.put(up=self._engaged > self._threads or not self.alive)
 
     def accept(self, listener: Any) -> None:
         """Accept one connection and wait for its first bytes."""
