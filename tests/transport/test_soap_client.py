@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from xdsi.spec import namespaces as ns
 from xdsi.storage.spool import SpoolFolder
 from xdsi.transactions import iti18_registry_stored_query as iti18
 from xdsi.transactions import iti42_register_document_set as iti42
-from xdsi.transport import soap_client
+from xdsi.transport import http_client, soap_client
 from xdsi.transport.pki import create_demonstration
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import TlsFiles, client_context, server_context
@@ -139,6 +140,19 @@ def test_a_connection_is_kept_and_the_path_is_as_given(send: Callable[..., Reply
     assert {path for path, _, _ in peer.requests} == {"/services/registry?a=1"}
     assert len({port for _, port, _ in peer.requests}) == 1
     assert all(b"<soap:Body><q/></soap:Body>" in body for _, _, body in peer.requests)
+
+
+@pytest.mark.parametrize(("idle", "connections"), [(3.9, 1), (4.0, 3)])
+def test_a_connection_that_the_other_end_may_be_closing_is_not_used_again(
+    send: Callable[..., Reply], monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(http_client, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with answering(says(200, ANSWER)) as peer:
+        for _ in range(3):
+            send(peer.url)
+            now[0] += idle
+    assert len({port for _, port, _ in peer.requests}) == connections
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

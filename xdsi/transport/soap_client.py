@@ -31,7 +31,7 @@ from xdsi.domain.ports import Spool
 from xdsi.domain.submission import Document
 from xdsi.exchange import Reply, Transaction
 from xdsi.spec import namespaces as ns
-from xdsi.transport.http_client import TlsConnections
+from xdsi.transport.http_client import Connections, TlsConnections
 from xdsi.transport.pace import Pace, in_pieces
 from xdsi.transport.soap_request import whole
 from xdsi.wire import mtom, soap
@@ -131,7 +131,7 @@ class SoapClient:
         url = parse_url(self.url)
         host = (url.host or "").strip("[]")
         if url.scheme != "https":
-            return urllib3.HTTPConnectionPool(host, url.port, maxsize=_KEPT), url.request_uri
+            return Connections(host, url.port, maxsize=_KEPT), url.request_uri
         tls = self._tls or ssl.create_default_context(cafile=certifi.where())
         return TlsConnections(host, url.port, maxsize=_KEPT, ssl_context=tls), url.request_uri
 
