@@ -23,6 +23,8 @@ from xdsi.storage import blobs, documents
 from xdsi.storage.blobs import FileBlob, FolderBlobs
 from xdsi.storage.database import open_database, writing
 from xdsi.storage.documents import SqlDocumentStore
+from xdsi.storage.forms import Form
+from xdsi.storage.moving import MovingBlobs
 from xdsi.storage.spool import SpoolFolder
 from xdsi.storage.tables import document as rows
 
@@ -310,6 +312,51 @@ def test_a_rotten_document_is_not_delivered_and_goes_into_quarantine(store: SqlD
             b"".join(again.document.open())
 
 
+def test_what_was_examined_is_looked_for_once(sqlite_store: SqlDocumentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(sqlite_store, "2.999.1", b"precious")
+    found = sqlite_store.find_all(["2.999.1"])["2.999.1"]
+    looked = []
+    find = FolderBlobs.find
+    monkeypatch.setattr(FolderBlobs, "find", lambda *given: (looked.append(given), find(*given))[1])
+    assert sqlite_store.examine([found]) == [Soundness.SOUND]
+    assert b"".join(found.document.open()) == b"precious"
+    assert len(looked) == 1
+
+
+def test_what_rots_after_it_was_examined_is_not_delivered(store: SqlDocumentStore, folder: Path) -> None:
+    publish(store, "2.999.1", b"precious")
+    found = store.find_all(["2.999.1"])["2.999.1"]
+    assert list(store.examine([found])) == [Soundness.SOUND]
+    rot(blob(folder, b"precious"))
+    given_out = []
+    with pytest.raises(IntegrityLost):
+        given_out.extend(found.document.open())
+    assert given_out == []
+    assert len(files(folder, "quarantine")) == 1
+
+
+@pytest.mark.parametrize("now", ["elsewhere", "in another form", "gone"])
+def test_what_is_moved_after_it_was_examined_is_looked_for_again(
+    sqlite_engine: Engine, folder: Path, tmp_path: Path, now: str
+) -> None:
+    data = b"precious " * 1000
+    newest = FolderBlobs(folder if now == "in another form" else tmp_path / "newest", form=Form(compress=True))
+    moving = SqlDocumentStore(sqlite_engine, MovingBlobs(newest, [FolderBlobs(folder)]))
+    publish(SqlDocumentStore(sqlite_engine, FolderBlobs(folder)), "2.999.1", data)
+    found = moving.find_all(["2.999.1"])["2.999.1"]
+    assert moving.examine([found]) == [Soundness.SOUND]
+    if now != "gone":
+        newest.put(document(data))
+    if now != "in another form":
+        blob(folder, data).unlink()
+    if now == "gone":
+        with pytest.raises(IntegrityLost, match="not in the store"):
+            b"".join(found.document.open())
+    else:
+        assert b"".join(found.document.open()) == data
+    assert files(folder, "quarantine") == []
+
+
 def test_the_same_bytes_submitted_anew_mend_a_rotten_document(sqlite_store: SqlDocumentStore, folder: Path) -> None:
     publish(sqlite_store, "2.999.1", b"precious")
     rot(blob(folder, b"precious"))
@@ -445,6 +492,8 @@ from xdsi.domain.submission import Document
 from xdsi.storage.database import open_database, writing
 from xdsi.storage.blobs import FolderBlobs
 from xdsi.storage.documents import SqlDocumentStore
+from xdsi.storage.forms import Form
+from xdsi.storage.moving import MovingBlobs
 store = SqlDocumentStore(open_database(sys.argv[1]), FolderBlobs(Path(sys.argv[2])))
 for number in count():
     data = b"%d " % number * 5000
