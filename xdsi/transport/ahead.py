@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, wait
 from typing import Final
 
-GATHERED: Final = 128 * 1024
+GATHERED: Final = 192 * 1024
 """small pieces are sent together up to here, larger ones as they are"""
 _PATIENCE: Final = 0.05
 """Waiting may take so many seconds more than sending; as much and no more is to its credit after slow sending."""
