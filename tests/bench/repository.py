@@ -227,7 +227,8 @@ def retrieve(folder: Path, *, count: int, rounds: int, full: bool) -> Comparison
 def manifests(folder: Path, *, rounds: int, workers: int = hub.WORKERS, each: int = 800) -> Comparison:
     """ITI-41 of manifests of 20 KB, durable and registered by another process, from sixteen clients.
 
-    The repository has so many workers; a second one takes what the processors have left.
+    The repository has so many workers; a second one takes what the processors have left. Where there is more than one
+    they stay on a processor each, and the registry's with the first (`server.processors`).
     """
     raw = _manifest()
     patient = imaging.study().patient
@@ -237,10 +238,10 @@ def manifests(folder: Path, *, rounds: int, workers: int = hub.WORKERS, each: in
         f"{patient.id}^^^&{patient.issuer or '2.999.1.5'}&ISO",
     )
     text = '[domain]\nprofile = "open"\naccept_unknown_patients = true\n[consent]\nenforce = false\n[server]\nactors = '
-    with _serving(folder / "registry", text + '["registry"]\n', profile=False) as registry:
-        where = (
-            f'["repository"]\nworkers = {workers}\n[repository]\nregistry_url = "{registry.url}/services/registry"\n'
-        )
+    kept = f"processors = {sorted(os.sched_getaffinity(0))}\n" if workers > 1 else ""
+    with _serving(folder / "registry", f'{text}["registry"]\n{kept}', profile=False) as registry:
+        where = f'["repository"]\nworkers = {workers}\n{kept}'
+        where += f'[repository]\nregistry_url = "{registry.url}/services/registry"\n'
         with _serving(folder / "repository", text + where, profile=False) as server:
             # Each worker has read its modules before it is measured.
             small_ones(server, message, raw, range(1, 101), 16)
@@ -255,7 +256,7 @@ def manifests(folder: Path, *, rounds: int, workers: int = hub.WORKERS, each: in
             used = [(one.processor() - then) * 1e3 / each / (rounds + 1) for one, then in before.items()]
     return Comparison(
         f"ITI-41, manifests of {len(raw) / 1000:.0f} KB, 16 clients, repository with {workers} "
-        f"worker{'s' * (workers > 1)}, registry in another process",
+        f"worker{', registry' if workers == 1 else 's, each on a processor of its own, registry'} in another process",
         "documents/s",
         Side("xdsi serve, repository and registry", values),
         Side("asked for", (150.0,) * rounds),

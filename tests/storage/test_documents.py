@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -257,6 +258,32 @@ def test_spare_marks_that_another_process_took_are_made_anew(
     fresh = [sqlite_store.stage(document(b"fresh %d" % number)) for number in range(3)]
     assert files(folder, "journal") == sorted(fresh)
     assert files(folder, "spare") == []
+
+
+@pytest.mark.parametrize("when", ["before the store is opened", "while a mark is out", "while a mark is spare"])
+@pytest.mark.parametrize("gone", [False, True], ids=["not to be written", "gone"])
+def test_without_a_folder_for_spare_marks_nothing_is_lost(folder: Path, clock: Clock, when: str, *, gone: bool) -> None:
+    def spoil() -> None:
+        shutil.rmtree(folder / "spare", ignore_errors=True)
+        if not gone:
+            (folder / "spare").write_bytes(b"no folder")
+
+    folder.mkdir(exist_ok=True)
+    if when.startswith("before"):
+        spoil()
+    store = blobs.FolderBlobs(folder, clock=clock)
+    sha256 = store.put(document(b"first"))
+    if when.endswith("out"):
+        spoil()
+    store.confirm(sha256)
+    if when.endswith("spare"):
+        spoil()
+    assert not store.doubted(sha256)
+    second = store.put(document(b"second"))
+    store.doubt(sha256)
+    clock.now += blobs.GRACE_SECONDS + 1
+    assert sorted(store.collect(lambda _: False)) == sorted([sha256, second])
+    assert files(folder, "blobs") == files(folder, "journal") == []
 
 
 def test_no_more_marks_are_kept_than_are_used_at_once(sqlite_store: SqlDocumentStore, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import multiprocessing
 import os
 import selectors
@@ -276,6 +277,24 @@ def test_a_thread_that_stays_leaves_at_once_when_it_is_wanted(monkeypatch: pytes
         thread.join(PATIENCE)
         assert stayed == [False]
         worker.method_queue.close()
+
+
+def test_who_is_woken_because_he_was_wanted_does_not_stay_with_one_who_asked_nothing() -> None:
+    with worker_with_connection() as (worker, connection, _):
+        connection.init()
+        # The flag went up, and was put down for another who left, after this thread woke up and before it looked.
+        os.write(worker._wanted._ends[1], b"!")
+        assert worker._next(connection) is False
+
+
+def test_nobody_stays_in_a_worker_that_lost_its_arbiter() -> None:
+    with worker_with_connection() as (worker, connection, client):
+        connection.init()
+        client.sendall(GET)
+        worker.log, worker.ppid = logging.getLogger("test"), os.getppid()
+        assert (worker.is_parent_alive(), worker._next(connection)) == (True, True)
+        worker.ppid = -1
+        assert (worker.is_parent_alive(), worker._next(connection)) == (False, False)
 
 
 def test_a_worker_keeps_the_values_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:

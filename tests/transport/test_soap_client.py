@@ -153,6 +153,8 @@ def test_a_connection_that_the_other_end_may_be_closing_is_not_used_again(
             send(peer.url)
             now[0] += idle
     assert len({port for _, port, _ in peer.requests}) == connections
+    # With TLS it is the same, and the certificate counts, too.
+    assert issubclass(http_client.TlsConnections.ConnectionCls, http_client.Connections.ConnectionCls)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -129,8 +129,11 @@ class FolderBlobs:
             f"{_WHAT} {folder}", form, read=self._key_mark, write=self._mark_key, stored=self._sources
         )
         with _DISK:
-            for one in (self._incoming, self._blobs, self._journal, self._spare, self._quarantine):
+            for one in (self._incoming, self._blobs, self._journal, self._quarantine):
                 make_folder(one)
+        # Without it marks are made anew.
+        with suppress(OSError):
+            make_folder(self._spare)
 
     def path(self, sha256: str) -> Path:
         """Where the bytes with this hash lie from now on."""
@@ -199,9 +202,13 @@ class FolderBlobs:
                         flush(path.parent)
                         removed.append(sha256)
                     mark.unlink(missing_ok=True)
-            for leftover in [*self._incoming.iterdir(), *self._spare.iterdir()]:
+            for leftover in list(self._incoming.iterdir()):
                 if _is_older(leftover, limit):
                     leftover.unlink(missing_ok=True)
+        with suppress(OSError):
+            for mark in list(self._spare.iterdir()):
+                if _is_older(mark, limit):
+                    mark.unlink(missing_ok=True)
         return removed
 
     def find(self, sha256: str) -> FileBlob | None:
@@ -303,7 +310,7 @@ class FolderBlobs:
         now = self._clock()
         mark = f"{self._journal}/{name}"
         # Another process may have removed a spare one as too old, or have it too, as a child of the same.
-        with suppress(IndexError, FileNotFoundError):
+        with suppress(IndexError, OSError):
             spare = self._spare_marks.popleft()
             os.utime(spare, (now, now))
             os.rename(spare, mark)
@@ -316,12 +323,13 @@ class FolderBlobs:
             os.close(descriptor)
 
     def _unmark(self, mark: str) -> None:
-        if len(self._spare_marks) >= _SPARE_MARKS:
-            os.unlink(mark)
-            return
-        spare = f"{self._spare}/{secrets.token_hex(16)}"
-        os.rename(mark, spare)
-        self._spare_marks.append(spare)
+        if len(self._spare_marks) < _SPARE_MARKS:
+            spare = f"{self._spare}/{secrets.token_hex(16)}"
+            with suppress(OSError):
+                os.rename(mark, spare)
+                self._spare_marks.append(spare)
+                return
+        os.unlink(mark)
 
     def _sources(self) -> Iterator[tuple[Source, int]]:
         """All files, in no order, with their sizes."""

@@ -35,10 +35,10 @@ _KEPT_SECONDS = 4.0
 
 
 class _Kept(HTTPConnection):
-    """A connection that is used again only while the other end surely keeps it.
+    """A connection that is used again only for a while: a server closes what nobody uses.
 
-    A server closes what nobody uses, and a request that is on its way at that moment is lost. Who asks does so once
-    more, but a submission would be refused, and nobody would know what became of it.
+    A request that is on its way at that moment is lost. Who asks does so once more, but a submission would be refused,
+    and nobody would know what became of it.
     """
 
     _answered = 0.0

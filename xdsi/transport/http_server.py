@@ -194,6 +194,14 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         super().handle_exit(sig, frame)
         self._wanted.put(up=True)
 
+    def is_parent_alive(self) -> bool:
+        """Whether the arbiter is there; without it this worker stops, and nobody stays with a connection."""
+        if super().is_parent_alive():
+            return True
+        self.alive = False
+        self._wanted.put(up=True)
+        return False
+
     def enqueue_req(self, conn: _Connection) -> None:
         """Have a thread see to a connection."""
         self._engage(1)
@@ -267,7 +275,8 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         waiting.register(conn.sock, select.POLLIN)
         waiting.register(self._wanted, select.POLLIN)
         come = waiting.poll(_STAY_MILLISECONDS)
-        return bool(come) and not self._wanted.up
+        # Who was woken because he was wanted may find that others left sooner: nothing was asked of him all the same.
+        return not self._wanted.up and any(end == conn.sock.fileno() for end, _ in come)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Refuse what is no HTTP as everything else is refused: by a fault with a trace."""
