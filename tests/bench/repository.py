@@ -228,7 +228,7 @@ def manifests(folder: Path, *, rounds: int, workers: int = hub.WORKERS, each: in
     """ITI-41 of manifests of 20 KB, durable and registered by another process, from sixteen clients.
 
     The repository has so many workers; a second one takes what the processors have left. Where there is more than one
-    they stay on a processor each, and the registry's with the first (`server.processors`).
+    they stay on a processor each (`server.processors`), and the registry is where there is room.
     """
     raw = _manifest()
     patient = imaging.study().patient
@@ -239,7 +239,7 @@ def manifests(folder: Path, *, rounds: int, workers: int = hub.WORKERS, each: in
     )
     text = '[domain]\nprofile = "open"\naccept_unknown_patients = true\n[consent]\nenforce = false\n[server]\nactors = '
     kept = f"processors = {sorted(os.sched_getaffinity(0))}\n" if workers > 1 else ""
-    with _serving(folder / "registry", f'{text}["registry"]\n{kept}', profile=False) as registry:
+    with _serving(folder / "registry", text + '["registry"]\n', profile=False) as registry:
         where = f'["repository"]\nworkers = {workers}\n{kept}'
         where += f'[repository]\nregistry_url = "{registry.url}/services/registry"\n'
         with _serving(folder / "repository", text + where, profile=False) as server:
