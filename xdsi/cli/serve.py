@@ -34,7 +34,12 @@ def add(commands: Any) -> None:
         "are ready. Without settings: registry, repository, identities and decisions on https://127.0.0.1:8443 with "
         "mutual TLS, assertions and consent, and certificates made for it. An option wins over the settings.",
     )
-    command.add_argument("--profile", choices=["open"], help="open: plain HTTP on loopback, no SAML, no consent")
+    command.add_argument(
+        "--profile",
+        choices=["open"],
+        help="open: plain HTTP on loopback, no SAML, no consent, any patient; "
+        "registry, repository and identity on port 8080, whatever the settings say of these",
+    )
     command.add_argument("--address", help="address to listen on; default 127.0.0.1")
     command.add_argument("--port", type=int, metavar="N", help="port to listen on; default 8443, open profile 8080")
     command.add_argument(
