@@ -1,4 +1,4 @@
-"""Data elements of a DICOM file: only those asked for, without recursion, within limits, never the pixel data.
+"""Data elements of a DICOM file: only those asked for, within limits, never the pixel data.
 
 DICOM PS3.5 section 7 (data set) and annex A (transfer syntaxes), PS3.10 section 7 (file meta information).
 """
@@ -81,7 +81,7 @@ def read(file: BinaryIO, wanted: frozenset[int], limits: Limits | None = None, *
             "the data set is not encoded as its transfer syntax says",
             location=f"byte {offset}", expected="explicit VR" if explicit else "implicit VR",
         )  # fmt: skip
-    return Part10(meta, _Walk(source, offset, order, wanted, limits, until).run(explicit=explicit))
+    return Part10(meta, _Walk(source, order, wanted, limits, until).run(offset, explicit=explicit))
 
 
 def transfer_syntax_of(file: BinaryIO) -> str:
@@ -101,24 +101,31 @@ class _Source:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.size = file.seek(0, 2)
-        self._at = 0
-        self._window = b""
+        self.begin = 0
+        """where the window begins"""
+        self.window = b""
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes, or MalformedMessage."""
-        start = offset - self._at
+        start = offset - self.begin
         end = start + length
-        if start < 0 or end > len(self._window):
+        if start < 0 or end > len(self.window):
             self._fill(offset, length)
             start, end = 0, length
-        return self._window[start:end]
+        return self.window[start:end]
+
+    def ahead(self, offset: int, length: int) -> tuple[bytes, int]:
+        """The window, with at least these bytes in it, and where it begins; or MalformedMessage."""
+        if offset < self.begin or offset + length > self.begin + len(self.window):
+            self._fill(offset, length)
+        return self.window, self.begin
 
     def held(self, start: int, end: int | None) -> memoryview:
         """What is at hand of these bytes, from the first on."""
-        at = self._at
-        if start < at:
+        begin = self.begin
+        if start < begin:
             return memoryview(b"")
-        return memoryview(self._window)[start - at : None if end is None else max(end, at) - at]
+        return memoryview(self.window)[start - begin : None if end is None else max(end, begin) - begin]
 
     def ends(self, offset: int) -> bool:
         """True at the very end; MalformedMessage beyond it."""
@@ -129,9 +136,9 @@ class _Source:
     def _fill(self, offset: int, length: int) -> None:
         if offset + length <= self.size:
             self._file.seek(offset)
-            self._window = self._file.read(max(length, _WINDOW))
-            self._at = offset
-            if len(self._window) >= length:
+            self.window = self._file.read(max(length, _WINDOW))
+            self.begin = offset
+            if len(self.window) >= length:
                 return
         raise MalformedMessage("the file ends within a data element", location=f"byte {offset}")
 
@@ -144,34 +151,34 @@ class _Inflated(_Source):
         self._file = file
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._limit = limit
-        self._at = 0
-        self._window = b""
+        self.begin = 0
+        self.window = b""
 
     def ends(self, offset: int) -> bool:
         """True at the very end; MalformedMessage beyond it."""
         self._advance(offset, 1)
-        if offset > self._at + len(self._window):
+        if offset > self.begin + len(self.window):
             raise MalformedMessage("the deflated data set ends within a data element")
-        return offset == self._at + len(self._window)
+        return offset == self.begin + len(self.window)
 
     def _fill(self, offset: int, length: int) -> None:
         self._advance(offset, length)
-        if self._at != offset or len(self._window) < length:
+        if self.begin != offset or len(self.window) < length:
             raise MalformedMessage("the deflated data set ends within a data element")
 
     def _advance(self, offset: int, length: int) -> None:
-        while len(self._window) < offset - self._at + length:
-            kept = max(0, len(self._window) - (offset - self._at))
-            dropped = len(self._window) - kept
-            self._window, self._at = self._window[dropped:], self._at + dropped
+        while len(self.window) < offset - self.begin + length:
+            kept = max(0, len(self.window) - (offset - self.begin))
+            dropped = len(self.window) - kept
+            self.window, self.begin = self.window[dropped:], self.begin + dropped
             more = self._chunk()
             if not more:
                 break
-            self._window += more
-            if self._at + len(self._window) > self._limit:
+            self.window += more
+            if self.begin + len(self.window) > self._limit:
                 raise MalformedMessage("the deflated data set is too large", expected=f"at most {self._limit} bytes")
-        dropped = min(offset - self._at, len(self._window))
-        self._window, self._at = self._window[dropped:], self._at + dropped
+        dropped = min(offset - self.begin, len(self.window))
+        self.window, self.begin = self.window[dropped:], self.begin + dropped
 
     def _chunk(self) -> bytes:
         try:
@@ -214,47 +221,14 @@ def _sequences(wanted: frozenset[int]) -> frozenset[int]:
     return frozenset(tag for tag in wanted if dictionary_VR(tag) == "SQ")
 
 
-class _Frame:
-    """A data set, a sequence or the fragments of pixel data that is being walked; `end` is None where delimited."""
-
-    __slots__ = ("alike", "end", "explicit", "items", "kept", "trails")
-
-    def __init__(self, end: int | None, kept: DataSet | None, items: Items | None, *, explicit: bool) -> None:
-        self.end = end
-        self.kept = kept
-        self.items = items
-        self.explicit = explicit
-        self.alike: dict[bytes, Alike] = {}
-        self.trails = 0
-
-
-class _DataSetFrame(_Frame):
-    __slots__ = ()
-
-
-class _SequenceFrame(_Frame):
-    __slots__ = ()
-
-
-class _FragmentsFrame(_Frame):
-    __slots__ = ()
-
-
 class _Walk:
-    """One pass over the elements of a data set, with its own stack."""
+    """One pass over the elements of a data set, which calls itself no deeper than sequences may be nested."""
 
     def __init__(
-        self,
-        source: _Source,
-        offset: int,
-        order: str,
-        wanted: frozenset[int],
-        limits: Limits,
-        until: int | None = None,
+        self, source: _Source, order: str, wanted: frozenset[int], limits: Limits, until: int | None = None
     ) -> None:
         self._until = 0xFFFFFFFF if until is None else until
         self._source = source
-        self._offset = offset
         self._tag = struct.Struct(order + "HHI")
         self._explicit = struct.Struct(order + "HH2sH")
         self._length = struct.Struct(order + "I")
@@ -262,144 +236,150 @@ class _Walk:
         self._sequences = _sequences(wanted)
         self._limits = limits
         self._items = 0
-        self._stack: list[_Frame] = []
         self._trail: Trail | None = None
 
-    def run(self, *, explicit: bool) -> DataSet:
+    def run(self, offset: int, *, explicit: bool) -> DataSet:
         root = DataSet()
-        stack = self._stack
-        stack.append(_DataSetFrame(None, root, None, explicit=explicit))
-        source = self._source
-        while stack:
-            frame = stack[-1]
-            end = frame.end
-            if end is not None and self._offset >= end:
-                if self._offset > end:
-                    raise self._malformed("a data element is longer than the item or sequence around it")
-                self._leave(frame)
-            elif len(stack) == 1 and source.ends(self._offset):
-                stack.pop()
-            elif type(frame) is _DataSetFrame:
-                self._elements(frame)
-            else:
-                self._item(frame)
+        self._elements(offset, None, root, explicit=explicit, depth=0)
         return root
 
-    def _elements(self, frame: _Frame) -> None:
-        """The elements of a data set, up to its end or the next sequence in it."""
-        source, end, root = self._source, frame.end, len(self._stack) == 1
-        read, unpack, wanted = source.read, self._explicit.unpack, self._wanted
-        while not (source.ends(self._offset) if root else end is not None and self._offset >= end):
-            header = read(self._offset, 8)
-            group, element, vr, length = unpack(header)
+    def _elements(self, offset: int, end: int | None, kept: DataSet | None, *, explicit: bool, depth: int) -> int:
+        """The elements of an item in so many sequences, or with 0 of all the data set, and where they end.
+
+        `end` is None where that is not known before.
+        """
+        source, wanted, longest = self._source, self._wanted, self._limits.value
+        unpack, unpack_length = self._explicit.unpack_from, self._length.unpack_from
+        until = 0xFFFFFFFF if depth else self._until
+        # What is at hand serves until more is needed; who looks further on may have taken the source there.
+        window, begin = source.window, source.begin
+        while end is None or offset < end:
+            if offset + 12 > begin + len(window):
+                if not depth and source.ends(offset):
+                    return offset
+                window, begin = source.ahead(offset, 8)
+            group, element, vr, length = unpack(window, offset - begin)
             tag = group << 16 | element
-            if tag > self._until and root:
-                self._stack.clear()
-                return
+            if tag > until:
+                return offset
             if group == 0xFFFE:
-                if tag != _ITEM_END or end is not None or root:
-                    raise self._malformed(f"misplaced {_name(tag)}")
-                self._offset += 8
-                self._leave(frame)
-                return
-            offset = self._offset + 8
-            if not frame.explicit:
-                vr = b""
-                (length,) = self._length.unpack(header[4:])
-            elif vr in _LONG_VRS:
-                (length,) = self._length.unpack(read(offset, 4))
-                offset += 4
-            kept = frame.kept if tag in wanted else None
-            if vr == b"SQ" or length == _UNDEFINED or (kept is not None and vr in _UNSAID and tag in self._sequences):
-                self._offset = offset
-                self._open(frame, tag, vr, length, keep=kept is not None)
-                if self._stack[-1] is not frame:
-                    return
-                continue
-            self._offset = offset + length
+                if tag != _ITEM_END or end is not None or not depth:
+                    raise _malformed(f"misplaced {_name(tag)}", offset)
+                return offset + 8
+            keep = kept is not None and tag in wanted
+            value = offset + 8
+            if not explicit or vr in _LONG_VRS:
+                if explicit:
+                    if value + 4 > begin + len(window):
+                        window, begin = source.ahead(value, 4)
+                    (length,) = unpack_length(window, value - begin)
+                    value += 4
+                else:
+                    vr = b""
+                    (length,) = unpack_length(window, offset + 4 - begin)
+                if length == _UNDEFINED or (keep and (vr == b"SQ" or (vr in _UNSAID and tag in self._sequences))):
+                    after = None if length == _UNDEFINED else value + length
+                    if vr in _BYTE_STREAMS or tag == _PIXEL_DATA:
+                        offset = self._fragments(value, after)
+                    else:
+                        items: Items | None = None
+                        if kept is not None and keep:
+                            items = kept[tag] = Items()
+                        offset = self._sequence(value, after, items, explicit=explicit and vr != b"UN", depth=depth + 1)
+                    window, begin = source.window, source.begin
+                    continue
+            offset = value + length
             if self._trail is not None:
-                self._pass(self._trail, offset, length, kept, tag)
-            if kept is not None:
-                if length > self._limits.value:
-                    raise self._malformed(f"{_name(tag)} is too long", expected=f"at most {self._limits.value} bytes")
-                kept[tag] = read(offset, length)
+                self._pass(self._trail, value, length, kept if keep else None, tag)
+            if kept is not None and keep:
+                if length > longest:
+                    raise _malformed(f"{_name(tag)} is too long", offset, f"at most {longest} bytes")
+                if offset <= begin + len(window):
+                    kept[tag] = window[value - begin : offset - begin]
+                else:
+                    kept[tag] = source.read(value, length)
+        return _ended(offset, end)
 
-    def _open(self, frame: _Frame, tag: int, vr: bytes, length: int, *, keep: bool) -> None:
-        """Enter a sequence or pixel data; one of known length that nobody asked for is passed over."""
-        if length != _UNDEFINED and not keep:
-            if self._trail is not None:
-                self._pass(self._trail, self._offset, length, None, tag)
-            self._offset += length
-            return
-        end = None if length == _UNDEFINED else self._offset + length
-        if vr in _BYTE_STREAMS or tag == _PIXEL_DATA:
-            self._stack.append(_FragmentsFrame(end, None, None, explicit=frame.explicit))
-            return
-        if sum(type(one) is _SequenceFrame for one in self._stack) >= self._limits.depth:
-            raise self._malformed("sequences are nested too deep", expected=f"at most {self._limits.depth} levels")
-        items: Items | None = None
-        if keep and frame.kept is not None:
-            items = Items()
-            frame.kept[tag] = items
-        self._stack.append(_SequenceFrame(end, None, items, explicit=frame.explicit and vr != b"UN"))
+    def _sequence(self, offset: int, end: int | None, items: Items | None, *, explicit: bool, depth: int) -> int:
+        """The items of a sequence, which lies in so many less one, and where it ends."""
+        source, limits = self._source, self._limits
+        if depth > limits.depth:
+            raise _malformed("sequences are nested too deep", offset, f"at most {limits.depth} levels")
+        alike: dict[bytes, Alike] = {}
+        first, trails = True, 0
+        while end is None or offset < end:
+            header = source.read(offset, 8)
+            if items is not None and header in alike:
+                before = alike[header]
+                taken = before.take(source.held(offset, end), items, (limits.items - self._items) // before.items)
+                if taken:
+                    self._items += taken * before.items
+                    offset += taken * before.size
+                    continue
+            offset += 8
+            length = self._item(header, offset, end)
+            if length is None:
+                return offset
+            item: DataSet | None = None
+            if items is not None:
+                self._items += 1
+                if self._items > limits.items:
+                    raise _malformed("too many items", offset, f"at most {limits.items}")
+                item = DataSet()
+                items.append(item)
+                if not first and trails < limits.alike:
+                    trails += 1
+                    # Takes the place of one around it, of which this sequence is a part that is not the same twice.
+                    self._trail = Trail(offset - 8, item, self._items - 1)
+                first = False
+            after = None if length == _UNDEFINED else offset + length
+            offset = self._elements(offset, after, item, explicit=explicit, depth=depth)
+            trail = self._trail
+            if trail is not None and trail.item is item:
+                self._trail = None
+                raw = bytes(source.held(trail.start, offset))
+                if len(raw) == offset - trail.start:
+                    alike[header] = trail.end(raw, self._items - trail.before)
+        return _ended(offset, end)
 
-    def _item(self, frame: _Frame) -> None:
-        """The next item of a sequence, or its end."""
-        header = self._source.read(self._offset, 8)
-        if header in frame.alike and self._take(frame, frame.alike[header]):
-            return
+    def _fragments(self, offset: int, end: int | None) -> int:
+        """Passes over the fragments of pixel data and says where they end."""
+        while end is None or offset < end:
+            header = self._source.read(offset, 8)
+            offset += 8
+            length = self._item(header, offset, end)
+            if length is None:
+                return offset
+            if length == _UNDEFINED:
+                raise _malformed("a fragment of pixel data without a length", offset)
+            offset += length
+        return _ended(offset, end)
+
+    def _item(self, header: bytes, offset: int, end: int | None) -> int | None:
+        """How long the item says it is whose header ends here; None for the end of its sequence."""
         group, element, length = self._tag.unpack(header)
         tag = group << 16 | element
-        self._offset += 8
-        if tag == _SEQUENCE_END and frame.end is None:
-            self._stack.pop()
-        elif tag != _ITEM:
-            raise self._malformed(f"{_name(tag)} in a sequence", expected="an item")
-        elif type(frame) is _FragmentsFrame:
-            if length == _UNDEFINED:
-                raise self._malformed("a fragment of pixel data without a length")
-            self._offset += length
-        else:
-            end = None if length == _UNDEFINED else self._offset + length
-            kept: DataSet | None = None
-            if frame.items is not None:
-                self._items += 1
-                if self._items > self._limits.items:
-                    raise self._malformed("too many items", expected=f"at most {self._limits.items}")
-                kept = DataSet()
-                if frame.items and frame.trails < self._limits.alike:
-                    frame.trails += 1
-                    # Takes the place of one around it, of which this sequence is a part that is not the same twice.
-                    self._trail = Trail(self._offset - 8, kept, self._items - 1)
-                frame.items.append(kept)
-            self._stack.append(_DataSetFrame(end, kept, None, explicit=frame.explicit))
-
-    def _take(self, frame: _Frame, alike: Alike) -> bool:
-        """Take the items from here on that are built like one before; False where there is none."""
-        assert frame.items is not None
-        limit = (self._limits.items - self._items) // alike.items
-        taken = alike.take(self._source.held(self._offset, frame.end), frame.items, limit)
-        self._items += taken * alike.items
-        self._offset += taken * alike.size
-        return taken > 0
+        if tag == _ITEM:
+            return int(length)
+        if tag == _SEQUENCE_END and end is None:
+            return None
+        raise _malformed(f"{_name(tag)} in a sequence", offset, "an item")
 
     def _pass(self, trail: Trail, offset: int, length: int, kept: DataSet | None, tag: int) -> None:
         """Note a value, which the next item may have in the same place; an item of too many is not remembered."""
         if not trail.passed(offset, length, kept, tag):
             self._trail = None
 
-    def _leave(self, frame: _Frame) -> None:
-        """The end of a sequence, or of an item, by which the next one may be known."""
-        self._stack.pop()
-        trail = self._trail
-        if trail is not None and trail.item is frame.kept:
-            self._trail = None
-            raw = bytes(self._source.held(trail.start, self._offset))
-            if len(raw) == self._offset - trail.start:
-                self._stack[-1].alike[raw[:8]] = trail.end(raw, self._items - trail.before)
 
-    def _malformed(self, message: str, expected: str = "") -> MalformedMessage:
-        return MalformedMessage(message, location=f"byte {self._offset}", expected=expected)
+def _ended(offset: int, end: int | None) -> int:
+    """Where something ends that had to end there."""
+    if end is not None and offset > end:
+        raise _malformed("a data element is longer than the item or sequence around it", offset)
+    return offset
+
+
+def _malformed(message: str, offset: int, expected: str = "") -> MalformedMessage:
+    return MalformedMessage(message, location=f"byte {offset}", expected=expected)
 
 
 def _name(tag: int) -> str:
