@@ -8,6 +8,8 @@ references of a manifest are like that, hundreds in a row (DICOM PS3.3 C.17.6, P
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
+from itertools import chain, takewhile
 from typing import TypeAlias
 
 from xdsi.wire.dicom_text import DataSet, Items
@@ -17,8 +19,6 @@ _ELEMENTS = 64
 
 _Template: TypeAlias = "tuple[tuple[int, int | list[_Template]], ...]"
 """what a data set is made of: tags, each with the number of its value or with what the items of its sequence are"""
-_Places: TypeAlias = "dict[tuple[int, ...], list[int | None]]"
-"""which values a path leads to, as far as somebody asked: items of two lengths in turns are as many runs of one"""
 
 
 class Trail:
@@ -49,59 +49,68 @@ class Trail:
 class Alike:
     """What items have in common that are built alike, and where they differ."""
 
-    __slots__ = ("_layout", "_marks", "_places", "_template", "items", "size")
+    __slots__ = ("_layout", "_marks", "columns", "items", "size", "template", "values")
 
     def __init__(self, raw: bytes, values: list[tuple[int, int]], template: _Template, items: int) -> None:
         layout, at = "=", 0
         for start, length in values:
-            layout += f"{start - at}s{length}s"
+            layout += f"{start - at}s{length}x"
             at = start + length
+        # Tags, VRs and lengths, without the bytes of values.
         self._layout = struct.Struct(f"{layout}{len(raw) - at}s")
-        # Tags, VRs and lengths and the bytes of values take turns.
-        self._marks = self._layout.unpack(raw)[::2]
-        self._template = template
-        self._places: _Places = {}
+        self._marks = self._layout.unpack(raw)
+        self.values = values
+        self.template = template
+        self.columns: dict[tuple[int, ...], struct.Struct] = {}
+        """what a path leads to, and with none all values: items of two lengths in turns are as many runs of one"""
         self.size = len(raw)
         self.items = items
 
     def take(self, raw: memoryview, into: Items, limit: int) -> int:
         """Add the items at the beginning of `raw` that are alike, at most `limit` of them, and say how many."""
-        count = min(len(raw) // self.size, limit)
-        marks = self._marks
-        rows = []
-        for parts in self._layout.iter_unpack(raw[: count * self.size]):
-            if parts[::2] != marks:
-                break
-            rows.append(parts[1::2])
-        if rows:
-            into.append_run(_Run(self._template, self._places, rows))
-        return len(rows)
+        most = min(len(raw) // self.size, limit) * self.size
+        taken = sum(takewhile(bool, map(self._marks.__eq__, self._layout.iter_unpack(raw[:most]))))
+        if taken:
+            into.append_run(_Run(self, bytes(raw[: taken * self.size]), taken))
+        return taken
+
+    def only(self, numbers: Iterable[int | None]) -> struct.Struct:
+        """Of such an item the values of these numbers, which increase; of None one without bytes."""
+        layout, at = "=", 0
+        for number in numbers:
+            start, length = (at, 0) if number is None else self.values[number]
+            layout += f"{start - at}x{length}s"
+            at = start + length
+        return struct.Struct(f"{layout}{self.size - at}x")
 
 
 class _Run:
-    """Items by the values of each; implements Run."""
+    """Items by the bytes of all; implements Run."""
 
-    __slots__ = ("_places", "_rows", "_template")
+    __slots__ = ("_alike", "_count", "_raw")
 
-    def __init__(self, template: _Template, places: _Places, rows: list[tuple[bytes, ...]]) -> None:
-        self._template = template
-        self._places = places
-        self._rows = rows
+    def __init__(self, alike: Alike, raw: bytes, count: int) -> None:
+        self._alike = alike
+        self._raw = raw
+        self._count = count
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._count
 
     def data_sets(self) -> list[DataSet]:
-        return [_filled(self._template, row) for row in self._rows]
+        alike = self._alike
+        if () not in alike.columns:
+            alike.columns[()] = alike.only(range(len(alike.values)))
+        return [_filled(alike.template, row) for row in alike.columns[()].iter_unpack(self._raw)]
 
     def has(self, tag: int) -> bool:
-        return any(tag == one for one, _ in self._template)
+        return any(tag == one for one, _ in self._alike.template)
 
     def column(self, *path: int) -> list[bytes]:
-        numbers = self._places.get(path)
-        if numbers is None:
-            numbers = self._places[path] = _numbers(self._template, path)
-        return [b"" if number is None else row[number] for row in self._rows for number in numbers]
+        columns = self._alike.columns
+        if path not in columns:
+            columns[path] = self._alike.only(_numbers(self._alike.template, path))
+        return [*chain.from_iterable(columns[path].iter_unpack(self._raw))]
 
 
 def _template(item: DataSet, numbers: dict[tuple[int, int], int]) -> _Template:
