@@ -19,7 +19,8 @@ _RESET = re.compile(rb"[\\^=\t\n\f\r]")
 _UNPRINTABLE = dict.fromkeys([*range(0x20), 0x7F, 0xFFFE, 0xFFFF])
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
-_PLAIN_UID = re.compile(rf"{_UID.pattern}\0?")
+_PLAIN_UIDS = re.compile(r"(?:[0-9]+\.[0-9.]*[0-9]\0?\\)*+")
+"""as _UID, each with a backslash after it, where no dot follows another"""
 
 
 def is_uid(text: str) -> bool:
@@ -41,11 +42,12 @@ def required_uid(value: bytes, tag: int, name: str) -> str:
 
 def plain_uids(values: Collection[bytes]) -> dict[bytes, str]:
     """The UIDs in the bytes of many elements, by those; none of them where one is not plainly a UID."""
-    text = b"\\".join(values).decode("ascii", "replace")
-    uids = text.split("\\")
-    if len(uids) != len(values) or max(map(len, uids)) > 64 or not all(map(_PLAIN_UID.fullmatch, uids)):
+    text = b"\\".join([*values, b""]).decode("ascii", "replace")
+    uids = text.replace("\0", "").split("\\")[:-1]
+    longest = max(map(len, values), default=0)
+    if ".." in text or len(uids) != len(values) or longest > 64 or not _PLAIN_UIDS.fullmatch(text):
         return {}
-    return dict(zip(values, text.replace("\0", "").split("\\"), strict=True))
+    return dict(zip(values, uids, strict=True))
 
 
 class DataSet(dict[int, "Value"]):
@@ -70,7 +72,8 @@ class DataSet(dict[int, "Value"]):
 
     def code(self, tag: int) -> str:
         """A value that the character set does not touch (AE, CS, DA, DS, IS, TM, UI, UR), without padding."""
-        return self.value(tag).decode("ascii", "replace").strip(" \0")
+        value = self.get(tag)
+        return value.decode("ascii", "replace").strip(" \0") if isinstance(value, bytes) else ""
 
     def codes(self, tag: int) -> tuple[str, ...]:
         """The values of such an element, empty ones left out."""
@@ -180,7 +183,7 @@ class CharacterSet:
             decoded = "".join(self._fragment(part) for part in _FRAGMENT.findall(value))
         else:
             decoded = value.decode(self._first, "replace")
-        return decoded.translate(_UNPRINTABLE).strip()
+        return (decoded if decoded.isprintable() else decoded.translate(_UNPRINTABLE)).strip()
 
     def _fragment(self, part: bytes) -> str:
         if not part.startswith(b"\x1b"):

@@ -282,25 +282,28 @@ def _evidence(dataset: DataSet, known: dict[bytes, str]) -> tuple[ReferencedStud
 
 def _references_of(instances: Items, known: dict[bytes, str]) -> tuple[Reference, ...]:
     """What the items of a series refer to; `known` are UIDs that were looked at, for all are of few classes."""
-    references = []
     of_class, of_instance = tags.REFERENCED_SOP_CLASS_UID, tags.REFERENCED_SOP_INSTANCE_UID
     classes, uids = instances.column(of_class), instances.column(of_instance)
-    known.update(plain_uids({*classes, *uids}))
-    # One by one where there is something to be said of one of them.
-    for sop_class, uid in zip(classes, uids, strict=True):
-        if sop_class not in known:
-            known[sop_class] = required_uid(sop_class, of_class, "Referenced SOP Class UID")
-        if uid not in known:
-            known[uid] = required_uid(uid, of_instance, "Referenced SOP Instance UID")
-        references.append(Reference(known[sop_class], known[uid]))
-    return tuple(references)
+    plain = plain_uids({*classes, *uids})
+    known.update(plain)
+    if not plain:
+        # One by one, for there is something to be said of one of them.
+        for sop_class, uid in zip(classes, uids, strict=True):
+            if sop_class not in known:
+                known[sop_class] = required_uid(sop_class, of_class, "Referenced SOP Class UID")
+            if uid not in known:
+                known[uid] = required_uid(uid, of_instance, "Referenced SOP Instance UID")
+    return tuple(map(Reference, map(known.__getitem__, classes), map(known.__getitem__, uids)))
 
 
 def _tree(dataset: DataSet, known: dict[bytes, str]) -> tuple[str, ...]:
     """SOP Instance UIDs that content items at any depth refer to, in the order of the tree."""
     tag, name = tags.REFERENCED_SOP_INSTANCE_UID, "Referenced SOP Instance UID of the content tree"
     named = _named(dataset.items_of(tags.CONTENT_SEQUENCE))
-    return tuple(known[uid] if uid in known else required_uid(uid, tag, name) for uid in named)
+    try:
+        return tuple(map(known.__getitem__, named))
+    except KeyError:
+        return tuple(known[uid] if uid in known else required_uid(uid, tag, name) for uid in named)
 
 
 def _named(content: Items) -> list[bytes]:
