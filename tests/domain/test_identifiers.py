@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from xdsi.domain import identifiers
 from xdsi.domain.identifiers import is_entry_uuid, new_entry_uuid
 
 
@@ -14,7 +15,8 @@ from xdsi.domain.identifiers import is_entry_uuid, new_entry_uuid
 def test_a_fresh_entry_uuid_is_what_the_standard_library_makes_of_the_same_bytes(
     drawn: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "urandom", lambda size: drawn[:size])
+    monkeypatch.setattr(identifiers, "_drawn", [])
+    monkeypatch.setattr(os, "urandom", lambda size: drawn * (size // 16))
     assert new_entry_uuid() == uuid.UUID(bytes=drawn, version=4).urn
 
 
@@ -22,3 +24,19 @@ def test_fresh_entry_uuids_differ() -> None:
     made = {new_entry_uuid() for _ in range(1000)}
     assert len(made) == 1000
     assert all(map(is_entry_uuid, made))
+
+
+def test_processes_of_one_origin_make_different_entry_uuids() -> None:
+    """Given a process that made one, then two that it becomes share none."""
+    new_entry_uuid()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, " ".join(new_entry_uuid() for _ in range(20)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = set(os.read(reading, 4096).decode().split())
+    os.close(reading)
+    os.close(writing)
+    assert len(theirs) == 20
+    assert theirs.isdisjoint(new_entry_uuid() for _ in range(200))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_VERSION_4 = 0x4 << 76 | 0b10 << 62
-_OF_RANDOM = (1 << 128) - 1 - (0xF << 76) - (0b11 << 62)
-"""the bits of a UUID of version 4 that are random (RFC 9562, 5.4)"""
+_VARIANT = {digit: "89ab"[int(digit, 16) & 0b11] for digit in "0123456789abcdef"}
+"""the digit of a UUID that begins with the variant 10 (RFC 9562, 4.1), by the random one in its place"""
+_DRAWN_AT_ONCE = 64
 _CX = re.compile(r"([^^&~|]+)\^\^\^&([0-9.]+)&ISO")
 
 
@@ -31,9 +31,25 @@ def is_entry_uuid(text: str) -> bool:
 def new_entry_uuid() -> str:
     """A fresh entryUUID."""
     # A registration takes several, and an object for each takes several times as long as its text.
-    found = (int.from_bytes(os.urandom(16), "big") & _OF_RANDOM) | _VERSION_4
-    text = f"{found:032x}"
-    return f"urn:uuid:{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    try:
+        text = _drawn.pop()
+    except IndexError:
+        text, *more = _draw()
+        _drawn.extend(more)
+    # Version 4 (RFC 9562, 5.4): all digits are random but that of the version and half of that of the variant.
+    return f"urn:uuid:{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
+
+
+# To ask the system lets other threads go first, each time.
+def _draw() -> list[str]:
+    """Random digits for many UUIDs."""
+    digits = os.urandom(16 * _DRAWN_AT_ONCE).hex()
+    return [digits[start : start + 32] for start in range(0, len(digits), 32)]
+
+
+_drawn: list[str] = []
+"""nobody else's: what one process has drawn no other may use"""
+os.register_at_fork(after_in_child=_drawn.clear)
 
 
 def new_oid() -> str:
