@@ -28,7 +28,7 @@ from xdsi.spec import namespaces as ns
 from xdsi.storage.spool import SpoolFolder
 from xdsi.transactions import iti18_registry_stored_query as iti18
 from xdsi.transactions import iti42_register_document_set as iti42
-from xdsi.transport import http_client, soap_client
+from xdsi.transport import http_kept, soap_client
 from xdsi.transport.pki import create_demonstration
 from xdsi.transport.soap_client import SoapClient
 from xdsi.transport.tls import TlsFiles, client_context, server_context
@@ -147,14 +147,14 @@ def test_a_connection_that_the_other_end_may_be_closing_is_not_used_again(
     send: Callable[..., Reply], monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(http_client, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(http_kept, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with answering(says(200, ANSWER)) as peer:
         for _ in range(3):
             send(peer.url)
             now[0] += idle
     assert len({port for _, port, _ in peer.requests}) == connections
     # With TLS it is the same, and the certificate counts, too.
-    assert issubclass(http_client.TlsConnections.ConnectionCls, http_client.Connections.ConnectionCls)
+    assert issubclass(http_kept.TlsConnections.ConnectionCls, http_kept.Connections.ConnectionCls)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

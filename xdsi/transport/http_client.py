@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,66 +16,16 @@ from typing import Any
 import requests
 import requests.adapters
 import urllib3.exceptions
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.response import HTTPResponse
 from urllib3.util import Retry
 
 from xdsi.domain.errors import Unavailable
 from xdsi.transport.http_ahead import AskingAhead, Place, Whole
+from xdsi.transport.http_kept import Connections, TlsConnections
 from xdsi.transport.pace import Pace, in_pieces
-from xdsi.transport.tls import ClientContext
 
 READ_SIZE = 256 * 1024
 _JSON_LIMIT = 512 * 1024 * 1024
 _SAID = 64 * 1024
-_KEPT_SECONDS = 4.0
-"""Servers close a connection that was idle for 5 seconds (Apache httpd) to 75 (nginx, and ours)."""
-
-
-class _Kept(HTTPConnection):
-    """A connection that is used again only for a while: a server closes what nobody uses.
-
-    A request that is on its way at that moment is lost. Who asks does so once more, but a submission would be refused,
-    and nobody would know what became of it.
-    """
-
-    _answered = 0.0
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the next request may go by it."""
-        return time.monotonic() - self._answered < _KEPT_SECONDS and super().is_connected
-
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
-        """The answer, from whose head on the connection may be idle."""
-        answer = super().getresponse()
-        self._answered = time.monotonic()
-        return answer
-
-
-class _KeptTls(_Kept, HTTPSConnection):
-    """A connection that is not used any more once our own certificate was exchanged: it shows the former one."""
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the next request may go by it."""
-        if not super().is_connected:
-            return False
-        context, sock = self.ssl_context, self.sock
-        return not isinstance(context, ClientContext) or (isinstance(sock, ssl.SSLSocket) and context.made(sock))
-
-
-class Connections(HTTPConnectionPool):
-    """Connections to one server."""
-
-    ConnectionCls = _Kept
-
-
-class TlsConnections(HTTPSConnectionPool):
-    """Connections to one server, of which those are used on that show our present certificate."""
-
-    ConnectionCls = _KeptTls
 
 
 class TlsAdapter(requests.adapters.HTTPAdapter):

@@ -31,7 +31,7 @@ from xdsi.domain.ports import Spool
 from xdsi.domain.submission import Document
 from xdsi.exchange import Reply, Transaction
 from xdsi.spec import namespaces as ns
-from xdsi.transport.http_client import Connections, TlsConnections
+from xdsi.transport.http_kept import Connections, TlsConnections
 from xdsi.transport.pace import Pace, in_pieces
 from xdsi.transport.soap_request import whole
 from xdsi.wire import mtom, soap
