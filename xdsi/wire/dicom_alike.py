@@ -17,7 +17,7 @@ from xdsi.wire.dicom_text import DataSet, Items
 _ELEMENTS = 64
 """an item with more of them is not worth remembering"""
 
-_Template: TypeAlias = "tuple[tuple[int, int | list[_Template]], ...]"
+_Template: TypeAlias = "dict[int, int | list[_Template]]"
 """what a data set is made of: tags, each with the number of its value or with what the items of its sequence are"""
 
 
@@ -104,7 +104,7 @@ class _Run:
         return [_filled(alike.template, row) for row in alike.columns[()].iter_unpack(self._raw)]
 
     def has(self, tag: int) -> bool:
-        return any(tag == one for one, _ in self._alike.template)
+        return tag in self._alike.template
 
     def column(self, *path: int) -> list[bytes]:
         columns = self._alike.columns
@@ -114,25 +114,24 @@ class _Run:
 
 
 def _template(item: DataSet, numbers: dict[tuple[int, int], int]) -> _Template:
-    return tuple(
-        (tag, [_template(one, numbers) for one in value] if isinstance(value, Items) else numbers[id(item), tag])
+    return {
+        tag: [_template(one, numbers) for one in value] if isinstance(value, Items) else numbers[id(item), tag]
         for tag, value in item.items()
-    )
+    }
 
 
 def _filled(template: _Template, row: tuple[bytes, ...]) -> DataSet:
     return DataSet(
-        [
-            (tag, row[what] if isinstance(what, int) else Items([_filled(one, row) for one in what]))
-            for tag, what in template
-        ]
+        {
+            tag: row[what] if isinstance(what, int) else Items([_filled(one, row) for one in what])
+            for tag, what in template.items()
+        }
     )
 
 
 def _numbers(template: _Template, path: tuple[int, ...]) -> list[int | None]:
     """Which values a path leads to in an item, None for one that is not there."""
-    tag, beyond = path[0], path[1:]
-    what = next((what for one, what in template if one == tag), None)
-    if not beyond:
+    what = template.get(path[0])
+    if len(path) == 1:
         return [what if isinstance(what, int) else None]
-    return [number for one in what for number in _numbers(one, beyond)] if isinstance(what, list) else []
+    return [number for one in what for number in _numbers(one, path[1:])] if isinstance(what, list) else []

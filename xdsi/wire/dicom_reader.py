@@ -251,13 +251,15 @@ class _Walk:
         source, wanted, longest = self._source, self._wanted, self._limits.value
         unpack, unpack_length = self._explicit.unpack_from, self._length.unpack_from
         until = 0xFFFFFFFF if depth else self._until
-        # What is at hand serves until more is needed; who looks further on may have taken the source there.
+        # What is at hand serves until more is needed, also where the source was taken further on meanwhile.
         window, begin = source.window, source.begin
+        held = begin + len(window)
         while end is None or offset < end:
-            if offset + 12 > begin + len(window):
+            if offset + 12 > held:
                 if not depth and source.ends(offset):
                     return offset
                 window, begin = source.ahead(offset, 8)
+                held = begin + len(window)
             group, element, vr, length = unpack(window, offset - begin)
             tag = group << 16 | element
             if tag > until:
@@ -270,8 +272,9 @@ class _Walk:
             value = offset + 8
             if not explicit or vr in _LONG_VRS:
                 if explicit:
-                    if value + 4 > begin + len(window):
+                    if value + 4 > held:
                         window, begin = source.ahead(value, 4)
+                        held = begin + len(window)
                     (length,) = unpack_length(window, value - begin)
                     value += 4
                 else:
@@ -286,15 +289,15 @@ class _Walk:
                         if kept is not None and keep:
                             items = kept[tag] = Items()
                         offset = self._sequence(value, after, items, explicit=explicit and vr != b"UN", depth=depth + 1)
-                    window, begin = source.window, source.begin
                     continue
             offset = value + length
-            if self._trail is not None:
-                self._pass(self._trail, value, length, kept if keep else None, tag)
+            trail = self._trail
+            if trail is not None and not trail.passed(value, length, kept if keep else None, tag):
+                self._trail = None
             if kept is not None and keep:
                 if length > longest:
                     raise _malformed(f"{_name(tag)} is too long", offset, f"at most {longest} bytes")
-                if offset <= begin + len(window):
+                if offset <= held:
                     kept[tag] = window[value - begin : offset - begin]
                 else:
                     kept[tag] = source.read(value, length)
@@ -364,11 +367,6 @@ class _Walk:
         if tag == _SEQUENCE_END and end is None:
             return None
         raise _malformed(f"{_name(tag)} in a sequence", offset, "an item")
-
-    def _pass(self, trail: Trail, offset: int, length: int, kept: DataSet | None, tag: int) -> None:
-        """Note a value, which the next item may have in the same place; an item of too many is not remembered."""
-        if not trail.passed(offset, length, kept, tag):
-            self._trail = None
 
 
 def _ended(offset: int, end: int | None) -> int:

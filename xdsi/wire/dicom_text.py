@@ -178,7 +178,9 @@ class CharacterSet:
 
     def text(self, dataset: DataSet, tag: int) -> str:
         """A value of LO, SH, ST, UT or PN, without padding and control characters."""
-        value = dataset.value(tag)
+        value = dataset.get(tag)
+        if not isinstance(value, bytes) or not value:
+            return ""
         if b"\x1b" in value:
             decoded = "".join(self._fragment(part) for part in _FRAGMENT.findall(value))
         else:
