@@ -24,7 +24,9 @@ _ENVELOPE, _HEADER, _BODY, _FAULT = (E(SOAP, name) for name in ("Envelope", "Hea
 _MUST_UNDERSTAND, _ROLE = E(SOAP, "mustUnderstand"), E(SOAP, "role")
 _SECURITY = E(WSSE, "Security")
 _LANG = E("http://www.w3.org/XML/1998/namespace", "lang")
-_NONE = WSA + "/none"
+_OPTIONAL, _MANDATORY = frozenset({"0", "false"}), frozenset({"1", "true"})
+_OF_WSA, _ADDRESS = E(WSA, ""), E(WSA, "Address")
+_BACK = frozenset({"", WSA_ANONYMOUS, WSA + "/none"})
 _OUR_ROLES = frozenset({"", SOAP + "/role/next", SOAP + "/role/ultimateReceiver"})
 _REPLY = frozenset({"", WSA + "/reply"})
 _CODES = frozenset({"Sender", "Receiver", "MustUnderstand", "VersionMismatch", "DataEncodingUnknown"})
@@ -65,9 +67,8 @@ def read_envelope(
 ) -> Envelope:
     """A request. MalformedMessage when it is not XML we take; SoapFault when SOAP or WS-Addressing forbid it."""
     envelope, ours = _read(xml.parse(raw, limit=limit, huge=huge, shape=shape, max_markup=max_markup), raw)
-    for name in ("ReplyTo", "FaultTo"):
-        if _endpoint(ours, name) not in ("", WSA_ANONYMOUS, _NONE):
-            raise _addressing("OnlyAnonymousAddressSupported", f"wsa:{name} must be the anonymous address")
+    _check_anonymous("ReplyTo", envelope.reply_to)
+    _check_anonymous("FaultTo", _endpoint(ours, "FaultTo"))
     if not envelope.action:
         raise _addressing("MessageAddressingHeaderRequired", "a wsa:Action header is required")
     if not envelope.body:
@@ -105,7 +106,8 @@ def _read(root: etree._Element, raw: bytes) -> tuple[Envelope, _Blocks]:
             raise SoapFault("VersionMismatch", "only SOAP 1.2 is spoken here")
         raise SoapFault("Sender", "not a SOAP envelope")
     # Threads that evaluate an expression wait for each other: only where there may be one, or in UTF-16.
-    if (_INSTRUCTION.search(raw) or xml.is_utf_16(raw)) and _INSTRUCTIONS(root):
+    # One sign is found twenty times faster than two.
+    if ((b"?" in raw and _INSTRUCTION.search(raw)) or xml.is_utf_16(raw)) and _INSTRUCTIONS(root):
         raise SoapFault("Sender", "processing instructions are not allowed in SOAP")
     parts = _elements(root)
     if [part.tag for part in parts] not in ([_HEADER, _BODY], [_BODY]):
@@ -115,7 +117,7 @@ def _read(root: etree._Element, raw: bytes) -> tuple[Envelope, _Blocks]:
     for block in headers:
         if block.get(_ROLE, "").strip() in _OUR_ROLES:
             ours.setdefault(block.tag, []).append(block)
-    _check_understood(block for blocks in ours.values() for block in blocks)
+    _check_understood(ours)
     envelope = Envelope(
         action=_uri(ours, "Action"),
         message_id=_uri(ours, "MessageID"),
@@ -132,21 +134,29 @@ def _read(root: etree._Element, raw: bytes) -> tuple[Envelope, _Blocks]:
 
 def _elements(parent: etree._Element) -> list[etree._Element]:
     # White space, comments and, in Bodies of some senders, stray text between them mean nothing.
-    return list(parent.iterchildren(etree.Element))
+    return [child for child in parent if isinstance(child.tag, str)]
 
 
-def _check_understood(blocks: Iterable[etree._Element]) -> None:
+def _check_understood(ours: _Blocks) -> None:
     """Every block marked mustUnderstand is one that is processed here (SOAP 1.2 part 1, section 2.4)."""
     unknown = []
-    for block in blocks:
-        mark = block.get(_MUST_UNDERSTAND, "false").strip()
-        if mark not in ("0", "1", "false", "true"):
-            raise SoapFault("Sender", "mustUnderstand is neither true nor false")
-        name = etree.QName(block)
-        if mark in ("1", "true") and name.namespace != WSA and name.text != _SECURITY:
-            unknown.append((name.namespace or "", name.localname))
+    for name, blocks in ours.items():
+        for block in blocks:
+            mark = block.get(_MUST_UNDERSTAND)
+            if mark is None or (mark := mark.strip()) in _OPTIONAL:
+                continue
+            if mark not in _MANDATORY:
+                raise SoapFault("Sender", "mustUnderstand is neither true nor false")
+            if not name.startswith(_OF_WSA) and name != _SECURITY:
+                found = etree.QName(block)
+                unknown.append((found.namespace or "", found.localname))
     if unknown:
         raise SoapFault("MustUnderstand", "a mandatory header is not understood", not_understood=tuple(unknown))
+
+
+def _check_anonymous(name: str, address: str) -> None:
+    if address not in _BACK:
+        raise _addressing("OnlyAnonymousAddressSupported", f"wsa:{name} must be the anonymous address")
 
 
 def _addressing(subcode: str, reason: str) -> SoapFault:
@@ -176,7 +186,7 @@ def _endpoint(blocks: _Blocks, name: str) -> str:
     element = _one(blocks, name)
     if element is None:
         return ""
-    addresses = element.findall(E(WSA, "Address"))
+    addresses = [child for child in element if child.tag == _ADDRESS]
     address = _text(addresses[0], name) if len(addresses) == 1 else ""
     if not address:
         raise _addressing("InvalidAddressingHeader", f"wsa:{name} without one wsa:Address")

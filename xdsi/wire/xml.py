@@ -121,7 +121,7 @@ def _check_prolog(raw: bytes) -> None:
     # A document type stands in the prolog; behind markup that is no prolog it is an error, found while parsing, which
     # must not have cost much until then.
     if _in_prolog(text, "<!DOCTYPE") or (
-        (wide or b"<!" in raw) and _DOCTYPE.search(raw) and raw.count(b"&") > MAX_ATTRIBUTES
+        (wide or b"!" in raw) and _DOCTYPE.search(raw) and raw.count(b"&") > MAX_ATTRIBUTES
     ):
         raise MalformedMessage("document type declaration", location="prolog", expected="none")
 
