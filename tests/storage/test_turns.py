@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -72,7 +73,7 @@ def test_who_had_a_turn_waits_behind_who_had_none(tmp_path: Path) -> None:
 
 def test_a_turn_ends_with_its_process(tmp_path: Path) -> None:
     code = "import pathlib, sys, time; from xdsi.storage.turns import Turns\n"
-    code += "Turns(pathlib.Path(sys.argv[1])).take(); print('mine', flush=True); time.sleep(600)"
+    code += "turns = Turns(pathlib.Path(sys.argv[1])); turns.take(); print('mine', flush=True); time.sleep(600)"
     with subprocess.Popen([sys.executable, "-c", code, tmp_path / "db"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"mine\n"
@@ -83,9 +84,52 @@ def test_a_turn_ends_with_its_process(tmp_path: Path) -> None:
     turns.give()
 
 
+def test_a_process_and_its_copy_take_turns(tmp_path: Path) -> None:
+    """Given a process that had a turn, then one that becomes of it waits while the first one has its next."""
+    turns = Turns(tmp_path / "db")
+    turns.take()
+    turns.give()
+    reading, writing = os.pipe()
+    turns.take()
+    child = os.fork()
+    if not child:
+        turns.take()
+        os.write(writing, b"mine")
+        os._exit(0)
+    assert select.select([reading], [], [], 0.2)[0] == []
+    turns.give()
+    assert os.read(reading, 4) == b"mine"
+    os.waitpid(child, 0)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_what_is_given_up_leaves_nothing_open(tmp_path: Path) -> None:
+    """Given an engine that has written, when it is disposed of, then no file of its turns is open; it writes again."""
+    engine = open_database(f"sqlite:///{tmp_path / 'db'}")
+    with writing(engine) as connection:
+        connection.execute(sa.text("CREATE TABLE done (who TEXT)"))
+        assert _opened(tmp_path / "db-turn")
+        # Whoever writes keeps his turn to his end.
+        engine.dispose()
+        assert _is_locked(tmp_path / "db-turn")
+    assert not _is_locked(tmp_path / "db-turn")
+    assert not _opened(tmp_path / "db-turn", tmp_path / "db-next")
+    with writing(engine) as connection:
+        connection.execute(sa.text("INSERT INTO done VALUES ('me')"))
+    engine.dispose()
+    assert not _opened(tmp_path / "db-turn", tmp_path / "db-next")
+
+
 def test_where_no_turn_can_be_had_the_database_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="db-next"):
         Turns(tmp_path / "missing" / "db").take()
+
+
+def _opened(*paths: Path) -> bool:
+    """Whether this process has one of these files open."""
+    found = {one.resolve() for one in Path("/proc/self/fd").iterdir()}
+    return not found.isdisjoint(path.resolve() for path in paths)
 
 
 def _is_locked(path: Path) -> bool:

@@ -98,7 +98,7 @@ class SharedCommit:
         self._times_released = 0
 
     def release(self) -> None:
-        """Close the connection that is kept for the next group: the engine is given up."""
+        """Close what is kept for the next group, connection and turns: the engine is given up."""
         with self._mutex:
             kept, self._kept = self._kept, None
             self._times_released += 1
@@ -106,6 +106,8 @@ class SharedCommit:
             # Its pool is given up before this is told: what went back to it would stay open, and its log would stay.
             kept.detach()
             kept.close()
+        if self._turns is not None:
+            self._turns.release()
 
     @contextmanager
     def unit(self) -> Iterator[Connection]:
