@@ -86,14 +86,19 @@ def call(
     `number` names the transaction in the audit record where it is sent under another name (RAD-68 as ITI-41).
     Raises what the channel raises, after the failure was audited.
     """
-    facts = ExchangeFacts(
-        transaction=number or transaction.number,
-        side=Side.CLIENT,
-        endpoint=channel.url,
-        site=client.site,
-        subject=client.subject,
-        time=client.clock(),
-    )
+    name, asked = number or transaction.number, client.clock()
+
+    def facts(trace: str) -> ExchangeFacts:
+        return ExchangeFacts(
+            transaction=name,
+            side=Side.CLIENT,
+            endpoint=channel.url,
+            site=client.site,
+            subject=client.subject,
+            time=asked,
+            trace=trace,
+        )
+
     security = saml_issue.security_header(client.assertion) if client.assertion else b""
     payload = transaction.request.encode(request, packaging)
     reply: Reply | None = None
@@ -104,19 +109,19 @@ def call(
     except Exception as error:
         if reply is not None:
             reply.spool.close()
-        failed = replace(transaction.facts(request, None, facts), outcome=8, outcome_description=str(error))
+        failed = replace(transaction.facts(request, None, facts("")), outcome=8, outcome_description=str(error))
         # A fault names the trace under which the other end keeps its reasons.
         found = _TRACE.search(str(error))
         there = found[1] if found else ""
-        _note(facts, there, began, error=str(error))
+        _note(name, channel.url, there, began, error=str(error))
         try:
             client.trail.append(audit_rules.events_for(failed), trace=there)
         except Unavailable as unavailable:
             # What the caller has to act on is how the exchange failed, not that this could not be written down.
-            log.error("a failed %s could not be audited: %s", facts.transaction, unavailable)
+            log.error("a failed %s could not be audited: %s", name, unavailable)
         raise
-    _note(facts, reply.trace, began)
-    described = replace(transaction.facts(request, answer, facts), trace=reply.trace)
+    _note(name, channel.url, reply.trace, began)
+    described = transaction.facts(request, answer, facts(reply.trace))
     try:
         client.trail.append(audit_rules.events_for(described), trace=reply.trace)
     except Unavailable as unavailable:
@@ -126,9 +131,9 @@ def call(
     return Called(answer, reply)
 
 
-def _note(facts: ExchangeFacts, trace: str, began: float, **more: str) -> None:
+def _note(transaction: str, to: str, trace: str, began: float, **more: str) -> None:
     """Tell the operator of the exchange that is being answered what was sent on, and under which trace it is there."""
     answering = ANSWERING.get()
     if answering is not None:
         took = round((time.perf_counter() - began) * 1000, 2)
-        answering.note("sent on", transaction=facts.transaction, to=facts.endpoint, trace=trace, took=took, **more)
+        answering.note("sent on", transaction=transaction, to=to, trace=trace, took=took, **more)
