@@ -32,6 +32,7 @@ from gunicorn.workers import gthread
 from xdsi.domain.errors import ConfigurationError, SoapFault
 from xdsi.transport.flag import Flag
 from xdsi.transport.http_pace import Deadlines, PacedSocket
+from xdsi.transport.http_request import PlainRequest
 from xdsi.transport.processors import choose_processor, stay_on_processor
 from xdsi.transport.tls import ReloadingContext, TlsFiles, shown_by, still_admits
 from xdsi.wire import soap
@@ -124,6 +125,7 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
             )
             self.parser.unreader.sock = self.paced
             self.parser.unreader.mxchunk = _READ
+            self.parser.mesg_class = PlainRequest
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             self.paced.restart()
