@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from xdsi.domain.errors import Contended, OutOfRoom, Unavailable
 from xdsi.storage import turns, unit_of_work
-from xdsi.storage.database import open_database, reading, upgrade, writing
+from xdsi.storage.database import glancing, open_database, reading, upgrade, writing
 from xdsi.storage.tables import PARTITIONED, metadata, partitions
 from xdsi.storage.tables import patient as t
 
@@ -191,6 +191,45 @@ def test_the_connection_that_writes_is_kept_until_the_engine_is_given_up(sqlite_
     with writing(engine) as connection:
         add(connection, "3")
     assert ids(engine) == {"0", "1", "2", "3"}
+
+
+def test_a_connection_that_read_is_kept_until_the_engine_is_given_up(sqlite_engine: Engine) -> None:
+    """Each look at it sees what was written before; after an error it is not kept, nor when it was taken before."""
+    engine = sqlite_engine
+    used = []
+    for number in range(3):
+        with reading(engine) as connection:
+            assert len(connection.execute(sa.select(t.c.id)).all()) == number
+            used.append(connection)
+        with glancing(engine) as connection:
+            assert not connection.in_transaction()
+            used.append(connection)
+        with writing(engine) as connection:
+            add(connection, str(number))
+    assert len(set(map(id, used))) == 1
+    with pytest.raises(ZeroDivisionError), reading(engine) as connection:
+        assert connection is used[0]
+        raise ZeroDivisionError
+    assert used[0].closed
+    with glancing(engine) as kept:
+        driver: Any = kept.connection.driver_connection
+    engine.dispose()
+    assert kept.closed
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        driver.execute("SELECT 1")
+    with reading(engine) as connection:
+        engine.dispose()
+    assert connection.closed
+
+
+def test_no_more_connections_are_kept_for_readers_than_others_leave(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'x.db'}", connections=2)
+    with reading(engine) as one, reading(engine) as two:
+        pass
+    assert [one.closed, two.closed].count(False) == 1
+    with engine.connect(), reading(engine):
+        pass
+    engine.dispose()
 
 
 def test_a_single_connection_is_there_for_readers_after_a_commit_and_during_one(tmp_path: Path) -> None:

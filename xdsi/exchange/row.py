@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -233,7 +233,6 @@ class Actor:
         return None
 
 
-@contextmanager
-def no_unit_of_work(writes: bool) -> Iterator[None]:  # noqa: FBT001 - the shape of Actor.unit_of_work
+def no_unit_of_work(writes: bool) -> AbstractContextManager[None]:  # noqa: FBT001 - the shape of Actor.unit_of_work
     """For actors whose ports need no shared unit of work."""
-    yield None
+    return nullcontext()

@@ -6,8 +6,8 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -262,18 +262,32 @@ def _work(
     return response, payload
 
 
-@contextmanager
-def _unit_of_work(actor: Actor, transaction: Transaction[Any, Any]) -> Iterator[Any]:
+def _unit_of_work(actor: Actor, transaction: Transaction[Any, Any]) -> AbstractContextManager[Any]:
     """The unit of work of a transaction; where others do what it asks for, its end says nothing of what they did."""
-    done = False
-    try:
-        with actor.unit_of_work(transaction.writes) as session:
-            yield session
-            done = True
-    except Unavailable as error:
-        if transaction.writes or not (done and transaction.changes):
-            raise
-        log.warning("what was read for %s is left behind: %s", transaction.number, error)
+    unit = actor.unit_of_work(transaction.writes)
+    return unit if transaction.writes or not transaction.changes else _LeftBehind(unit, transaction.number)
+
+
+class _LeftBehind:
+    """A unit of work whose end may fail, once everything was done in it."""
+
+    __slots__ = ("_number", "_unit")
+
+    def __init__(self, unit: AbstractContextManager[Any], number: str) -> None:
+        self._unit = unit
+        self._number = number
+
+    def __enter__(self) -> Any:
+        return self._unit.__enter__()
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool | None:
+        try:
+            return self._unit.__exit__(kind, error, traceback)
+        except Unavailable as failure:
+            if error is not None:
+                raise
+            log.warning("what was read for %s is left behind: %s", self._number, failure)
+            return None
 
 
 def _perhaps_done(response: Any) -> bool:

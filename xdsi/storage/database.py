@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +23,14 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from xdsi.domain.errors import Unavailable
 from xdsi.storage.driver_errors import as_unavailable, fell_silent, is_unavailable
+from xdsi.storage.readers import Readers
 from xdsi.storage.turns import Turns
 from xdsi.storage.unit_of_work import SharedCommit
 
 _BUSY_MILLISECONDS = 5000
 _KEPT_OPEN = 16
+_KEPT_BY_READERS = 4
+"""who asks more at once is slower than what it would save"""
 
 
 def open_database(url: str, *, connections: int = 64, statement_seconds: int = 30) -> Engine:
@@ -41,7 +44,7 @@ def open_database(url: str, *, connections: int = 64, statement_seconds: int = 3
     pool = {"pool_size": kept, "max_overflow": connections - kept, "pool_timeout": 5, "pool_use_lifo": True}
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed, pool)
+        return _open_sqlite(parsed, pool, kept=min(connections - 1, _KEPT_BY_READERS))
     if parsed.get_backend_name() == "postgresql":
         return sa.create_engine(
             parsed.set(drivername="postgresql+psycopg"),
@@ -63,7 +66,7 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
-def _open_sqlite(url: URL, pool: dict[str, Any]) -> Engine:
+def _open_sqlite(url: URL, pool: dict[str, Any], *, kept: int) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ValueError("SQLite needs a file: sqlite:////path/to/file")
     path = Path(url.database)
@@ -101,8 +104,10 @@ def _open_sqlite(url: URL, pool: dict[str, Any]) -> Engine:
     # In place, so that whoever listens to the engine hears of the group's transactions, too.
     writer = engine.execution_options(xdsi_writes=True)
     group = SharedCommit(writer, Turns(path))
+    readers = Readers(engine, kept)
     event.listen(engine, "engine_disposed", lambda disposed: group.release())
-    engine.update_execution_options(xdsi_group=group)
+    event.listen(engine, "engine_disposed", lambda disposed: readers.release())
+    engine.update_execution_options(xdsi_group=group, xdsi_readers=readers)
     return engine
 
 
@@ -129,34 +134,78 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+class _Reading:
+    """A connection while somebody reads by it."""
+
+    __slots__ = ("_connection", "_engine", "_readers", "_times_released", "_transaction")
+    _connection: Connection
+
+    def __init__(self, engine: Engine, *, transaction: bool) -> None:
+        self._engine = engine
+        self._transaction = transaction
+        self._readers: Readers | None = engine.get_execution_options().get("xdsi_readers")
+        self._times_released = self._readers.times_released if self._readers is not None else 0
+
+    def __enter__(self) -> Connection:
+        with _MAPPED:
+            self._connection = connection = self._engine.connect() if self._readers is None else self._readers.take()
+            if not self._transaction:
+                return connection
+            try:
+                if self._engine.dialect.name == "postgresql":
+                    connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                # At once, because prepared statements go past SQLAlchemy, which would begin with the first it sees.
+                connection.begin()
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        with _MAPPED:
+            # After an error nobody knows what state it is in.
+            if self._readers is None or error is not None:
+                self._connection.close()
+            else:
+                self._readers.give(self._connection, self._times_released)
+        _MAPPED.__exit__(kind, error, traceback)
+
+
+def reading(engine: Engine) -> _Reading:
     """A connection in a read-only transaction: every statement sees the same state."""
-    with _MAPPED, engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        # At once, because prepared statements go past SQLAlchemy, which would begin with the first it sees.
-        connection.begin()
-        yield connection
+    return _Reading(engine, transaction=True)
 
 
-@contextmanager
-def glancing(engine: Engine) -> Iterator[Connection]:
+def glancing(engine: Engine) -> _Reading:
     """A connection for one prepared statement, which sees one state by itself: nobody begins a transaction for it."""
-    with _MAPPED, engine.connect() as connection:
-        yield connection
+    return _Reading(engine, transaction=False)
 
 
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+class _Writing:
+    """A unit of work while somebody writes in it."""
+
+    __slots__ = ("_unit",)
+
+    def __init__(self, engine: Engine) -> None:
+        group: SharedCommit | None = engine.get_execution_options().get("xdsi_group")
+        self._unit: AbstractContextManager[Connection] = _transaction(engine) if group is None else group.unit()
+
+    def __enter__(self) -> Connection:
+        with _MAPPED:
+            return self._unit.__enter__()
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        with _MAPPED:
+            self._unit.__exit__(kind, error, traceback)
+        _MAPPED.__exit__(kind, error, traceback)
+
+
+def writing(engine: Engine) -> _Writing:
     """A connection whose transaction commits durably when left normally and rolls back on an exception.
 
     Unavailable is `uncertain` where the database fell silent while it committed: it may have done so.
     """
-    with _MAPPED:
-        group: SharedCommit | None = engine.get_execution_options().get("xdsi_group")
-        with group.unit() if group is not None else _transaction(engine) as connection:
-            yield connection
+    return _Writing(engine)
 
 
 @contextmanager

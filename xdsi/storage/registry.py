@@ -5,8 +5,9 @@ ITI TF-2 3.18.4.1.3, 3.42.4.1.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select
@@ -84,21 +85,37 @@ class SqlRegistry:
         self._trail = trail
         self._home = home
 
-    @contextmanager
-    def reading(self) -> Iterator[SqlSession]:
+    def reading(self) -> _Open:
         """A read-only snapshot."""
-        with database.reading(self._engine) as connection:
-            yield SqlSession(self._engine, connection, self._trail, self._home, locking=False)
+        return self._opened(database.reading(self._engine), locking=False)
 
-    @contextmanager
-    def writing(self) -> Iterator[SqlSession]:
+    def writing(self) -> _Open:
         """A unit of work; leaving it normally commits durably, an exception rolls back."""
-        with database.writing(self._engine) as connection:
-            yield SqlSession(self._engine, connection, self._trail, self._home, locking=True)
+        return self._opened(database.writing(self._engine), locking=True)
 
     def unit_of_work(self, writes: bool) -> Any:  # noqa: FBT001 - the shape of exchange.Actor.unit_of_work
         """`writing` or `reading`."""
         return self.writing() if writes else self.reading()
+
+    def _opened(self, unit: AbstractContextManager[Connection], *, locking: bool) -> _Open:
+        made = partial(SqlSession, self._engine, trail=self._trail, home=self._home, locking=locking)
+        return _Open(unit, made)
+
+
+class _Open:
+    """A session while somebody has it."""
+
+    __slots__ = ("_session", "_unit")
+
+    def __init__(self, unit: AbstractContextManager[Connection], session: Callable[[Connection], SqlSession]) -> None:
+        self._unit = unit
+        self._session = session
+
+    def __enter__(self) -> SqlSession:
+        return self._session(self._unit.__enter__())
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        self._unit.__exit__(kind, error, traceback)
 
 
 class SqlSession:

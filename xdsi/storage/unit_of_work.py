@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -66,6 +65,39 @@ class _Savepoint:
         connection.dialect.do_rollback_to_savepoint(connection, self._NAME)
 
 
+class _Member:
+    """One unit of work within a group's transaction."""
+
+    __slots__ = ("_savepoint", "group")
+
+    def __init__(self, group: _Group) -> None:
+        self.group = group
+        group.members += 1
+        # The first needs no savepoint: with it goes the transaction, which is nobody else's yet.
+        self._savepoint = _Savepoint(group.connection) if group.members > 1 else None
+
+    def end(self, error: BaseException | None) -> None:
+        """What it did is part of the transaction, or undone for the sake of an error."""
+        savepoint = self._savepoint
+        if savepoint is None:
+            self.group.broken = self.group.broken or error is not None
+        elif error is not None:
+            self._undo(savepoint, error)
+        else:
+            try:
+                savepoint.release()
+            except BaseException as failure:
+                self._undo(savepoint, failure)
+                raise
+
+    def _undo(self, savepoint: _Savepoint, error: BaseException) -> None:
+        try:
+            savepoint.roll_back()
+        except SQLAlchemyError:
+            # A full disk rolls everything back by itself: what others wrote in this group is gone, too.
+            self.group.broken, self.group.error = True, error
+
+
 class _Turn:
     """What one thread waits for; an Event takes several times as long to make, to wait for and to set."""
 
@@ -81,6 +113,23 @@ class _Turn:
     def wait(self, seconds: float = -1) -> None:
         """For ever, if not said how long."""
         self._gate.acquire(timeout=seconds)
+
+
+class _Unit:
+    """A unit of work while somebody writes in it."""
+
+    __slots__ = ("_member", "_shared")
+    _member: _Member
+
+    def __init__(self, shared: SharedCommit) -> None:
+        self._shared = shared
+
+    def __enter__(self) -> Connection:
+        self._member = self._shared.begin()
+        return self._member.group.connection
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._shared.end(self._member, error)
 
 
 class SharedCommit:
@@ -109,25 +158,42 @@ class SharedCommit:
         if self._turns is not None:
             self._turns.release()
 
-    @contextmanager
-    def unit(self) -> Iterator[Connection]:
+    def unit(self) -> _Unit:
         """A unit of work of its own; when this is left normally its effects are durable."""
-        if self._writer == threading.get_ident():
+        return _Unit(self)
+
+    def begin(self) -> _Member:
+        """Wait for one's turn, and take part in the transaction of the group."""
+        writer = threading.get_ident()
+        if self._writer == writer:
             raise NestedUnitOfWork("a unit of work inside another one of the same thread")
         self._take_turn()
-        self._writer = threading.get_ident()
+        self._writer = writer
         try:
             group = self._group = self._group or self._begin()
-            with self._member(group):
-                yield group.connection
+            return _Member(group)
+        except BaseException:
+            self._leave()
+            raise
+
+    def end(self, member: _Member, error: BaseException | None) -> None:
+        """Let the others write, and return when what was written is durable."""
+        try:
+            member.end(error)
         finally:
-            self._writer = 0
-            self._pass_turn()
+            self._leave()
+        if error is not None:
+            return
+        group = member.group
         self._await_end(group)
         if group.error is not None:
             # Without the statement and its values, which another member's transaction may have brought.
             cause = getattr(group.error, "orig", None)
             raise as_unavailable(cause or group.error, "the commit failed") from group.error
+
+    def _leave(self) -> None:
+        self._writer = 0
+        self._pass_turn()
 
     def _await_end(self, group: _Group) -> None:
         with self._mutex:
@@ -181,29 +247,6 @@ class SharedCommit:
     def _let_others(self) -> None:
         if self._turns is not None:
             self._turns.give()
-
-    @contextmanager
-    def _member(self, group: _Group) -> Iterator[None]:
-        group.members += 1
-        if group.members == 1:
-            # The first needs no savepoint: with it goes the transaction, which is nobody else's yet.
-            try:
-                yield
-            except BaseException:
-                group.broken = True
-                raise
-            return
-        savepoint = _Savepoint(group.connection)
-        try:
-            yield
-            savepoint.release()
-        except BaseException as error:
-            try:
-                savepoint.roll_back()
-            except SQLAlchemyError:
-                # A full disk rolls everything back by itself: what others wrote in this group is gone, too.
-                group.broken, group.error = True, error
-            raise
 
     def _pass_turn(self) -> None:
         group = self._group
