@@ -5,7 +5,7 @@ ITI TF-3 4.2.1 (markers), 4.2.3.1 (Slots, Classifications, ExternalIdentifiers),
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lxml import etree
@@ -39,7 +39,8 @@ class ObjectReader:
         self.element = element
         self.findings: list[Problem] = []
         self.id = elements.attribute(element, "id")
-        self.slots: list[Slot] = []
+        self.slots: list[tuple[str, list[str]]] = []
+        """name and values"""
         self.name = self.description = ""
         self.names: tuple[LocalizedString, ...] = ()
         self.descriptions: tuple[LocalizedString, ...] = ()
@@ -57,12 +58,14 @@ class ObjectReader:
         for child in self.element.iterchildren("*"):
             tag = child.tag
             if tag == elements.SLOT:
-                self.slots.append(elements.read_slot(child))
+                self.slots.append((elements.attribute(child, "name"), elements.slot_values(child)))
             elif tag == elements.CLASSIFICATION:
-                self._owned(child, "classifiedObject", "Classification")
+                if child.get("classifiedObject") != self.id:
+                    self._check_owner(child, "classifiedObject", "Classification")
                 self.classifications.append(child)
             elif tag == elements.EXTERNAL_IDENTIFIER:
-                self._owned(child, "registryObject", "ExternalIdentifier")
+                if child.get("registryObject") != self.id:
+                    self._check_owner(child, "registryObject", "ExternalIdentifier")
                 self.identifiers.append(child)
             elif tag == elements.NAME:
                 if not self.name:
@@ -87,9 +90,7 @@ class ObjectReader:
                 text = f"the Classification of {self.id} by scheme {scheme} stands beside the object, not inside it"
                 self._report("CLASSIFICATION.place", text)
 
-    def _owned(self, child: etree._Element, reference: str, what: str) -> None:
-        if child.get(reference) == self.id:
-            return
+    def _check_owner(self, child: etree._Element, reference: str, what: str) -> None:
         named = elements.attribute(child, reference)
         if named != self.id:
             text = f"{what} {elements.attribute(child, 'id')} inside object {self.id} says {reference}={named!r}"
@@ -112,9 +113,9 @@ class ObjectReader:
         for row in object_class.versions:
             values[row.attribute] = self.version
         extra = Extra(
-            slots=tuple(self._read_slots(object_class.by_slot, object_class.short, values)),
-            classifications=tuple(self._read_classifications(object_class, values)),
-            identifiers=tuple(self._read_identifiers(object_class, values)),
+            slots=self._read_slots(object_class.by_slot, object_class.short, values),
+            classifications=self._read_classifications(object_class, values),
+            identifiers=self._read_identifiers(object_class, values),
             names=self.names if object_class.names else (),
             descriptions=self.descriptions if object_class.descriptions else (),
         )
@@ -140,19 +141,20 @@ class ObjectReader:
         self._report("PACKAGE.marker", f"RegistryPackage {self.id} is marked as {marked}")
         return None
 
-    def _read_slots(self, known: Mapping[str, Field], short: str, values: dict[str, Any]) -> Iterator[Slot]:
+    def _read_slots(self, known: Mapping[str, Field], short: str, values: dict[str, Any]) -> tuple[Slot, ...]:
+        extra = []
         seen: set[str] = set()
-        for one in self.slots:
-            if one.name in seen:
-                text = f"Slot {one.name} occurs more than once in {self.id}; its values belong into one ValueList"
-                self._report(f"{short}.slot.twice", text, one.name)
+        for name, given in self.slots:
+            if name in seen:
+                text = f"Slot {name} occurs more than once in {self.id}; its values belong into one ValueList"
+                self._report(f"{short}.slot.twice", text, name)
                 continue
-            seen.add(one.name)
-            row = known.get(one.name)
+            seen.add(name)
+            row = known.get(name)
             if row is None:
-                yield one
+                extra.append(Slot(name, tuple(given)))
                 continue
-            present = tuple(filter(None, one.values))
+            present = tuple(filter(None, given))
             if row.multiple:
                 values[row.attribute] = present
             elif present:
@@ -160,8 +162,12 @@ class ObjectReader:
                 if len(present) > 1:
                     text = f"{row.name} of {self.id} has {len(present)} values; it has at most one"
                     self._report(f"{short}.{row.name}.values", text, row.name)
+        return tuple(extra)
 
-    def _read_classifications(self, object_class: ObjectClass, values: dict[str, Any]) -> Iterator[ExtraClassification]:
+    def _read_classifications(
+        self, object_class: ObjectClass, values: dict[str, Any]
+    ) -> tuple[ExtraClassification, ...]:
+        extra = []
         found: dict[str, list[Code | Author]] = {}
         for child in self.classifications:
             scheme = elements.attribute(child, "classificationScheme")
@@ -171,7 +177,7 @@ class ObjectReader:
             if flag is not None:
                 values[flag.attribute] = True
             elif row is None:
-                yield ExtraClassification(
+                one = ExtraClassification(
                     scheme=scheme,
                     node=node,
                     representation=child.get("nodeRepresentation") or "",
@@ -179,6 +185,7 @@ class ObjectReader:
                     slots=tuple(elements.slots(child)),
                     id=elements.sub_id(child),
                 )
+                extra.append(one)
             else:
                 read = self._author if row.coding is Coding.AUTHOR else self._code
                 found.setdefault(scheme, []).append(read(child, row, object_class.short))
@@ -188,16 +195,18 @@ class ObjectReader:
             if len(items) > 1 and not row.multiple:
                 text = f"{row.name} of {self.id} has {len(items)} Classifications; it has at most one"
                 self._report(f"{object_class.short}.{row.name}.values", text, row.name)
+        return tuple(extra)
 
     def _code(self, child: etree._Element, row: Field, short: str) -> Code:
         code = elements.attribute(child, "nodeRepresentation")
         schemes: list[str] = []
         names: tuple[str, tuple[LocalizedString, ...]] | None = None
         for part in child:
-            if part.tag == elements.SLOT:
+            tag = part.tag
+            if tag == elements.SLOT:
                 if elements.attribute(part, "name") == "codingScheme":
                     schemes += filter(None, elements.slot_values(part))
-            elif names is None and part.tag == elements.NAME:
+            elif names is None and tag == elements.NAME:
                 names = elements.localized(part)
         if not code:
             text = f"{row.name} of {self.id}: the Classification has no nodeRepresentation, which carries the code"
@@ -211,35 +220,40 @@ class ObjectReader:
         values: dict[str, Any] = {}
         extra = []
         seen: set[str] = set()
-        for one in elements.slots(child):
-            known = AUTHOR_BY_SLOT.get(one.name)
-            if one.name in seen:
-                text = f"Slot {one.name} occurs more than once in an author of {self.id}"
-                self._report(f"{short}.author.slot.twice", text, one.name)
+        for part in child:
+            if part.tag != elements.SLOT:
+                continue
+            name, given = elements.attribute(part, "name"), elements.slot_values(part)
+            known = AUTHOR_BY_SLOT.get(name)
+            if name in seen:
+                text = f"Slot {name} occurs more than once in an author of {self.id}"
+                self._report(f"{short}.author.slot.twice", text, name)
             elif known is None:
-                extra.append(one)
+                extra.append(Slot(name, tuple(given)))
             else:
-                present = tuple(filter(None, one.values))
+                present = tuple(filter(None, given))
                 if known.multiple:
                     values[known.attribute] = present
                 elif present:
                     values[known.attribute] = present[0]
                     if len(present) > 1:
-                        text = f"{one.name} of an author of {self.id} has {len(present)} values; it has at most one"
-                        self._report(f"{short}.author.{one.name}.values", text, one.name)
-            seen.add(one.name)
+                        text = f"{name} of an author of {self.id} has {len(present)} values; it has at most one"
+                        self._report(f"{short}.author.{name}.values", text, name)
+            seen.add(name)
         return Author(**values, extra=tuple(extra), id=elements.sub_id(child))
 
-    def _read_identifiers(self, object_class: ObjectClass, values: dict[str, Any]) -> Iterator[ExtraIdentifier]:
+    def _read_identifiers(self, object_class: ObjectClass, values: dict[str, Any]) -> tuple[ExtraIdentifier, ...]:
+        extra = []
         seen: set[str] = set()
         for child in self.identifiers:
             scheme, value = elements.attribute(child, "identificationScheme"), elements.attribute(child, "value")
             row = object_class.by_identification.get(scheme)
             if row is None:
-                yield ExtraIdentifier(scheme, value, elements.name_of(child), id=elements.sub_id(child))
+                extra.append(ExtraIdentifier(scheme, value, elements.name_of(child), id=elements.sub_id(child)))
             elif scheme in seen:
                 text = f"{row.name} of {self.id} has more than one ExternalIdentifier; it has at most one"
                 self._report(f"{object_class.short}.{row.name}.values", text, row.name)
             else:
                 values[row.attribute] = value
             seen.add(scheme)
+        return tuple(extra)

@@ -47,7 +47,7 @@ def read(root: etree._Element) -> Submission:
 
 
 def _of(found: Iterable[RegistryObject], type_: type[T]) -> tuple[T, ...]:
-    return tuple(one for one in found if isinstance(one, type_))
+    return tuple([one for one in found if isinstance(one, type_)])
 
 
 def encode(submission: Submission, packaging: Packaging) -> Payload:
