@@ -38,7 +38,7 @@ from xdsi.transport import pki
 from xdsi.transport.simulator import FaultLayer, LocalServer, Switches, _body
 from xdsi.validation import validate
 from xdsi.validation.packaging import unpack
-from xdsi.wire import simulated_faults, soap, xml
+from xdsi.wire import mtom, simulated_faults, soap, xml
 from xdsi.wire.ebxml.imaging import encode_request
 from xdsi.wire.jwt_token import JwtTrust, read_token
 from xdsi.wire.message import Packaging
@@ -316,6 +316,25 @@ def test_a_prepared_message_is_sent_as_it_is(tmp_path: Path, endpoint: str) -> N
     given = ["--endpoint", endpoint, "--record", str(tmp_path / "record"), "--message", str(tmp_path / "message")]
     assert main(["simulate", "document-consumer", *given, "--content-type", "text/xml"]) == 0
     assert RECEIVED == [({"type": "text/xml"}, b"<x/>")]
+
+
+@pytest.mark.parametrize(("status", "code"), [("Success", 0), ("PartialSuccess", 1), ("Failure", 1)])
+@pytest.mark.parametrize("multipart", [False, True])
+def test_what_an_answer_reports_is_told_and_decides_the_exit_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: str, code: int, multipart: bool
+) -> None:
+    body = f"<rs:RegistryResponse xmlns:rs='{ns.RS}' status=\"{ns.SUCCESS}\"/>".replace("Success", status)
+    if multipart:
+        body = f"<xdsb:RetrieveDocumentSetResponse xmlns:xdsb='{ns.XDS}'>{body}</xdsb:RetrieveDocumentSetResponse>"
+    answer = samples.envelope("ITI-43" if multipart else "ITI-42", body.encode(), request=False)
+    if multipart:
+        writer = mtom.MultipartWriter(action="urn:ihe:iti:2007:RetrieveDocumentSetResponse")
+        answer = b"".join(writer.message((answer,), ()))
+    with faulty(tmp_path, answer=answer) as url:
+        given = ["--endpoint", url, "--record", str(tmp_path / "client")]
+        assert main(["--json", "simulate", "document-consumer", *given]) == code
+    (item,) = json.loads(capsys.readouterr().out)["items"]
+    assert item == {"answer": "HTTP/1.1 200 OK", "status": status}
 
 
 def test_an_endpoint_that_is_not_there_is_told(tmp_path: Path) -> None:

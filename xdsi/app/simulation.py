@@ -14,6 +14,7 @@ import requests
 
 from xdsi import app, validation
 from xdsi.domain.codes import Code
+from xdsi.domain.errors import MalformedMessage
 from xdsi.domain.findings import Report
 from xdsi.domain.subject import Subject
 from xdsi.settings import Settings, replaced
@@ -21,7 +22,9 @@ from xdsi.storage.exchange_recorder import ExchangeRecorder
 from xdsi.transport.simulator import FaultLayer, LocalServer, Switches
 from xdsi.transport.syslog_sink import SyslogSink
 from xdsi.transport.wsgi import WsgiApp
+from xdsi.validation.packaging import unpack
 from xdsi.wire import simulated_faults as faults
+from xdsi.wire import xml
 from xdsi.wire.jwt_issue import issue_token, key_set
 from xdsi.wire.saml_issue import issue_assertion
 from xdsi.wire.simulated_faults import Fault, HttpMessage
@@ -184,6 +187,19 @@ def audit_collector(
         told(by, report)
 
     return SyslogSink(take, switches, address="127.0.0.1", port=port, tls=tls, delay=delay)
+
+
+def reported(answer: bytes) -> str:
+    """The last word of the ebXML status that the body of an answer reports, such as Failure; empty without one."""
+    try:
+        root = xml.parse(unpack(answer).root)
+    except MalformedMessage:
+        return ""
+    # The status is on the message itself, or in the rs:RegistryResponse of a retrieval's answer.
+    for element in root.iterfind("{*}Body//*[@status]"):
+        if element.tag.endswith(("RegistryResponse", "}AdhocQueryResponse")):
+            return str(element.get("status")).rpartition(":")[2]
+    return ""
 
 
 class SimulatedClient:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from xdsi.app import simulated_messages as messages
 from xdsi.app import simulation
@@ -24,6 +24,9 @@ from xdsi.transport import pki
 from xdsi.transport.simulator import SWITCH, Switches
 from xdsi.wire.simulated_faults import HttpMessage
 
+_FAILED: Final = ("Failure", "PartialSuccess")
+"""what an answer reports where something asked for was not done"""
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
@@ -31,7 +34,8 @@ def add(commands: Any) -> None:
         "simulate",
         help="run a peer to talk to, with faults",
         description="Run one actor on a loopback address, without security, until stopped; or, of a source or a "
-        "consumer, send messages to --endpoint. Every exchange is recorded. For tests only.",
+        "consumer, send messages to --endpoint. Every exchange is recorded. Exit status 1 where an answer is not "
+        "HTTP 200, or reports a Failure or a PartialSuccess. For tests only.",
     )
     command.add_argument(
         "actor", nargs="?", choices=simulation.ACTORS, metavar="ACTOR", help=", ".join(simulation.ACTORS)
@@ -43,24 +47,33 @@ def add(commands: Any) -> None:
     command.add_argument("--delay", type=float, default=10.0, metavar="S", help="seconds of slow; default: %(default)s")
     command.add_argument("--record", type=Path, default=Path("xdsi-simulation"), metavar="DIR",
                          help="folder of exchanges; default: %(default)s")  # fmt: skip
-    command.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on; default: a free one")
-    command.add_argument("--data", type=Path, metavar="DIR", help="what the actor keeps; default: DIR/data of --record")
-    command.add_argument("--dicom", type=Path, metavar="DIR", help="images of an imaging source")
-    command.add_argument("--cert", type=Path, metavar="F", help="certificate: of TLS, or of the issuer of assertions")
-    command.add_argument("--key", type=Path, metavar="F", help="its key")
-    command.add_argument("--issuer", default="urn:xdsi:simulation:idp", metavar="NAME", help="of assertions")
-    command.add_argument("--endpoint", metavar="URL", help="whom a source or a consumer sends to")
-    command.add_argument("--ca", type=Path, metavar="F", help="authority of the endpoint's certificate")
-    command.add_argument("--assertion", type=Path, metavar="F", help="identity assertion to send")
-    command.add_argument("--message", type=Path, metavar="F", help="a prepared message to send as it is")
-    command.add_argument("--content-type", default="application/soap+xml; charset=UTF-8", metavar="TYPE",
-                         help="of --message; default: %(default)s")  # fmt: skip
-    command.add_argument("--patient", type=patient, default=PatientId("SIM1", "2.999.1.1"), metavar="PATIENT")
-    command.add_argument("--document", metavar="OID:OID", help="repositoryUniqueId:uniqueId to retrieve (ITI-43)")
-    command.add_argument("--image", metavar="STUDY/SERIES/INSTANCE", help="what an imaging consumer asks for")
-    command.add_argument("--location-uid", default="2.999.1.3", metavar="OID", help="Retrieve Location UID")
-    command.add_argument("--count", type=int, default=1, metavar="N", help="messages to send; 0: until stopped")
-    command.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between them")
+    server = command.add_argument_group("registry, repository, imaging-source, assertion-provider, audit-collector")
+    server.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on; default: a free one")
+    server.add_argument("--data", type=Path, metavar="DIR", help="what the actor keeps; default: DIR/data of --record")
+    server.add_argument("--dicom", type=Path, metavar="DIR", help="images; imaging-source only, which needs it")
+    server.add_argument("--issuer", default="urn:xdsi:simulation:idp", metavar="NAME",
+                        help="of assertions; assertion-provider only; default: %(default)s")  # fmt: skip
+    both = command.add_argument_group("assertion-provider, audit-collector and those who send")
+    both.add_argument("--cert", type=Path, metavar="F", help="certificate: of TLS, or of the issuer of assertions")
+    both.add_argument("--key", type=Path, metavar="F", help="its key")
+    sender = command.add_argument_group("document-source, document-consumer, imaging-consumer")
+    sender.add_argument("--endpoint", metavar="URL", help="whom to send to; needed")
+    sender.add_argument("--ca", type=Path, metavar="F", help="authority of the endpoint's certificate")
+    sender.add_argument("--assertion", type=Path, metavar="F", help="identity assertion to send")
+    sender.add_argument("--message", type=Path, metavar="F", help="a prepared message to send as it is")
+    sender.add_argument("--content-type", default="application/soap+xml; charset=UTF-8", metavar="TYPE",
+                        help="of --message; default: %(default)s")  # fmt: skip
+    sender.add_argument("--patient", type=patient, default=PatientId("SIM1", "2.999.1.1"), metavar="PATIENT",
+                        help="whose document is submitted (document-source), or whose are looked for "
+                        "(document-consumer); default: SIM1 of 2.999.1.1")  # fmt: skip
+    sender.add_argument("--document", metavar="OID:OID",
+                        help="repositoryUniqueId:uniqueId to retrieve (ITI-43); document-consumer only")  # fmt: skip
+    sender.add_argument("--image", metavar="STUDY/SERIES/INSTANCE",
+                        help="the image to retrieve (RAD-69); imaging-consumer only, which needs it")  # fmt: skip
+    sender.add_argument("--location-uid", default="2.999.1.3", metavar="OID",
+                        help="Retrieve Location UID of --image; default: %(default)s")  # fmt: skip
+    sender.add_argument("--count", type=int, default=1, metavar="N", help="messages to send; 0: until stopped")
+    sender.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between them")
     command.set_defaults(run=run)
 
 
@@ -147,14 +160,16 @@ def _send(given: argparse.Namespace, switches: Switches, recorder: ExchangeRecor
         while given.count == 0 or len(items) < given.count:
             if items:
                 time.sleep(given.interval)
-            status, _ = client.send(_message(given))
-            items.append({"answer": status})
-            terminal.say(f"{len(items)}: {status}")
+            answer, body = client.send(_message(given))
+            status = simulation.reported(body)
+            items.append({"answer": answer, "status": status})
+            terminal.say(f"{len(items)}: {answer}" + (f", {status}" if status else ""))
     except KeyboardInterrupt:
         terminal.say("stopped")
     finally:
         client.close()
-    return Result(ok=all(" 200 " in item["answer"] for item in items), items=items)
+    done = (" 200 " in item["answer"] and item["status"] not in _FAILED for item in items)
+    return Result(ok=all(done), items=items)
 
 
 def _message(given: argparse.Namespace) -> HttpMessage:
