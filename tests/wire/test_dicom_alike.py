@@ -146,12 +146,6 @@ def files(draw: st.DrawFn) -> bytes:
     return raw if whole else raw[: draw(st.integers(150, len(raw)))]
 
 
-@given(files(), st.integers(80, 400))
-@settings(max_examples=300)
-def test_it_matters_not_how_much_of_a_file_is_at_hand(raw: bytes, most: int) -> None:
-    assert outcome(raw, alike=0, most=most) == outcome(raw, alike=0)
-
-
 @given(files(), st.integers(80, 400), st.integers(1, 30))
 @settings(max_examples=150)
 def test_any_file_is_read_as_by_a_walk(raw: bytes, most: int, items: int) -> None:
