@@ -62,9 +62,12 @@ _USUAL = 1024
 """characters of a Content-Type that is remembered; who sends them chooses how long they are"""
 _PARAMETER = re.compile(r""";\s*([^\s=;]+)\s*=\s*("(?:\\.|[^"\\])*"|'[^';]*'|[^;]*)""", re.DOTALL)
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
-_LINE_END = rb"(?:(--)?[ \t]{0,64}(?:(\r\n)|\r?\Z)|-\Z)"
+_LINE_END = re.compile(rb"(?:(--)?[ \t]{0,64}(?:(\r\n)|\r?\Z)|-\Z)")
 """what follows the boundary: 1 on the closing line, 2 when the line is complete"""
-_BARE_LINE_END = rb"(?:(--)?[ \t]{0,64}(?:(\n)|\Z)|-\Z)"
+_BARE_LINE_END = re.compile(rb"(?:(--)?[ \t]{0,64}(?:(\n)|\Z)|-\Z)")
+_LAST_LINE_END = re.compile(rb"--[ \t]*(?:\r\n?)?\Z")
+"""what follows the boundary at the end of the input"""
+_BARE_LAST_LINE_END = re.compile(rb"--[ \t]*\n?\Z")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
 _CONTROL = re.compile(r"[\x00\r\n]")
@@ -123,9 +126,10 @@ class MultipartReader:
         self._start = bare_content_id(parameters.get("start", ""))
         self._newline = b"\r\n"
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
-        self._line = re.compile(re.escape(self._delimiter) + _LINE_END)
-        self._last_line = re.compile(rb"(?:\r\n)?" + re.escape(self._delimiter[2:]) + rb"--[ \t]*(?:\r\n?)?\Z")
-        self._bare_line = re.compile(re.escape(self._delimiter[1:]) + rb"[ \t]{0,64}\n")
+        self._line_end, self._last_line_end = _LINE_END, _LAST_LINE_END
+        # An expression with the boundary in it takes longer to compile than most messages to read, and each message
+        # has its own: only where it is needed.
+        self._line: re.Pattern[bytes] | None = None
         self._step = self._preamble
         self._buffer = b"\r\n"  # so that the first boundary line, too, follows a line break
         self._at = 0
@@ -168,8 +172,8 @@ class MultipartReader:
     def close(self) -> list[Event]:
         """The events that the end of the input completes; MalformedMessage when the message was cut off."""
         events: list[Event] = []
-        if self._step == self._data and (line := self._last_line.search(self._buffer, self._at)):
-            self._end_part(events, line.start())
+        if self._step == self._data and (end := self._last_line()) >= 0:
+            self._end_part(events, end)
             self._step = self._epilogue
         if self._step != self._epilogue:
             raise MalformedMessage("message is cut off", location=f"part {self._parts}", expected="closing boundary")
@@ -181,10 +185,11 @@ class MultipartReader:
 
     def _preamble(self, events: list[Event]) -> bool:
         end, line = self._next_boundary()
-        bare = self._bare_line.search(self._buffer, self._at)
-        if bare is not None and bare.start() < end:
-            self._end_lines_with_lf()
-            end, line = self._next_boundary()
+        if end > 0:
+            bare = re.search(re.escape(self._delimiter[1:]) + rb"[ \t]{0,64}\n", self._buffer)
+            if bare is not None and bare.start() < end:
+                self._end_lines_with_lf()
+                end, line = self._next_boundary()
         if end > self.limits.preamble:
             raise MalformedMessage("no boundary line", location="preamble", expected=self._delimiter[2:].decode())
         return line is not None and self._turn(line)
@@ -192,8 +197,7 @@ class MultipartReader:
     def _end_lines_with_lf(self) -> None:
         """Read a message whose first boundary line ends with LF alone (RFC 2046 has CRLF) so to its end."""
         self._newline, self._delimiter = b"\n", self._delimiter[1:]
-        self._line = re.compile(re.escape(self._delimiter) + _BARE_LINE_END)
-        self._last_line = re.compile(rb"\n?" + re.escape(self._delimiter[1:]) + rb"--[ \t]*\n?\Z")
+        self._line_end, self._line, self._last_line_end = _BARE_LINE_END, None, _BARE_LAST_LINE_END
 
     def _headers(self, events: list[Event]) -> bool:
         # _at is before the line break of the boundary line, so that an empty block ends like any other.
@@ -225,11 +229,28 @@ class MultipartReader:
 
     def _next_boundary(self) -> tuple[int, re.Match[bytes] | None]:
         """Where the bytes end that certainly precede the next boundary line; that line, once all of it is there."""
-        at = self._buffer.find(self._delimiter, self._at)  # several times faster than the search, which then
-        if at >= 0 and (line := self._line.search(self._buffer, at)):  # passes over lines that only begin like one
-            return line.start(), line if line[2] else None
+        at = self._buffer.find(self._delimiter, self._at)
+        if at >= 0:
+            line = self._line_end.match(self._buffer, at + len(self._delimiter))
+            if line is None:
+                # Passes over lines that only begin like one, however many.
+                if self._line is None:
+                    self._line = re.compile(re.escape(self._delimiter) + self._line_end.pattern)
+                line = self._line.search(self._buffer, at)
+                at = line.start() if line is not None else -1
+            if line is not None:
+                return at, line if line[2] else None
         # Held back: the beginning of a boundary line, or a closing one without the line break before it.
         return len(self._buffer) - len(self._delimiter) - 2, None
+
+    def _last_line(self) -> int:
+        """Where the closing line begins that the input ends with, with the line break before it, if any; else -1."""
+        newline, boundary = self._newline, self._delimiter[len(self._newline) :]
+        at = self._buffer.find(boundary, self._at)
+        while at >= 0 and not self._last_line_end.match(self._buffer, at + len(boundary)):
+            at = self._buffer.find(boundary, at + 1)
+        before = at - len(newline)
+        return before if before >= self._at and self._buffer.startswith(newline, before) else at
 
     def _turn(self, line: re.Match[bytes]) -> bool:
         if line[1]:
@@ -242,9 +263,10 @@ class MultipartReader:
         return True
 
     def _read_headers(self, block: bytes) -> dict[str, str]:
-        lines = [
-            line for line in _FOLD.sub(" ", block.decode("utf-8", "replace")).split(self._newline.decode()) if line
-        ]
+        text = block.decode("utf-8", "replace")
+        if "\n " in text or "\n\t" in text:
+            text = _FOLD.sub(" ", text)
+        lines = [line for line in text.split(self._newline.decode()) if line]
         if len(lines) > self.limits.headers:
             raise self._refusal("too many headers", f"at most {self.limits.headers}")
         headers: dict[str, str] = {}
@@ -252,9 +274,10 @@ class MultipartReader:
             name, colon, value = line.partition(":")
             if not colon or not _HEADER_NAME.fullmatch(name) or _CONTROL.search(value):
                 raise self._refusal("malformed header", "name: value")
-            if name.lower() in headers:
+            key = name.lower()
+            if key in headers:
                 raise self._refusal(f"header {name} twice", "once")
-            headers[name.lower()] = value.strip()
+            headers[key] = value.strip()
         return headers
 
     def _start_part(self, events: list[Event], headers: dict[str, str]) -> None:
