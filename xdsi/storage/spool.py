@@ -11,7 +11,6 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -95,20 +94,16 @@ class Part:
         self.size += len(data)
         if self._limit is not None and self.size > self._limit:
             raise MalformedMessage("an attached part is too large", expected=f"at most {self._limit} bytes")
-        with self._hashed_beside(data):
-            self._sha256.update(data)
-            self._keep(data)
-
-    @contextmanager
-    def _hashed_beside(self, data: bytes) -> Iterator[None]:
-        """SHA-1 and BLAKE3, on another processor where there is one; all has been looked at when this is left."""
         if self._hashing is None or len(data) < _LARGE:
             self._hash(data)
-            yield
+            self._sha256.update(data)
+            self._keep(data)
             return
+        # SHA-1 and BLAKE3 on another processor where there is one; all has been looked at when this is left.
         beside = self._hashing.submit(self._hash, data)
         try:
-            yield
+            self._sha256.update(data)
+            self._keep(data)
         finally:
             beside.result()
 
