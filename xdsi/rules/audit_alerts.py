@@ -163,6 +163,8 @@ def token_refused(facts: ExchangeFacts) -> AuditEvent:
 
 def denials(facts: ExchangeFacts) -> Iterator[AuditEvent]:
     """Resources that consent or policy kept back, with what decided; one patient in a message."""
+    if not facts.denied:
+        return
     patient_of = {
         **{study.study_instance_uid: study.patient for study in facts.studies},
         **{document.unique_id: document.patient for document in facts.documents},

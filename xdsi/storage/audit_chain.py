@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
+from struct import Struct
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +32,8 @@ COVERED = (
     "chain", "sequence", "time", "trace", "transaction", "patient", "user_id", "outcome", "direction", "peer", "xml",
     "previous_hash",
 )  # fmt: skip
+_covered = itemgetter(*COVERED)
+_length = Struct(">Q").pack
 
 _INSERT = PreparedInsert(audit_record, (*COVERED, "hash", "digest"))
 _IDS = Prepared(
@@ -41,17 +45,19 @@ _IDS = Prepared(
 
 def instant(time: datetime) -> str:
     """Text of a fixed length that sorts as the times do."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def record_hash(row: Mapping[str, Any]) -> str:
     """SHA-256 over every covered column, each with its length in front."""
-    pieces: list[bytes] = []
-    for name in COVERED:
-        value = row[name]
+    # One after the other: all at once are long enough for other threads to be let go first, while these wait for us.
+    found = hashlib.sha256()
+    for value in _covered(row):
         encoded = value if isinstance(value, bytes) else str(value).encode()
-        pieces += (len(encoded).to_bytes(8, "big"), encoded)
-    return hashlib.sha256(b"".join(pieces)).hexdigest()
+        found.update(_length(len(encoded)) + encoded)
+    return found.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,8 @@ def extend(connection: Connection, head: Head, contents: Iterable[Mapping[str, A
         rows.append(row)
     if rows:
         _INSERT.many(connection, rows)
-    notices.add(connection, told, datetime.now(UTC))
+    if told:
+        notices.add(connection, told, datetime.now(UTC))
     return head
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import BindParameter, Select, Table, TupleType, bindparam, insert
@@ -153,6 +154,8 @@ class PreparedInsert:
         self._texts: dict[tuple[str, int], tuple[str, bool]] = {}
         # In this order stand the parameters of each row.
         self._hows = [(column.name, to_database(column.type)) for column in table.columns if column.name in columns]
+        self._values = itemgetter(*[name for name, _ in self._hows])
+        self._packed = [(at, how) for at, (_, how) in enumerate(self._hows) if how is not None]
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows; each has a value for every column. Errors are those of the driver."""
@@ -165,21 +168,28 @@ class PreparedInsert:
         if known is None:
             known = self._texts[dialect.name, together] = self._compile(dialect, together)
         text, positional = known
-        hows = self._hows
         if positional:
-            values = [row[name] if how is None else how(row[name]) for row in rows for name, how in hows]
-            size = together * len(hows)
-            given: list[Any] = [values[start : start + size] for start in range(0, len(values), size)]
+            given: list[Any] = [self._placed(rows[start : start + together]) for start in range(0, len(rows), together)]
         else:
             given = [
                 {
                     f"{name}_{at}": row[name] if how is None else how(row[name])
                     for at, row in enumerate(rows[start : start + together])
-                    for name, how in hows
+                    for name, how in self._hows
                 }
                 for start in range(0, len(rows), together)
             ]
         driver.execute_each(connection, text, given)
+
+    def _placed(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The values of rows as one statement takes them, each in its place."""
+        values: list[Any] = []
+        for row in rows:
+            first = len(values)
+            values += self._values(row)
+            for at, how in self._packed:
+                values[first + at] = how(values[first + at])
+        return values
 
     def _compile(self, dialect: Dialect, together: int) -> tuple[str, bool]:
         """The text for so many rows, and whether its parameters have places instead of names."""

@@ -28,58 +28,33 @@ from xdsi.domain.audit import (
 from xdsi.domain.codes import Code
 from xdsi.domain.errors import MalformedMessage
 from xdsi.wire import xml
+from xdsi.wire.xml import attribute as _attribute
 
 
 def encode(event: AuditEvent) -> bytes:
     """One AuditMessage on one line, UTF-8, without XML declaration."""
+    action = f' EventActionCode="{event.action.value}"' if event.action else ""
     pieces = [
-        _open(
-            "EventIdentification",
-            EventActionCode=event.action.value if event.action else "",
-            EventDateTime=_instant(event.time),
-            EventOutcomeIndicator=str(event.outcome.value),
-        ),
-        _code("EventID", event.event),
-        *(_code("EventTypeCode", code) for code in event.types),
+        f'<AuditMessage><EventIdentification{action} EventDateTime="{_instant(event.time)}"'
+        f' EventOutcomeIndicator="{event.outcome.value}">{_code("EventID", event.event)}',
+        *[_code("EventTypeCode", code) for code in event.types],
         _text("EventOutcomeDescription", event.outcome_description),
-        *(_code("PurposeOfUse", code) for code in event.purposes),
+        *[_code("PurposeOfUse", code) for code in event.purposes],
         "</EventIdentification>",
-        *(_participant(who) for who in event.participants),
-        _open(
-            "AuditSourceIdentification",
-            AuditEnterpriseSiteID=event.source.enterprise_site_id,
-            AuditSourceID=_always(event.source.source_id),
-        ),
-        *(_code("AuditSourceTypeCode", code) for code in event.source.types),
+        *map(_participant, event.participants),
+        f"<AuditSourceIdentification{_optional('AuditEnterpriseSiteID', event.source.enterprise_site_id)}"
+        f' AuditSourceID="{_attribute(event.source.source_id)}">',
+        *[_code("AuditSourceTypeCode", code) for code in event.source.types],
         "</AuditSourceIdentification>",
-        *(_object(thing) for thing in event.objects),
+        *map(_object, event.objects),
+        "</AuditMessage>",
     ]
-    return f"<AuditMessage>{''.join(pieces)}</AuditMessage>".encode()
+    return "".join(pieces).encode()
 
 
-class _Always(str):
-    """Text of an attribute that is written even when it is empty."""
-
-    __slots__ = ()
-
-
-def _always(text: str) -> _Always:
-    return _Always(text)
-
-
-def _open(tag: str, *, closed: str = ">", **attributes: str) -> str:
-    written = "".join(
-        [
-            f' {name}="{xml.attribute(value)}"'
-            for name, value in attributes.items()
-            if value or isinstance(value, _Always)
-        ]
-    )
-    return f"<{tag}{written}{closed}"
-
-
-def _empty(tag: str, **attributes: str) -> str:
-    return _open(tag, closed="/>", **attributes)
+def _optional(name: str, value: str) -> str:
+    """An attribute that is not written when it is empty."""
+    return f' {name}="{_attribute(value)}"' if value else ""
 
 
 def _text(tag: str, text: str) -> str:
@@ -88,7 +63,9 @@ def _text(tag: str, text: str) -> str:
 
 
 def _instant(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _code(tag: str, code: Code) -> str:
@@ -98,56 +75,53 @@ def _code(tag: str, code: Code) -> str:
 
 @lru_cache(maxsize=4096)
 def _coded(tag: str, code: str, scheme: str, text: str) -> str:
-    attributes = {"csd-code": _always(code), "codeSystemName": _always(scheme), "originalText": _always(text)}
-    return _empty(tag, **attributes)
+    return (
+        f'<{tag} csd-code="{_attribute(code)}" codeSystemName="{_attribute(scheme)}"'
+        f' originalText="{_attribute(text)}"/>'
+    )
 
 
 def _participant(who: ActiveParticipant) -> str:
-    start = _open(
-        "ActiveParticipant",
-        UserID=_always(who.user_id),
-        AlternativeUserID=who.alternative_user_id,
-        UserName=who.user_name,
-        UserIsRequestor="true" if who.requestor else "false",
-        NetworkAccessPointID=who.network_id,
-        NetworkAccessPointTypeCode=who.network_type,
-    )
     media = f"<MediaIdentifier>{_code('MediaType', who.media_type)}</MediaIdentifier>" if who.media_type else ""
-    roles = "".join(_code("RoleIDCode", role) for role in who.roles)
-    return f"{start}{roles}{media}</ActiveParticipant>"
+    return (
+        f'<ActiveParticipant UserID="{_attribute(who.user_id)}"'
+        f"{_optional('AlternativeUserID', who.alternative_user_id)}{_optional('UserName', who.user_name)}"
+        f' UserIsRequestor="{"true" if who.requestor else "false"}"'
+        f"{_optional('NetworkAccessPointID', who.network_id)}"
+        f"{_optional('NetworkAccessPointTypeCode', who.network_type)}>"
+        f"{''.join([_code('RoleIDCode', role) for role in who.roles])}{media}</ActiveParticipant>"
+    )
 
 
 def _object(thing: ParticipantObject) -> str:
     pieces = [
-        _open(
-            "ParticipantObjectIdentification",
-            ParticipantObjectID=_always(thing.id),
-            ParticipantObjectTypeCode=thing.type_code,
-            ParticipantObjectTypeCodeRole=thing.role,
-            ParticipantObjectDataLifeCycle=thing.life_cycle,
-            ParticipantObjectSensitivity=thing.sensitivity,
-        ),
-        _code("ParticipantObjectIDTypeCode", thing.id_type),
+        f'<ParticipantObjectIdentification ParticipantObjectID="{_attribute(thing.id)}"',
+        _optional("ParticipantObjectTypeCode", thing.type_code),
+        _optional("ParticipantObjectTypeCodeRole", thing.role),
+        _optional("ParticipantObjectDataLifeCycle", thing.life_cycle),
+        _optional("ParticipantObjectSensitivity", thing.sensitivity),
+        f">{_code('ParticipantObjectIDTypeCode', thing.id_type)}",
         _text("ParticipantObjectName", thing.name),
     ]
     if thing.query is not None:
         pieces.append(f"<ParticipantObjectQuery>{_base64(thing.query)}</ParticipantObjectQuery>")
     pieces += [
-        f'<ParticipantObjectDetail type="{xml.attribute(detail.type)}" value="{_base64(detail.value)}"/>'
+        f'<ParticipantObjectDetail type="{_attribute(detail.type)}" value="{_base64(detail.value)}"/>'
         for detail in thing.details
     ]
-    pieces += [_description(description) for description in thing.descriptions]
-    return "".join(pieces) + "</ParticipantObjectIdentification>"
+    pieces += map(_description, thing.descriptions)
+    pieces.append("</ParticipantObjectIdentification>")
+    return "".join(pieces)
 
 
 def _description(description: ObjectDescription) -> str:
     pieces = [
-        *(_empty("MPPS", UID=_always(uid)) for uid in description.mpps),
-        *(_empty("Accession", Number=_always(number)) for number in description.accessions),
-        *(_sop_class(count) for count in description.sop_classes),
+        *[f'<MPPS UID="{_attribute(uid)}"/>' for uid in description.mpps],
+        *[f'<Accession Number="{_attribute(number)}"/>' for number in description.accessions],
+        *map(_sop_class, description.sop_classes),
     ]
     if description.studies:
-        studies = "".join(_empty("StudyIDs", UID=_always(uid)) for uid in description.studies)
+        studies = "".join([f'<StudyIDs UID="{_attribute(uid)}"/>' for uid in description.studies])
         pieces.append(f"<ParticipantObjectContainsStudy>{studies}</ParticipantObjectContainsStudy>")
     for tag, flag in (("Encrypted", description.encrypted), ("Anonymized", description.anonymized)):
         if flag is not None:
@@ -156,8 +130,8 @@ def _description(description: ObjectDescription) -> str:
 
 
 def _sop_class(count: SopClassCount) -> str:
-    start = _open("SOPClass", UID=count.uid, NumberOfInstances=str(count.number))
-    return start + "".join(_empty("Instance", UID=_always(uid)) for uid in count.instances) + "</SOPClass>"
+    instances = "".join([f'<Instance UID="{_attribute(uid)}"/>' for uid in count.instances])
+    return f'<SOPClass{_optional("UID", count.uid)} NumberOfInstances="{count.number}">{instances}</SOPClass>'
 
 
 def _base64(value: bytes) -> str:
