@@ -29,6 +29,7 @@ _CODED_STRING = re.compile(r"[^^]+\^\^\^&([0-9.]+)&ISO")
 # Control characters, and the signs that make text run the other way, which would let two ids look alike.
 _UNFIT_IN_ID = re.compile("[\\s\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _OID_LENGTH = 64
+_FIRST_MOMENT = "00010101000000"
 _XON_COMPONENTS = frozenset({1, 6, 10})
 _LAST_PID_FIELD = 39
 
@@ -46,9 +47,10 @@ _ASSIGNED_REFERENCES = frozenset({
 def dtm(text: str) -> str:
     """DTM: YYYY[MM[DD[hh[mm[ss]]]]], a time that exists."""
     if len(text) in {4, 6, 8, 10, 12, 14} and text.isascii() and text.isdigit():
-        parts = (int(text[i : i + 2]) for i in range(4, len(text), 2))
+        # What is left out is the first of its kind.
+        full = text + _FIRST_MOMENT[len(text) :]
         try:
-            datetime(int(text[:4]), next(parts, 1), next(parts, 1), next(parts, 0), next(parts, 0), next(parts, 0))
+            datetime(int(full[:4]), int(full[4:6]), int(full[6:8]), int(full[8:10]), int(full[10:12]), int(full[12:]))
         except ValueError:
             return "not a date and time that exists"
         return ""
