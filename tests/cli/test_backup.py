@@ -162,6 +162,44 @@ def test_nothing_is_overwritten_without_being_asked(copied: Path, tmp_path: Path
     done("restore", copied, "--force", config=config)
 
 
+def test_a_restore_goes_into_the_folder_that_is_named(copied: Path, tmp_path: Path) -> None:
+    done("restore", copied, "--data", tmp_path / "named", config=settings(tmp_path, tmp_path / "data"))
+    assert (tmp_path / "named" / "xdsi.sqlite3").exists()
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_of_something_else_is_left_as_it_is(copied: Path, tmp_path: Path) -> None:
+    other = tmp_path / "home"
+    other.mkdir()
+    (other / "letter.txt").write_text("dear")
+    for force in ([], ["--force"]):
+        assert "'letter.txt'" in failed("restore", copied, "--data", other, *force)
+    assert [one.name for one in other.iterdir()] == ["letter.txt"]
+
+
+def test_a_database_of_something_else_is_left_as_it_is(copied: Path, tmp_path: Path) -> None:
+    file, config = tmp_path / "other.db", tmp_path / "other.toml"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE invoices (number INTEGER)")
+    config.write_text(f"[server]\ndata_dir = '{tmp_path / 'data'}'\n[registry]\ndatabase = 'sqlite:///{file}'\n")
+    before = file.read_bytes()
+    for force in ([], ["--force"]):
+        assert "'invoices'" in failed("restore", copied, *force, config=config)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("left", ["pki", "services.lock", "restore.unfinished"])
+def test_what_a_node_left_is_its_own(copied: Path, tmp_path: Path, left: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    if left == "pki":
+        (data / left).mkdir()
+    else:
+        (data / left).touch()
+        (data / "notes.toml").touch()
+    done("restore", copied, "--data", data, "--force")
+
+
 def test_a_restore_that_was_not_finished_keeps_everybody_from_serving(copied: Path, tmp_path: Path) -> None:
     config, data = settings(tmp_path, tmp_path / "data"), tmp_path / "data"
     done("restore", copied, config=config)

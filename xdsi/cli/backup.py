@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from xdsi import app
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
-from xdsi.cli.kept import add_data, kept
+from xdsi.cli.kept import add_data, chosen, kept
 from xdsi.domain.errors import Refused
 from xdsi.rules import backup_audit
 from xdsi.storage import backup, restore
@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
     )
     put.add_argument("folder", type=Path, metavar="DIR", help="what `xdsi backup` made")
     put.add_argument("--force", action="store_true", help="also where something is kept already; that is lost")
+    add_data(put)
     put.set_defaults(run=run_restore)
 
 
@@ -77,8 +78,9 @@ def run_backup(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
 
 def run_restore(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Put a backup back, and say whether the audit trail is whole."""
-    settings = load()
-    with app.Parts(settings) as parts:
+    with app.Parts(chosen(given, load)) as parts:
+        if strange := restore.foreign(parts.data, parts.database_url):
+            raise Refused(f"{strange}; name the data folder of a node or a new one by --data DIR")
         parts.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         url, mark = parts.database_url, parts.data / restore.UNFINISHED
         parts.restoring = True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xdsi import app
 from xdsi.cli.command import LoadSettings
-from xdsi.settings import replaced
+from xdsi.settings import Settings, replaced
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
@@ -17,11 +17,15 @@ def add_data(command: argparse.ArgumentParser) -> None:
     )
 
 
+def chosen(given: argparse.Namespace, load: LoadSettings) -> Settings:
+    """The settings, with the data folder of `--data`."""
+    settings = load()
+    return settings if given.data is None else replaced(settings, "server", data_dir=given.data)
+
+
 def kept(given: argparse.Namespace, load: LoadSettings) -> app.Parts:
     """The parts of a node that has a store; raises LookupError, and makes nothing, where there is none."""
-    settings = load()
-    if given.data is not None:
-        settings = replaced(settings, "server", data_dir=given.data)
+    settings = chosen(given, load)
     file = app.database_file(settings)
     if file is not None and not file.exists():
         raise LookupError(

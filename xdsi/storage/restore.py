@@ -6,8 +6,9 @@ The database first, then the documents; until both are whole a mark in the data 
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,11 @@ from xdsi.storage.tables import metadata
 
 UNFINISHED: Final = "restore.unfinished"
 """in the data folder, as long as a restore is not done"""
+_MARKS: Final = ("services.lock", "in-flight.lock", "xdsi.sqlite3", "xdsi.lock", UNFINISHED)
+_OWN: Final = frozenset(
+    {"pki", "documents", "spool", "from-pacs", "transcoded", "consent-copies", "publishing.lock", "backup.lock"}
+)
+"""what else a node keeps in its data folder; other folders may have things of such a name, too"""
 
 
 def check(folder: Path, url: str) -> Backup:
@@ -54,6 +60,24 @@ def is_empty(url: str) -> bool:
             return all(connection.execute(text(f'SELECT 1 FROM "{name}" LIMIT 1')).first() is None for name in tables)  # noqa: S608
     finally:
         engine.dispose()
+
+
+def foreign(data: Path, url: str) -> str:
+    """What is there that is not xdsi's own, a file of the data folder or a database in SQLite; empty for nothing."""
+    names = sorted(one.name for one in data.iterdir()) if data.exists() else []
+    if (others := [name for name in names if name not in _OWN]) and not any(name in names for name in _MARKS):
+        return f"{data.resolve()} has {others[0]!r} and nothing that a node leaves in its data folder"
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and Path(str(parsed.database)).exists():
+        # A file that is no database any more may be what is to be restored.
+        with (
+            suppress(sqlite3.Error),
+            closing(sqlite3.connect(f"{Path(str(parsed.database)).resolve().as_uri()}?mode=ro", uri=True)) as opened,
+        ):
+            tables = [str(name) for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            if tables and not any(name in metadata.tables for name in tables):
+                return f"{parsed.database} is a database of something else, with the table {tables[0]!r}"
+    return ""
 
 
 def database(folder: Path, backup: Backup, url: str) -> None:
