@@ -3,7 +3,7 @@
 Implements the ports BlobStore and Blob.
 
 incoming/    being written
-blobs/       ab/cd/abcd...
+blobs/       ab/abcd..., and ab/cd/abcd... as they were laid before
 journal/     a mark for each content that was put and not yet confirmed; what a crash leaves is found by it
 spare/       marks that are not needed any more, to be used again
 keys/        which key an id stands for, where documents are encrypted
@@ -131,9 +131,19 @@ class FolderBlobs:
         with _DISK:
             for one in (self._incoming, self._blobs, self._journal, self._quarantine):
                 make_folder(one)
-        # Without it marks are made anew.
+        # Without the one marks are made anew; without the others, those that a document needs.
         with suppress(OSError):
             make_folder(self._spare)
+            self._make_folders()
+
+    def _make_folders(self) -> None:
+        """Those of all documents: who makes one when a document needs it waits for the disk once more."""
+        missing = {f"{number:02x}" for number in range(256)}.difference(os.listdir(self._blobs))
+        for name in missing:
+            with suppress(FileExistsError):
+                os.mkdir(self._blobs / name, 0o700)
+        if missing:
+            flush(self._blobs)
 
     def path(self, sha256: str) -> Path:
         """Where the bytes with this hash lie from now on."""
@@ -143,7 +153,11 @@ class FolderBlobs:
         return Path(self._file(name))
 
     def _file(self, name: str) -> str:
-        return f"{self._blobs}/{name[:2]}/{name[2:4]}/{name}"
+        return f"{self._blobs}/{name[:2]}/{name}"
+
+    def _files(self, name: str) -> tuple[str, str]:
+        """Where a file is laid, and where it would have been laid before."""
+        return self._file(name), f"{self._blobs}/{name[:2]}/{name[2:4]}/{name}"
 
     def put(self, document: Document) -> str:
         """Make bytes durable under their hash and return it; they stay in doubt until confirmed.
@@ -180,7 +194,7 @@ class FolderBlobs:
         self._marks.require()
         with _DISK, self._lock(LOCK_SH):
             for name in self.form.names(sha256):
-                if os.path.exists(self._file(name)):
+                if any(map(os.path.exists, self._files(name))):
                     self._mark(name)
             flush(self._journal)
 
@@ -195,11 +209,12 @@ class FolderBlobs:
                 with self._lock(LOCK_EX):
                     if not _is_older(mark, limit):
                         continue
-                    path = self._path(mark.name)
                     sha256 = self._hash_of(mark.name)
                     if sha256 and not is_used(sha256):
-                        path.unlink(missing_ok=True)
-                        flush(path.parent)
+                        for path in map(Path, self._files(mark.name)):
+                            if path.exists():
+                                path.unlink()
+                                flush(path.parent)
                         removed.append(sha256)
                     mark.unlink(missing_ok=True)
             for leftover in list(self._incoming.iterdir()):
@@ -215,13 +230,17 @@ class FolderBlobs:
         """The file with this hash, or None."""
         self._marks.require()
         for key_id, name in self.form.named(sha256):
-            if (found := self._found(self._file(name), key_id)) is not None:
+            if (found := self._named(name, key_id)) is not None:
                 return found
         return None
 
     def has_key(self, key_id: str) -> bool:
         """True where what is encrypted with this key can be read."""
         return self.form.has_key(key_id)
+
+    def _named(self, name: str, key_id: str = "") -> FileBlob | None:
+        path, former = self._files(name)
+        return self._found(path, key_id) or self._found(former, key_id)
 
     def _found(self, path: str, key_id: str = "") -> FileBlob | None:
         with _DISK:
@@ -234,7 +253,7 @@ class FolderBlobs:
 
     def _hash_of(self, name: str) -> str:
         """The hash of the document in a file, empty where there is none."""
-        found = self._found(self._file(name))
+        found = self._named(name)
         return "" if found is None else found.described()[0] or name
 
     def names(self, sha256: str) -> Sequence[str]:
@@ -244,10 +263,13 @@ class FolderBlobs:
     def settled(self) -> Iterator[str]:
         """The names of all files that are not in doubt."""
         with _DISK:
-            for folder in sorted(self._blobs.glob("??/??")):
-                for path in sorted(folder.iterdir()):
-                    if not self.doubted(path.name):
-                        yield path.name
+            for folder in sorted(self._folders()):
+                for name in sorted(map(os.path.basename, _files_under(folder))):
+                    if not self.doubted(name):
+                        yield name
+
+    def _folders(self) -> Iterator[Path]:
+        return (one for one in self._blobs.glob("??") if one.is_dir())
 
     def doubted(self, name: str) -> bool:
         """True for what is in doubt."""
@@ -271,9 +293,11 @@ class FolderBlobs:
 
     def _place(self, file: str | Path, sha256: str, opened: BinaryIO | None = None) -> str:
         """Give a file its name, durably; `opened` is the file itself where it is open."""
-        name, *former = self.form.names(sha256)
-        path = self._file(name)
-        made: list[str] = []
+        name, *others = self.form.names(sha256)
+        path, former = self._files(name)
+        if os.path.exists(former):
+            # It stays there: somebody may be about to read it.
+            path = former
         with self._lock(LOCK_SH):
             # Before the bytes are flushed: on most file systems one commit of the journal carries both.
             self._mark(name)
@@ -286,25 +310,15 @@ class FolderBlobs:
             try:
                 os.replace(file, path)
             except FileNotFoundError:
-                made = self._make_folders(path)
+                self._make_folders()
                 os.replace(file, path)
         flush(os.path.dirname(path))
-        for one in reversed(made):
-            flush(os.path.dirname(one))
-        for one in former:
+        for other in others:
             # As it was written before the settings changed; the new one is on the disk.
-            with suppress(FileNotFoundError):
-                os.unlink(self._file(one))
+            for one in self._files(other):
+                with suppress(FileNotFoundError):
+                    os.unlink(one)
         return path
-
-    def _make_folders(self, path: str) -> list[str]:
-        """The folders that a file needs and that are not there; their names are not on the disk yet."""
-        inner = os.path.dirname(path)
-        made = [one for one in (os.path.dirname(inner), inner) if not os.path.isdir(one)]
-        for one in made:
-            with suppress(FileExistsError):
-                os.mkdir(one, 0o700)
-        return made
 
     def _mark(self, name: str) -> None:
         now = self._clock()
@@ -334,9 +348,10 @@ class FolderBlobs:
     def _sources(self) -> Iterator[tuple[Source, int]]:
         """All files, in no order, with their sizes."""
         with _DISK:
-            for path in self._blobs.glob("??/??/*"):
-                if (found := self._found(str(path))) is not None:
-                    yield found.piece_by_piece, found.stored
+            for folder in self._folders():
+                for path in _files_under(folder):
+                    if (found := self._found(path)) is not None:
+                        yield found.piece_by_piece, found.stored
 
     def _key_mark(self, name: str) -> bytes:
         with _DISK:
@@ -365,6 +380,16 @@ class FolderBlobs:
         space = os.statvfs(self._folder)
         if space.f_bavail * space.f_frsize - size < self._reserve:
             raise OutOfRoom(f"{_WHAT}: less than {self._reserve} bytes would be left on the disk")
+
+
+def _files_under(folder: Path | str) -> Iterator[str]:
+    """The files of a folder and of those in it."""
+    with os.scandir(folder) as found:
+        for one in found:
+            if one.is_dir(follow_symlinks=False):
+                yield from _files_under(one.path)
+            else:
+                yield one.path
 
 
 def _is_older(path: Path, limit: float) -> bool:
