@@ -188,15 +188,16 @@ def test_a_database_of_something_else_is_left_as_it_is(copied: Path, tmp_path: P
     assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize("left", ["pki", "services.lock", "restore.unfinished"])
-def test_what_a_node_left_is_its_own(copied: Path, tmp_path: Path, left: str) -> None:
+@pytest.mark.parametrize("left", ["pki", "lost+found", "node.toml", "services.lock", "restore.unfinished"])
+def test_what_a_node_left_or_needs_is_its_own(copied: Path, tmp_path: Path, left: str) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    if left == "pki":
+    if left in {"pki", "lost+found"}:
         (data / left).mkdir()
     else:
         (data / left).touch()
-        (data / "notes.toml").touch()
+    if left in {"services.lock", "restore.unfinished"}:
+        (data / "notes.txt").touch()
     done("restore", copied, "--data", data, "--force")
 
 

@@ -30,6 +30,8 @@ _OWN: Final = frozenset(
     {"pki", "documents", "spool", "from-pacs", "transcoded", "consent-copies", "publishing.lock", "backup.lock"}
 )
 """what else a node keeps in its data folder; other folders may have things of such a name, too"""
+_BESIDE: Final = (".toml", "lost+found")
+"""ends of names that are there before: settings, and what the system keeps in a file system of its own"""
 
 
 def check(folder: Path, url: str) -> Backup:
@@ -65,7 +67,8 @@ def is_empty(url: str) -> bool:
 def foreign(data: Path, url: str) -> str:
     """What is there that is not xdsi's own, a file of the data folder or a database in SQLite; empty for nothing."""
     names = sorted(one.name for one in data.iterdir()) if data.exists() else []
-    if (others := [name for name in names if name not in _OWN]) and not any(name in names for name in _MARKS):
+    others = [name for name in names if name not in _OWN and not name.endswith(_BESIDE)]
+    if others and not any(name in names for name in _MARKS):
         return f"{data.resolve()} has {others[0]!r} and nothing that a node leaves in its data folder"
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and Path(str(parsed.database)).exists():
