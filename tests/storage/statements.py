@@ -26,6 +26,8 @@ def watched(engine: Engine, heard: Callable[[Any, str, Any], None]) -> Iterator[
             yield
         return
 
+    # What is kept for the next reader would not be checked out, and nobody would hear of what is asked by it.
+    engine.get_execution_options()["xdsi_readers"].release()
     traced: list[Any] = []
 
     def trace(driver: Any, *_: object) -> None:
