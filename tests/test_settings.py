@@ -317,6 +317,24 @@ def test_a_revocation_list_that_keeps_everybody_out_is_a_warning(
     assert checked(capsys, "--config", str(file))[1]["message"] == "the settings are in order"
 
 
+def test_an_endpoint_without_its_path_is_a_warning(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "xdsi.toml"
+    file.write_text(
+        "[server]\nactors = ['repository']\n[domain]\nprofile = 'open'\n"
+        "[repository]\nregistry_url = 'http://hub.example:8081/'\n"
+        "[consumer]\nregistry_url = 'https://hub.example/registry'\n"
+        "repositories = { '2.999.1' = 'https://archive.example' }\n"
+    )
+    status, answer = checked(capsys, "--config", str(file))
+    assert status == 0
+    assert answer["items"][0]["warnings"] == [
+        "repository.registry_url: http://hub.example:8081/ has no path; where xdsi serves it, it is "
+        "http://hub.example:8081/services/registry",
+        "consumer.repositories of 2.999.1: https://archive.example has no path; where xdsi serves it, it is "
+        "https://archive.example/services/repository",
+    ]
+
+
 def test_certificates_are_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     one = identity("hub", "2048", ca=True)
     (tmp_path / "hub.pem").write_bytes(one.cert_pem)

@@ -115,16 +115,18 @@ def test_a_transaction_of_another_actor_is_not_served() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "uncertain"),
+    ("error", "uncertain", "answered"),
     [
-        (MalformedMessage("a page of a proxy"), True),
-        (SoapFault("Receiver", "internal failure"), True),
-        (SoapFault("Sender", "not permitted"), False),
-        (Unavailable("refused"), False),
-        (Unavailable("broke off", uncertain=True), True),
+        (MalformedMessage("a page of a proxy"), True, True),
+        (SoapFault("Receiver", "internal failure"), True, True),
+        (SoapFault("Sender", "not permitted"), False, True),
+        (Unavailable("refused"), False, False),
+        (Unavailable("broke off", uncertain=True), True, False),
     ],
 )
-def test_it_is_known_whether_the_registry_may_have_registered(error: Exception, uncertain: bool) -> None:
+def test_it_is_known_whether_the_registry_may_have_registered(
+    error: Exception, uncertain: bool, answered: bool
+) -> None:
     class Line:
         url = "https://registry.example"
 
@@ -136,4 +138,4 @@ def test_it_is_known_whether_the_registry_may_have_registered(error: Exception, 
     client = Client(site=SITE, trail=records, clock=clock)
     with pytest.raises(Unavailable) as caught:
         RegistersBy42(client=client, channel=Line()).register(builders.submission(), CALLER, records)
-    assert caught.value.uncertain is uncertain
+    assert (caught.value.uncertain, caught.value.answered) == (uncertain, answered)

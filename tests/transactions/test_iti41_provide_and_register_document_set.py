@@ -142,11 +142,21 @@ def test_a_warning_of_the_registry_keeps_the_document() -> None:
     assert list(documents.published) == ["2.999.10.1"]
 
 
-def test_a_registry_that_cannot_be_reached() -> None:
-    documents, registry = Documents(), RegistryOf42(Unavailable("connection refused: 10.0.0.1"))
+@pytest.mark.parametrize(
+    ("answered", "told"),
+    [
+        (False, "the registry cannot be reached"),
+        (True, "what is at the registry's address does not answer as a registry, or refuses this repository"),
+    ],
+)
+def test_a_registry_that_does_not_register(answered: bool, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The sender is told which of the two it is; where the registry is, and what it said, is for the log."""
+    documents, registry = Documents(), RegistryOf42(Unavailable("10.0.0.1: it says no", answered=answered))
     outcome = served(iti41.TRANSACTION, provision(), ports(documents, registry))
     assert codes(outcome) == [("XDSRegistryNotAvailable", "")]
-    assert "10.0.0.1" not in outcome.problems[0].context
+    assert outcome.problems[0].context == told
+    (line,) = caplog.messages
+    assert line.endswith(": 10.0.0.1: it says no")
     assert documents.published == {}
 
 

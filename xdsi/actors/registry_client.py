@@ -35,7 +35,8 @@ class RegistersBy42:
             called = call(replace(self.client, trail=trail), iti42.TRANSACTION, submission, self.channel)
         except (MalformedMessage, SoapFault) as error:
             refused = isinstance(error, SoapFault) and error.code != "Receiver"
-            raise Unavailable(f"the registry did not register: {error}", uncertain=not refused) from error
+            text = f"the registry did not register: {error}"
+            raise Unavailable(text, uncertain=not refused, answered=True) from error
         called.close()
         return called.answer
 

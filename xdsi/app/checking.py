@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from xdsi.actors import (
     authorization_decisions_manager,
@@ -60,7 +61,28 @@ def check(settings: Settings) -> None:
 
 def warnings(settings: Settings) -> list[str]:
     """What is right in settings that were checked, and yet keeps somebody out; a line for each."""
-    return revocation_lists.warnings(settings, utc_now())
+    return [*revocation_lists.warnings(settings, utc_now()), *_without_path(settings)]
+
+
+def _without_path(settings: Settings) -> Iterator[str]:
+    """Where a server is named and an endpoint is meant: whatever answers there is not the service."""
+    repository, source, consumer = settings.repository, settings.imaging_source, settings.consumer
+    decides = authorization_decisions_manager.ROLE
+    named = (
+        ("repository.registry_url", repository.registry_url, document_registry.ROLE),
+        ("repository.registry_query_url", repository.registry_query_url, document_registry.ROLE),
+        ("repository.decision_url", repository.decision_url, decides),
+        ("imaging_source.repository_url", source.repository_url, document_repository.ROLE),
+        ("imaging_source.registry_url", source.registry_url, document_registry.ROLE),
+        ("imaging_source.decision_url", source.decision_url, decides),
+        ("consumer.registry_url", consumer.registry_url, document_registry.ROLE),
+        *((f"consumer.repositories of {one}", url, document_repository.ROLE)
+          for one, url in consumer.repositories.items()),
+        *((f"consumer.sources of {one}", url, imaging_document_source.ROLE) for one, url in consumer.sources.items()),
+    )  # fmt: skip
+    for key, url, role in named:
+        if url and urlsplit(url).path in ("", "/"):
+            yield f"{key}: {url} has no path; where xdsi serves it, it is {url.rstrip('/')}{role.path}"
 
 
 def _unreadable(settings: Settings) -> Iterator[str]:

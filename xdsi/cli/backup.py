@@ -69,7 +69,7 @@ def run_backup(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
         "rows": sum(taken.tables.values()),
         "absent": taken.absent,
     }
-    message = f"{counted(taken.documents, 'document')}, {sum(taken.tables.values())} rows"
+    message = f"{counted(taken.documents, 'different document')}, {sum(taken.tables.values())} rows"
     if taken.absent:
         more = f" and {len(taken.absent) - _NAMED} more" if len(taken.absent) > _NAMED else ""
         message += f"; not whole, and not in the backup: {', '.join(taken.absent[:_NAMED])}{more}"
@@ -103,7 +103,7 @@ def run_restore(given: argparse.Namespace, load: LoadSettings, terminal: Termina
             raise Refused("a server runs with this data folder; end it first") from None
     item = {"taken": found.taken, "documents": done, "rows": sum(found.tables.values()), "absent": found.absent}
     findings = "; ".join(str(one) for one in report.findings) or "whole"
-    message = f"{counted(done, 'document')} and {item['rows']} rows of {found.taken}; audit trail: {findings}"
+    message = f"{counted(done, 'different document')} and {item['rows']} rows of {found.taken}; audit trail: {findings}"
     return Result(ok=report.intact, items=[item], message=message)
 
 

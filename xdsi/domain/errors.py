@@ -104,12 +104,13 @@ class Rejected(XdsiError):
 class Unavailable(XdsiError):
     """Something this exchange depends on cannot be reached now; trying again later may work.
 
-    `uncertain` when it may have done what it was asked to before it fell silent.
+    `uncertain` when it may have done what it was asked to before it fell silent; `answered` when something is there,
+    and did not answer as what was asked for.
     """
 
-    def __init__(self, message: str = "", *, uncertain: bool = False) -> None:
+    def __init__(self, message: str = "", *, uncertain: bool = False, answered: bool = False) -> None:
         super().__init__(message)
-        self.uncertain = uncertain
+        self.uncertain, self.answered = uncertain, answered
 
 
 class OutOfRoom(Unavailable):

@@ -5,6 +5,7 @@ ITI TF-2: 3.41; RAD TF-2: 4.68. Order required: make the documents durable and r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,10 @@ from xdsi.wire.ebxml import provision, response
 
 KOS_FORMAT = "1.2.840.10008.5.1.4.1.1.88.59"
 MANIFEST_LIMIT = 20 * 1024 * 1024
+_AWAY = "the registry cannot be reached"
+_MISFIT = "what is at the registry's address does not answer as a registry, or refuses this repository"
+
+log = logging.getLogger("xdsi.iti41")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,9 @@ def handle(call: Call[Provision]) -> Outcome:
             outcome = ports.registry.register(completed, call.caller, call.beside)
         except Unavailable as error:
             call.trace.note("registry", error=str(error))
-            problem = Problem("XDSRegistryNotAvailable", "the registry cannot be reached")
+            log.warning("trace %s: %s", call.trace.id, error)
+            # Addresses and what was found there are for the operator.
+            problem = Problem("XDSRegistryNotAvailable", _MISFIT if error.answered else _AWAY)
             # One that may have registered before it fell silent must find the documents: the source will ask again.
             return _undo(ports, () if error.uncertain else published, problem)
     except BaseException:
