@@ -318,6 +318,27 @@ def test_a_prepared_message_is_sent_as_it_is(tmp_path: Path, endpoint: str) -> N
     assert RECEIVED == [({"type": "text/xml"}, b"<x/>")]
 
 
+@pytest.mark.parametrize("actor", ["document-source", "document-consumer"])
+def test_a_recorded_request_is_sent_again(tmp_path: Path, endpoint: str, actor: str) -> None:
+    """Its body under its Content-Type, multipart (ITI-41) or not (ITI-18)."""
+    given = ["simulate", actor, "--endpoint", endpoint, "--record", str(tmp_path / "record")]
+    assert main(given) == 0
+    recorded = tmp_path / "record" / index(tmp_path)[0]["request"]
+    assert main([*given, "--message", str(recorded)]) == 0
+    first, again = RECEIVED
+    assert first == again
+
+
+def test_a_multipart_body_without_headers_is_sent_as_one(tmp_path: Path, endpoint: str) -> None:
+    made = message("ITI-41", submission(PATIENT, "hello", source_id="2.999.3"), to=endpoint)
+    (tmp_path / "message").write_bytes(made.body)
+    given = ["--endpoint", endpoint, "--record", str(tmp_path / "record"), "--message", str(tmp_path / "message")]
+    assert main(["simulate", "document-source", *given]) == 0
+    ((headers, sent),) = RECEIVED
+    assert sent == made.body
+    assert mtom.parse_content_type(headers["type"])[1]["boundary"].encode() in made.body
+
+
 @pytest.mark.parametrize(("status", "code"), [("Success", 0), ("PartialSuccess", 1), ("Failure", 1)])
 @pytest.mark.parametrize("multipart", [False, True])
 def test_what_an_answer_reports_is_told_and_decides_the_exit_status(

@@ -22,6 +22,8 @@ from xdsi.domain.identifiers import PatientId
 from xdsi.storage.exchange_recorder import ExchangeRecorder
 from xdsi.transport import pki
 from xdsi.transport.simulator import SWITCH, Switches
+from xdsi.validation.packaging import body_of
+from xdsi.wire import soap
 from xdsi.wire.simulated_faults import HttpMessage
 
 _FAILED: Final = ("Failure", "PartialSuccess")
@@ -60,9 +62,10 @@ def add(commands: Any) -> None:
     sender.add_argument("--endpoint", metavar="URL", help="whom to send to; needed")
     sender.add_argument("--ca", type=Path, metavar="F", help="authority of the endpoint's certificate")
     sender.add_argument("--assertion", type=Path, metavar="F", help="identity assertion to send")
-    sender.add_argument("--message", type=Path, metavar="F", help="a prepared message to send as it is")
-    sender.add_argument("--content-type", default="application/soap+xml; charset=UTF-8", metavar="TYPE",
-                        help="of --message; default: %(default)s")  # fmt: skip
+    sender.add_argument("--message", type=Path, metavar="F",
+                        help="a prepared message to send as it is, or a recorded request")  # fmt: skip
+    sender.add_argument("--content-type", metavar="TYPE",
+                        help=f"of --message; default: what it begins with, or else {soap.CONTENT_TYPE}")  # fmt: skip
     sender.add_argument("--patient", type=patient, default=PatientId("SIM1", "2.999.1.1"), metavar="PATIENT",
                         help="whose document is submitted (document-source), or whose are looked for "
                         "(document-consumer); default: SIM1 of 2.999.1.1")  # fmt: skip
@@ -174,7 +177,8 @@ def _send(given: argparse.Namespace, switches: Switches, recorder: ExchangeRecor
 
 def _message(given: argparse.Namespace) -> HttpMessage:
     if given.message:
-        return HttpMessage(0, (("Content-Type", given.content_type),), given.message.read_bytes())
+        content_type, body = body_of(given.message.read_bytes())
+        return HttpMessage(0, (("Content-Type", given.content_type or content_type or soap.CONTENT_TYPE),), body)
     assertion = given.assertion.read_bytes() if given.assertion else b""
     if given.actor == "document-source":
         payload, transaction = messages.submission(given.patient, "simulated\n", source_id="2.999.3"), "ITI-41"

@@ -65,22 +65,29 @@ def _headers(raw: bytes) -> tuple[Mapping[str, str], int]:
 
 def unpack(raw: bytes) -> Packaged:
     """The envelope and its parts; MalformedMessage for packaging that a server could not read either."""
-    headers, start = _headers(raw)
-    content_type = headers.get("content-type", "")
-    bare = _BOUNDARY.match(raw, start)
-    if bare is not None and not content_type.lower().startswith("multipart/"):
-        content_type = f'multipart/related; type="application/xop+xml"; boundary="{bare[1].decode("latin-1")}"'
+    given, start = _headers(raw)
+    content_type, body = body_of(raw)
     if not content_type.lower().startswith("multipart/related"):
-        return Packaged(root=raw[start:], first=_line(raw, start), content_type=content_type)
-    root, parts = _take_apart(content_type, raw[start:])
+        return Packaged(root=body, first=_line(raw, start), content_type=content_type)
+    root, parts = _take_apart(content_type, body)
     at = raw.find(root, start) if root else -1
     return Packaged(
         root=root,
         first=_line(raw, at) if at > 0 else 1,
         multipart=True,
-        content_type=headers.get("content-type", ""),
+        content_type=given.get("content-type", ""),
         parts=parts,
     )
+
+
+def body_of(raw: bytes) -> tuple[str, bytes]:
+    """The Content-Type and the body: that of the headers, or of a multipart body without any; else an empty one."""
+    headers, start = _headers(raw)
+    content_type = headers.get("content-type", "")
+    bare = _BOUNDARY.match(raw, start)
+    if bare is not None and not content_type.lower().startswith("multipart/"):
+        content_type = f'multipart/related; type="application/xop+xml"; boundary="{bare[1].decode("latin-1")}"'
+    return content_type, raw[start:]
 
 
 def other_than_soap(raw: bytes) -> tuple[str, str]:
