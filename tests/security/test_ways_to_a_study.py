@@ -105,6 +105,19 @@ def test_an_attempt_is_on_record(trusted: Trusted, hidden: Target) -> None:
     assert '"permit": false' in trusted.explained(trace)
 
 
+def test_documents_of_two_patients_in_one_request_are_on_record_apart(
+    trusted: Trusted, visible: Target, hidden: Target
+) -> None:
+    """One is given out and one is not; each record names its patient."""
+    answer = Asker(trusted).retrieve(visible.unique_id, hidden.unique_id)
+    assert b"PartialSuccess" in answer.content
+    trace = answer.headers["Xdsi-Trace"]
+    wait_until(lambda: len(trusted.audited(trace)) > 2)
+    records = [one for one in trusted.command("audit", "search", "--trace", trace) if one["transaction"] == "ITI-43"]
+    told = sorted((one["outcome"], one["patient"]) for one in records)
+    assert told == [(0, visible.patient), (8, hidden.patient)]
+
+
 def test_there_are_many() -> None:
     assert len(FILLED_BY) == 3
     assert len(RIGHT) + len(TRICKS) > 30
