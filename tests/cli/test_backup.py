@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -33,6 +35,16 @@ __all__ = ["seaweedfs"]
 PROVIDE = "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b"
 RETRIEVE = "urn:ihe:iti:2007:RetrieveDocumentSet"
 HERE = "2.999.1.2"
+_KILLED = """
+import os, sqlite3, sys
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+c.execute("CREATE TABLE letters (text BLOB)")
+c.executemany("INSERT INTO letters VALUES (?)", [(bytes(2000),)] * 200)
+c.execute("PRAGMA cache_size=1")
+c.execute("BEGIN")
+c.execute("UPDATE letters SET text = randomblob(2000)")
+os._exit(0)
+"""
 
 
 def provide(server: Server, content: bytes) -> str:
@@ -186,6 +198,20 @@ def test_a_database_of_something_else_is_left_as_it_is(copied: Path, tmp_path: P
     for force in ([], ["--force"]):
         assert "'invoices'" in failed("restore", copied, *force, config=config)
     assert file.read_bytes() == before
+
+
+def test_what_another_program_had_not_finished_is_not_undone_in_the_restored_database(
+    copied: Path, tmp_path: Path
+) -> None:
+    """Given a database that was killed while it wrote, with the journal beside it that would undo that."""
+    config = settings(tmp_path, tmp_path / "data")
+    file = tmp_path / "data" / "xdsi.sqlite3"
+    file.parent.mkdir()
+    subprocess.run([sys.executable, "-c", _KILLED, file], check=True)
+    assert file.with_name("xdsi.sqlite3-journal").stat().st_size
+    done("restore", copied, "--force", config=config)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 @pytest.mark.parametrize("left", ["pki", "lost+found", "node.toml", "services.lock", "restore.unfinished"])

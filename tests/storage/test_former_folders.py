@@ -63,6 +63,14 @@ def test_the_same_bytes_again_replace_the_file_where_it_lies(store: SqlDocumentS
     assert len(files(inside)) == 2
 
 
+def test_where_it_lies_twice_the_one_that_is_read_is_replaced(store: SqlDocumentStore, inside: FolderInside) -> None:
+    former = next(path for path in files(inside) if len(path.parent.name) == 2 and path.parent.parent.name != "blobs")
+    where(inside, FORMER).write_bytes(b"rotten")
+    publish(store, "2.999.3", FORMER)
+    assert read(store, "2.999.3") == FORMER
+    assert former in files(inside)
+
+
 def test_what_was_withdrawn_is_collected(store: SqlDocumentStore, inside: FolderInside, clock: Clock) -> None:
     store.withdraw("2.999.1")
     clock.now += GRACE_SECONDS + 1

@@ -295,8 +295,8 @@ class FolderBlobs:
         """Give a file its name, durably; `opened` is the file itself where it is open."""
         name, *others = self.form.names(sha256)
         path, former = self._files(name)
-        if os.path.exists(former):
-            # It stays there: somebody may be about to read it.
+        if os.path.exists(former) and not os.path.exists(path):
+            # It stays there: somebody may be about to read it. Of two the one that is found first is replaced.
             path = former
         with self._lock(LOCK_SH):
             # Before the bytes are flushed: on most file systems one commit of the journal carries both.

@@ -105,8 +105,8 @@ def _restore_sqlite(folder: Path, target: Path) -> None:
     shutil.copyfile(folder / SQLITE, temporary)
     temporary.chmod(0o600)
     flush(temporary)
-    # The log of what was there would be taken for that of what comes.
-    for ending in ("-wal", "-shm"):
+    # The log or the journal of what was there would be taken for that of what comes.
+    for ending in ("-wal", "-shm", "-journal"):
         target.with_name(target.name + ending).unlink(missing_ok=True)
     temporary.rename(target)
     flush(target.parent)
