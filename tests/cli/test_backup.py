@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -180,38 +181,62 @@ def test_a_restore_goes_into_the_folder_that_is_named(copied: Path, tmp_path: Pa
     assert not (tmp_path / "data").exists()
 
 
-def test_a_folder_of_something_else_is_left_as_it_is(copied: Path, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_left_as_it_is_without_being_asked(copied: Path, tmp_path: Path) -> None:
     other = tmp_path / "home"
     other.mkdir()
     (other / "letter.txt").write_text("dear")
-    for force in ([], ["--force"]):
-        assert "'letter.txt'" in failed("restore", copied, "--data", other, *force)
+    assert "'letter.txt'" in failed("restore", copied, "--data", other)
     assert [one.name for one in other.iterdir()] == ["letter.txt"]
+    done("restore", copied, "--data", other, "--force")
+    assert (other / "letter.txt").read_text() == "dear"
 
 
-def test_a_database_of_something_else_is_left_as_it_is(copied: Path, tmp_path: Path) -> None:
-    file, config = tmp_path / "other.db", tmp_path / "other.toml"
-    with closing(sqlite3.connect(file)) as other:
-        other.execute("CREATE TABLE invoices (number INTEGER)")
+def at_database(tmp_path: Path, file: Path) -> Path:
+    """Settings of a node whose database would be this one."""
+    config = tmp_path / "other.toml"
     config.write_text(f"[server]\ndata_dir = '{tmp_path / 'data'}'\n[registry]\ndatabase = 'sqlite:///{file}'\n")
+    return config
+
+
+@pytest.mark.parametrize("tables", [("invoices",), ("document", "letters"), ("alembic_version", "invoices")])
+def test_a_database_of_something_else_is_left_as_it_is(copied: Path, tmp_path: Path, tables: Sequence[str]) -> None:
+    file = tmp_path / "other.db"
+    with closing(sqlite3.connect(file)) as other:
+        for table in tables:
+            other.execute(f"CREATE TABLE {table} (number INTEGER)")
     before = file.read_bytes()
     for force in ([], ["--force"]):
-        assert "'invoices'" in failed("restore", copied, *force, config=config)
+        assert f"'{tables[0]}'" in failed("restore", copied, *force, config=at_database(tmp_path, file))
     assert file.read_bytes() == before
 
 
-def test_what_another_program_had_not_finished_is_not_undone_in_the_restored_database(
-    copied: Path, tmp_path: Path
-) -> None:
-    """Given a database that was killed while it wrote, with the journal beside it that would undo that."""
-    config = settings(tmp_path, tmp_path / "data")
-    file = tmp_path / "data" / "xdsi.sqlite3"
-    file.parent.mkdir()
+def test_a_database_that_somebody_else_writes_is_left_as_it_is(copied: Path, tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE invoices (number INTEGER)")
+        other.execute("BEGIN EXCLUSIVE")
+        assert "cannot be seen" in failed("restore", copied, "--force", config=at_database(tmp_path, file))
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("SELECT count(*) FROM invoices").fetchone() == (0,)
+
+
+def test_what_another_program_had_not_finished_is_left_to_it(copied: Path, tmp_path: Path) -> None:
+    """Given a database that was killed while it wrote, with the journal beside it that undoes that."""
+    file = tmp_path / "other.db"
     subprocess.run([sys.executable, "-c", _KILLED, file], check=True)
-    assert file.with_name("xdsi.sqlite3-journal").stat().st_size
+    left = {one.name: one.read_bytes() for one in tmp_path.glob("other.db*")}
+    assert left["other.db-journal"]
+    for force in ([], ["--force"]):
+        assert "cannot be seen" in failed("restore", copied, *force, config=at_database(tmp_path, file))
+    assert {one.name: one.read_bytes() for one in tmp_path.glob("other.db*")} == left
+
+
+def test_a_database_that_is_damaged_is_replaced(copied: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.db"
+    file.write_bytes(b"no database any more" * 1000)
+    config = at_database(tmp_path, file)
+    assert "--force" in failed("restore", copied, config=config)
     done("restore", copied, "--force", config=config)
-    with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 @pytest.mark.parametrize("left", ["pki", "lost+found", "node.toml", "services.lock", "restore.unfinished"])

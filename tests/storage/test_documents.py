@@ -472,6 +472,7 @@ def test_a_small_file_is_read_at_once_whatever_became_of_it(
 def test_bytes_and_names_are_flushed_before_they_are_acknowledged(
     sqlite_store: SqlDocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sqlite_store.stage(document(b"the first, which makes the folders"))
     events: list[str] = []
     fsync, replace, confirm = os.fsync, os.replace, blobs.FolderBlobs.confirm
 

@@ -90,7 +90,18 @@ def test_written_in_another_form_it_lies_in_one_folder(store: SqlDocumentStore, 
     assert [path.parent.parent.name for path in files(inside)] == ["blobs", "blobs"]
 
 
+def test_who_only_reads_makes_no_folders(inside: FolderInside) -> None:
+    """An operator's command, run as another user before the node stores anything, would keep the node out of them."""
+    blobs = inside.again(PLAIN)
+    assert blobs.find("00" * 32) is None
+    assert list(blobs.settled()) == []
+    assert list((inside.folder / "blobs").iterdir()) == []
+    blobs.put(document(FRESH))
+    assert len(list((inside.folder / "blobs").iterdir())) == 256
+
+
 def test_a_folder_that_somebody_removed_is_made_again(inside: FolderInside) -> None:
+    inside.blobs.put(document(FORMER))
     where(inside, FRESH).parent.rmdir()
     inside.blobs.put(document(FRESH))
-    assert files(inside) == [where(inside, FRESH)]
+    assert sorted(files(inside)) == sorted(where(inside, one) for one in (FORMER, FRESH))

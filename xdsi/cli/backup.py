@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.progress import Progress
+from sqlalchemy.engine import make_url
 
 from xdsi import app
 from xdsi.cli.command import LoadSettings, Result, Terminal, counted
@@ -42,7 +43,11 @@ def add(commands: Any) -> None:
         "hash, and the chains of the audit trail are walked at the end.",
     )
     put.add_argument("folder", type=Path, metavar="DIR", help="what `xdsi backup` made")
-    put.add_argument("--force", action="store_true", help="also where something is kept already; that is lost")
+    put.add_argument(
+        "--force",
+        action="store_true",
+        help="also where something is kept already, which is lost, or other files are, which stay",
+    )
     add_data(put)
     put.set_defaults(run=run_restore)
 
@@ -79,8 +84,14 @@ def run_backup(given: argparse.Namespace, load: LoadSettings, terminal: Terminal
 def run_restore(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Put a backup back, and say whether the audit trail is whole."""
     with app.Parts(chosen(given, load)) as parts:
-        if strange := restore.foreign(parts.data, parts.database_url):
-            raise Refused(f"{strange}; name the data folder of a node or a new one by --data DIR")
+        if not given.force and (other := restore.foreign_file(parts.data)):
+            raise Refused(
+                f"{parts.data.resolve()} has {other!r} and nothing that a node leaves in its data folder; name another "
+                "one by --data DIR, or put the node's files beside by --force"
+            )
+        if table := restore.foreign_table(parts.database_url):
+            where = make_url(parts.database_url).database
+            raise Refused(f"{where} is a database of something else, with the table {table!r}, which would be lost")
         parts.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         url, mark = parts.database_url, parts.data / restore.UNFINISHED
         parts.restoring = True

@@ -1,4 +1,4 @@
-"""What commands that only read look into: a store that exists, in the data folder of the settings or of `--data`."""
+"""Where commands look for what a node keeps: the data folder of the settings, or of `--data`."""
 
 from __future__ import annotations
 

@@ -131,13 +131,15 @@ class FolderBlobs:
         with _DISK:
             for one in (self._incoming, self._blobs, self._journal, self._quarantine):
                 make_folder(one)
-        # Without the one marks are made anew; without the others, those that a document needs.
+        # Without it marks are made anew.
         with suppress(OSError):
             make_folder(self._spare)
-            self._make_folders()
 
     def _make_folders(self) -> None:
-        """Those of all documents: who makes one when a document needs it waits for the disk once more."""
+        """Those of all documents, for the first that finds its own missing: each would wait for the disk once more.
+
+        Not for who only reads: an operator's command would make them its own user's.
+        """
         missing = {f"{number:02x}" for number in range(256)}.difference(os.listdir(self._blobs))
         for name in missing:
             with suppress(FileExistsError):
@@ -211,10 +213,10 @@ class FolderBlobs:
                         continue
                     sha256 = self._hash_of(mark.name)
                     if sha256 and not is_used(sha256):
-                        for path in map(Path, self._files(mark.name)):
-                            if path.exists():
-                                path.unlink()
-                                flush(path.parent)
+                        for path in self._files(mark.name):
+                            with suppress(FileNotFoundError):
+                                os.unlink(path)
+                                flush(os.path.dirname(path))
                         removed.append(sha256)
                     mark.unlink(missing_ok=True)
             for leftover in list(self._incoming.iterdir()):

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from xdsi.domain.errors import IntegrityLost
+from xdsi.domain.errors import IntegrityLost, Refused
 from xdsi.domain.ports import BlobStore
 from xdsi.domain.submission import Document
 from xdsi.storage.backup import SQLITE, Backup, Progress, hash_of, listed, place, quoted
@@ -30,8 +31,10 @@ _OWN: Final = frozenset(
     {"pki", "documents", "spool", "from-pacs", "transcoded", "consent-copies", "publishing.lock", "backup.lock"}
 )
 """what else a node keeps in its data folder; other folders may have things of such a name, too"""
-_BESIDE: Final = (".toml", "lost+found")
-"""ends of names that are there before: settings, and what the system keeps in a file system of its own"""
+_FIRST: Final = frozenset({"alembic_version", "document", "document_entry", "submission_set"})
+"""tables that a node's database has at any schema"""
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""a file that is no database any more may be what is to be restored"""
 
 
 def check(folder: Path, url: str) -> Backup:
@@ -60,27 +63,54 @@ def is_empty(url: str) -> bool:
         tables = [name for name in inspect(engine).get_table_names() if name in metadata.tables]
         with engine.connect() as connection:
             return all(connection.execute(text(f'SELECT 1 FROM "{name}" LIMIT 1')).first() is None for name in tables)  # noqa: S608
+    except DatabaseError as error:
+        if isinstance(error, OperationalError):
+            raise
+        # It is damaged: something was kept there.
+        return False
     finally:
         engine.dispose()
 
 
-def foreign(data: Path, url: str) -> str:
-    """What is there that is not xdsi's own, a file of the data folder or a database in SQLite; empty for nothing."""
+def foreign_file(data: Path) -> str:
+    """What a data folder has that is not a node's, where nothing is there that a node leaves; empty for nothing.
+
+    Settings may be there before, and what the system keeps in a file system of its own.
+    """
     names = sorted(one.name for one in data.iterdir()) if data.exists() else []
-    others = [name for name in names if name not in _OWN and not name.endswith(_BESIDE)]
-    if others and not any(name in names for name in _MARKS):
-        return f"{data.resolve()} has {others[0]!r} and nothing that a node leaves in its data folder"
+    if any(name in names for name in _MARKS):
+        return ""
+    others = (name for name in names if name not in _OWN and name != "lost+found" and not name.endswith(".toml"))
+    return next(others, "")
+
+
+def foreign_table(url: str) -> str:
+    """A table that would be lost and is another program's; raises Refused where that cannot be found out."""
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and Path(str(parsed.database)).exists():
-        # A file that is no database any more may be what is to be restored.
-        with (
-            suppress(sqlite3.Error),
-            closing(sqlite3.connect(f"{Path(str(parsed.database)).resolve().as_uri()}?mode=ro", uri=True)) as opened,
-        ):
-            tables = [str(name) for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            if tables and not any(name in metadata.tables for name in tables):
-                return f"{parsed.database} is a database of something else, with the table {tables[0]!r}"
-    return ""
+    if parsed.get_backend_name() == "sqlite":
+        path = Path(str(parsed.database))
+        # The whole file would be replaced.
+        there = lost = _sqlite_tables(path.resolve()) if path.exists() else []
+    else:
+        engine = open_database(url)
+        try:
+            there = inspect(engine).get_table_names()
+        finally:
+            engine.dispose()
+        lost = [name for name in there if _is_ours(name)]
+    return lost[0] if lost and not _FIRST.issubset(there) else ""
+
+
+def _sqlite_tables(path: Path) -> list[str]:
+    try:
+        # Read only: what its program did not finish is undone by that program.
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as opened:
+            rows = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            return [str(name) for (name,) in rows]
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            return []
+        raise Refused(f"what is in {path} cannot be seen ({error}); is another program using it?") from error
 
 
 def database(folder: Path, backup: Backup, url: str) -> None:
@@ -105,8 +135,8 @@ def _restore_sqlite(folder: Path, target: Path) -> None:
     shutil.copyfile(folder / SQLITE, temporary)
     temporary.chmod(0o600)
     flush(temporary)
-    # The log or the journal of what was there would be taken for that of what comes.
-    for ending in ("-wal", "-shm", "-journal"):
+    # The log of what was there would be taken for that of what comes.
+    for ending in ("-wal", "-shm"):
         target.with_name(target.name + ending).unlink(missing_ok=True)
     temporary.rename(target)
     flush(target.parent)
@@ -116,7 +146,7 @@ def _restore_postgresql(folder: Path, backup: Backup, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         for name in inspect(connection).get_table_names():
-            if name in metadata.tables or name == "alembic_version":
+            if _is_ours(name):
                 connection.execute(text(f'DROP TABLE "{name}" CASCADE'))
     upgrade(engine, backup.revision)
     with engine.begin() as connection:
@@ -126,6 +156,10 @@ def _restore_postgresql(folder: Path, backup: Backup, engine: Engine) -> None:
             _fill(connection, name, backup.columns[name], folder / "tables" / f"{name}.copy")
         for name in _there(backup):
             _count_on(connection, name)
+
+
+def _is_ours(name: str) -> bool:
+    return name in metadata.tables or name == "alembic_version"
 
 
 def _there(backup: Backup) -> list[str]:
