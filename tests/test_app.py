@@ -187,7 +187,7 @@ def test_operations_need_no_message(open_server: Server) -> None:
     assert (ready.status_code, ready.json()["checks"]) == (200, {"database": "ok", "documents": "ok"})
     exchange(open_server, http(envelope(QUERY, find_documents(3))))
     metrics = requests.get(f"{open_server.base_url}/metrics", timeout=30).text
-    assert re.search(r'^xdsi_exchanges_total\{outcome="answered",transaction="ITI-18"\} [1-9]', metrics, re.MULTILINE)
+    assert re.search(r'^xdsi_exchanges_total\{outcome="success",transaction="ITI-18"\} [1-9]', metrics, re.MULTILINE)
 
 
 def test_the_open_profile_understands_a_security_header_and_ignores_it(open_server: Server) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ from xdsi.rules import audit as audit_rules
 from xdsi.rules.consent import BREAK_GLASS
 from xdsi.spec import error_codes
 from xdsi.wire import saml_issue, soap
+from xdsi.wire.ebxml import response
 from xdsi.wire.jwt_token import JwtTrust
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.saml import SamlTrust
@@ -1063,6 +1065,49 @@ def test_what_is_done_is_answered_even_if_that_cannot_be_remembered() -> None:
     assert b"Success" in answered
     sent(world, writing(world, response=answering(world)), answers)
     assert "roll back" in world.steps, "in a unit of work it is remembered or undone"
+
+
+# -- what an answer reports
+
+
+WRONG = Problem("XDSRegistryError", "wrong")
+REPORTED = [
+    pytest.param(Outcome(), "success", id="nothing wrong"),
+    pytest.param(Outcome.of([replace(WRONG, severity=Severity.WARNING)]), "success", id="a warning"),
+    pytest.param(Outcome.of([WRONG], delivered=1), "partial", id="some"),
+    pytest.param(Outcome.of([WRONG], delivered=0), "failure", id="none"),
+    pytest.param(SimpleNamespace(outcome=8), "failure", id="another answer, on record as a failure"),
+    pytest.param(SimpleNamespace(outcome=0), "success", id="another answer"),
+]
+
+
+@pytest.mark.parametrize("form", [transaction, writing])
+@pytest.mark.parametrize(("answer", "reported"), REPORTED)
+def test_an_exchange_counts_as_what_its_answer_reports(form: Any, answer: Any, reported: str) -> None:
+    world = World(outcome=answer)
+    row = form(world)
+    if isinstance(answer, SimpleNamespace):
+        row = replace(row, facts=lambda request, response, base: replace(base, outcome=response.outcome))
+    assert ran(world, row)[1].status.word == reported
+
+
+@pytest.mark.parametrize("form", [transaction, writing])
+@pytest.mark.parametrize("step", ["decode", "handle", "end"])
+def test_a_refusal_counts_as_a_failure_whatever_was_done_before_it(form: Any, step: str) -> None:
+    world = World(fail={step: Unavailable("disk full")})
+    assert ran(world, form(world))[1].status.word == "failure"
+
+
+def test_an_answer_that_is_not_on_record_counts_as_a_failure() -> None:
+    world = World(fail={"audit": Unavailable("disk full")})
+    assert ran(world)[1].status.word == "failure"
+
+
+def test_a_message_that_comes_again_counts_as_what_the_first_answer_reported() -> None:
+    world, answers = World(outcome=Outcome.of([WRONG], delivered=1)), Remembered()
+    row = writing(world, response=Codec(response.decode, response.encode))
+    assert [sent(world, row, answers)[1].status.word for _ in range(2)] == ["partial", "partial"]
+    assert world.steps.count("handle") == 1
 
 
 # -- several elements in one Body

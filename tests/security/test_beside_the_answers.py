@@ -32,7 +32,7 @@ def test_counts_are_for_who_is_permitted_them(trusted: Trusted, hidden: Target) 
         assert b"_total" not in refused.content
     permitted = sent(trusted, request, node="hub")
     assert permitted.statuses == (200,)
-    assert b'xdsi_exchanges_total{outcome="answered",transaction="RAD-69"}' in permitted.content
+    assert b'xdsi_exchanges_total{outcome="failure",transaction="RAD-69"}' in permitted.content
 
 
 def test_the_queue_of_publishing_is_for_who_is_permitted_it(trusted: Trusted) -> None:

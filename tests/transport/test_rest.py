@@ -15,8 +15,13 @@ import requests
 from tests.certificates import identity
 from tests.imaging import STUDIES
 from tests.servers import wait_until
+from tests.test_exchange import CALLER, World, actor, transaction
 from tests.trusted import CT, DOE, MR, PORTER, XR, Trusted, token
+from xdsi.domain.errors import SoapFault
+from xdsi.domain.outcome import Outcome, Problem
 from xdsi.storage.folder_pacs import FolderPacs
+from xdsi.transport.rest import RestEndpoint, RestService
+from xdsi.wire.http import plain
 
 STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
@@ -60,6 +65,37 @@ def test_a_study_consented_to_arrives_bit_for_bit_by_any_credential(trusted: Tru
     explained = trusted.explained(trace)
     assert '"permit": true' in explained
     assert ("dr.jekyll@https://idp.example" if form == "access token" else "<dr@idp>") in explained
+
+
+COUNTED = [
+    pytest.param(Outcome(), 200, "success", id="everything"),
+    pytest.param(Outcome.of([Problem("404", "gone")], delivered=1), 206, "partial", id="some"),
+    pytest.param(Outcome.of([Problem("404", "gone")], delivered=0), 404, "refused", id="nothing"),
+    pytest.param(Outcome.of([Problem("503", "away")], delivered=0), 503, "failure", id="an archive that is away"),
+    pytest.param(ZeroDivisionError(), 500, "failure", id="a mistake of ours"),
+    pytest.param(SoapFault("Sender", "no resource", http_status=404), 404, "refused", id="no resource"),
+]
+
+
+@pytest.mark.parametrize(("answer", "status", "outcome"), COUNTED)
+def test_an_exchange_is_counted_as_what_its_answer_reports(
+    answer: Outcome | Exception, status: int, outcome: str
+) -> None:
+    world = World(outcome=answer) if isinstance(answer, Outcome) else World(fail={"handle": answer})
+    counted: list[tuple[str, str]] = []
+    service = RestService(
+        transaction=transaction(world), read=lambda http: "asked", write=lambda made, asked, http: plain(status, "")
+    )
+    endpoint = RestEndpoint(
+        actor(world, service.transaction, trust=None),
+        service,
+        peer_of=lambda environ: CALLER.peer,
+        observe=lambda *told: counted.append(told),
+    )
+    answered: list[str] = []
+    list(endpoint({"REQUEST_METHOD": "GET"}, lambda line, headers: answered.append(line)))
+    assert answered[0].startswith(f"{status} ")
+    assert counted == [("ITI-18", outcome)]
 
 
 STRANGER = identity("jwt-stranger")

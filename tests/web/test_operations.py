@@ -25,15 +25,15 @@ def test_it_is_ready_when_every_check_is_content() -> None:
 def test_metrics_have_the_form_of_prometheus() -> None:
     metrics = Metrics()
     for _ in range(3):
-        metrics.count("xdsi_exchanges_total", transaction="ITI-18", outcome="answered")
+        metrics.count("xdsi_exchanges_total", transaction="ITI-18", outcome="success")
     metrics.count("xdsi_exchanges_total", transaction='a"b\\c\nd', outcome="fault")
     metrics.count("xdsi_handshakes_refused_total")
     got = operations({}, metrics).test_client().get("/metrics")
     assert got.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert got.text.splitlines() == [
         "# TYPE xdsi_exchanges_total counter",
-        'xdsi_exchanges_total{outcome="answered",transaction="ITI-18"} 3',
         'xdsi_exchanges_total{outcome="fault",transaction="a\\"b\\\\c\\nd"} 1',
+        'xdsi_exchanges_total{outcome="success",transaction="ITI-18"} 3',
         "# TYPE xdsi_handshakes_refused_total counter",
         "xdsi_handshakes_refused_total 1",
     ]

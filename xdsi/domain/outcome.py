@@ -26,6 +26,11 @@ class Status(StrEnum):
     PARTIAL_SUCCESS = ns.PARTIAL_SUCCESS
     FAILURE = ns.FAILURE
 
+    @property
+    def word(self) -> str:
+        """`success`, `partial` or `failure`: what an exchange is counted as."""
+        return self.name.partition("_")[0].lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -71,3 +76,9 @@ class Outcome:
         if self.accepted:
             return Status.SUCCESS
         return Status.PARTIAL_SUCCESS if self.delivered else Status.FAILURE
+
+
+def outcome_of(answer: object) -> Outcome | None:
+    """The outcome that an answer is or has; None where it reports in another way, as that of a feed does."""
+    outcome = answer if isinstance(answer, Outcome) else getattr(answer, "outcome", None)
+    return outcome if isinstance(outcome, Outcome) else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from xdsi.domain.audit import ExchangeFacts, Side
 from xdsi.domain.consent import Decision
-from xdsi.domain.outcome import Outcome
+from xdsi.domain.outcome import outcome_of
 from xdsi.domain.subject import Caller, Peer, Subject
 from xdsi.exchange.row import Actor, Located, Trace, Transaction
 from xdsi.rules.consent import BREAK_GLASS, overridden
@@ -46,8 +46,8 @@ def described(
         found = {resource.patient.cx for resource in located.resources if resource.patient is not None}
         facts = replace(facts, patients=tuple(found) if len(found) == 1 else ())
         facts = _with_owners(facts, located, decisions)
-    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
-    if isinstance(outcome, Outcome) and outcome.errors and not facts.outcome_description:
+    outcome = outcome_of(response)
+    if outcome is not None and outcome.errors and not facts.outcome_description:
         facts = replace(facts, outcome_description=outcome.errors[0].context)
     decided = zip(located.resources, decisions, strict=False)
     denied = tuple([(resource.unique_id, decision) for resource, decision in decided if not decision.permit])

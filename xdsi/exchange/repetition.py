@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from xdsi.domain.errors import Unavailable
-from xdsi.domain.outcome import Outcome
+from xdsi.domain.outcome import outcome_of
 from xdsi.domain.repetition import FirstAnswer, Sending
 from xdsi.domain.subject import Caller
 from xdsi.exchange.row import Actor, Trace, Transaction
@@ -75,8 +75,8 @@ def keep(
     """Remember an answer that lasts and return it encoded; None where nothing is remembered."""
     if sending is None or actor.first_answers is None:
         return None
-    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
-    if isinstance(outcome, Outcome) and any(problem.code in TRANSIENT for problem in outcome.errors):
+    outcome = outcome_of(response)
+    if outcome is not None and any(problem.code in TRANSIENT for problem in outcome.errors):
         return None
     body = b"".join(transaction.response.encode(response, packaging).body)
     try:

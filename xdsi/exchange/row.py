@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from xdsi.domain.audit import AuditEvent, AuditSite, AuditTrail, ExchangeFacts
 from xdsi.domain.consent import Action, Decision, Resource
 from xdsi.domain.errors import MalformedMessage
-from xdsi.domain.outcome import Problem
+from xdsi.domain.outcome import Problem, Status
 from xdsi.domain.ports import Clock, Decisions, RegistrySession
 from xdsi.domain.repetition import FirstAnswers
 from xdsi.domain.subject import Caller
@@ -47,6 +47,8 @@ class Trace:
     """its record is with the actor's traces"""
     recorded: ExchangeFacts | None = None
     """what the audit record says of it, once there is one"""
+    status: Status = Status.FAILURE
+    """what its answer reports; as long as there is none, and where the request was refused, Failure"""
 
     def note(self, step: str, **detail: Any) -> None:
         """Remember a step; `ms` is the time since the exchange began."""

@@ -15,7 +15,7 @@ from xdsi.domain.answering import EXCHANGE, sender_of
 from xdsi.domain.audit import ExchangeFacts, Side
 from xdsi.domain.consent import Decision
 from xdsi.domain.errors import Contended, MalformedMessage, OutOfRoom, Rejected, SoapFault, Unavailable
-from xdsi.domain.outcome import Outcome, Problem, Severity
+from xdsi.domain.outcome import Problem, Severity, Status, outcome_of
 from xdsi.domain.ports import RegistrySession
 from xdsi.domain.repetition import Sending
 from xdsi.domain.subject import Caller
@@ -222,15 +222,17 @@ def _work(
                 for asked, of in beside.records:
                     actor.trail.append(asked, trace=of)
                 raise
-        trace.recorded = described(transaction, request, response, facts, located, decisions)
-        events = audit_rules.events_for(trace.recorded)
+        trace.recorded = recorded = described(transaction, request, response, facts, located, decisions)
+        events = audit_rules.events_for(recorded)
         if transaction.writes:
             for asked, of in beside.records:
                 session.append_audit(asked, of)
             session.append_audit(events, trace.id)
             if first is None:
                 payload = repetition.keep(actor, transaction, response, sending, unit, packaging, trace)
+    status = _status(response, recorded)
     if transaction.writes:
+        trace.status = status
         return response, payload
 
     def together(connection: Any) -> None:
@@ -259,7 +261,16 @@ def _work(
             # What was done cannot be undone for want of its record, and no refusal may say that it was not done.
             kind = OutOfRoom if isinstance(error, OutOfRoom) else Unavailable
             raise kind(str(error), uncertain=transaction.changes and _perhaps_done(response)) from error
+    trace.status = status
     return response, payload
+
+
+def _status(response: Any, facts: ExchangeFacts) -> Status:
+    """What an answer reports; one without an outcome what its record says."""
+    outcome = outcome_of(response)
+    if outcome is not None:
+        return outcome.status
+    return Status.FAILURE if facts.outcome else Status.SUCCESS
 
 
 def _unit_of_work(actor: Actor, transaction: Transaction[Any, Any]) -> AbstractContextManager[Any]:
@@ -292,8 +303,8 @@ class _LeftBehind:
 
 def _perhaps_done(response: Any) -> bool:
     """False for an answer that says for certain that nothing was done."""
-    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
-    if not isinstance(outcome, Outcome) or outcome.accepted:
+    outcome = outcome_of(response)
+    if outcome is None or outcome.accepted:
         return True
     return any(problem.code in repetition.TRANSIENT for problem in outcome.errors)
 
@@ -346,8 +357,8 @@ def _decide(
 
 def _traced(response: Any, trace: Trace) -> Any:
     """Note the problems of an answer, and give each the trace by which its sender can ask (`xdsi explain`)."""
-    outcome = response if isinstance(response, Outcome) else getattr(response, "outcome", None)
-    if not isinstance(outcome, Outcome) or not outcome.problems:
+    outcome = outcome_of(response)
+    if outcome is None or not outcome.problems:
         return response
     for problem in outcome.problems:
         kind = {} if problem.severity is Severity.ERROR else {"severity": problem.severity.name.lower()}

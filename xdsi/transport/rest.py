@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 from xdsi.domain.errors import MalformedMessage, SecurityFault, SoapFault, Unavailable
+from xdsi.domain.outcome import Status
 from xdsi.domain.subject import Peer
 from xdsi.exchange import Actor, Trace, Transaction, admit_http, as_fault, broke_off, keep, serve
 from xdsi.wire.http import HttpAnswer, HttpRequest, plain
@@ -73,7 +74,7 @@ class RestEndpoint:
         if answer.length is not None:
             headers.append(("Content-Length", str(answer.length)))
         start_response(f"{answer.status} {phrase}", headers)
-        self._observe(self._service.transaction.number, "answered" if answer.status < 400 else "refused")
+        self._observe(self._service.transaction.number, _outcome(answer, trace))
         if environ["REQUEST_METHOD"] == "HEAD":
             _close(answer.body)
             return ()
@@ -142,6 +143,13 @@ class RestEndpoint:
         path = str(environ.get("PATH_INFO", ""))[len(self.path) :]
         url = self.actor.site.endpoint(self.path)
         return HttpRequest(path=path, query=tuple(query), headers=headers, url=url)
+
+
+def _outcome(answer: HttpAnswer, trace: Trace) -> str:
+    """What an exchange is counted as; a refusal is its sender's matter, a failure ours."""
+    if answer.status < HTTPStatus.BAD_REQUEST:
+        return trace.status.word
+    return "refused" if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else Status.FAILURE.word
 
 
 def _status(error: BaseException, fault: SoapFault) -> int:

@@ -344,7 +344,6 @@ class SoapEndpoint:
         # For who asked, and for now: a cache on the way gives it to nobody else, whatever it takes POST for.
         headers["Cache-Control"] = "no-store"
         number = received.transaction.number if received.transaction else "none"
-        self._observe(number, "fault" if ctx.out_error is not None else "answered")
         if ctx.out_error is not None:
             error = ctx.out_error
             fault = error.soap_fault if isinstance(error, _FaultInside) else _as_fault(error, received.trace)
@@ -379,6 +378,7 @@ class SoapEndpoint:
                 headers["Content-Length"] = str(length)
         if received.recording is not None:
             ctx.out_string = _recorded(ctx.out_string, received.recording)
+        self._observe(number, "fault" if ctx.out_error is not None else received.trace.status.word)
 
 
 def _answer(actor: Actor, pieces: Iterator[bytes], received: Received) -> tuple[Iterable[bytes], int | None]:
