@@ -66,6 +66,13 @@ REFUSED = {
     "cut off": (b"<a><b></b>", "not well-formed"),
     "two roots": (b"<a/><b/>", "not well-formed"),
     "undeclared prefix": (b"<n:a/>", "not well-formed"),
+    "undeclared prefix before a warning": (b"<n:a><b xmlns='relative'/></n:a>", "not well-formed"),
+    "undeclared prefix of an attribute before a warning": (b"<a n:b='1'><b xmlns='relative'/></a>", "not well-formed"),
+    "attribute twice before a warning": (
+        b"<a xmlns:m='urn:x' xmlns:n='urn:x' m:b='1' n:b='2'><b xmlns='relative'/></a>",
+        "not well-formed",
+    ),
+    "namespace that is no URI before a warning": (b"<n:a xmlns:n='http:}//x' xmlns='relative'/>", "not well-formed"),
     "undeclared entity": (b"<a>&x;</a>", "not well-formed"),
     "null character": (b"<a>\x00</a>", "not well-formed"),
     "null character further on": (b"<abc>\x00</abc>", "encoding"),

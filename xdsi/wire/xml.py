@@ -172,11 +172,20 @@ def _read(raw: bytes, *, huge: bool) -> etree._Element:
     # A new parser each time: lxml serialises threads on a shared one.
     parser = etree.XMLParser(huge_tree=huge, **_HARDENED)
     try:
-        return etree.fromstring(raw, parser)
+        root = etree.fromstring(raw, parser)
     except etree.XMLSyntaxError as error:
         line, column = error.position
         reason = str(error.msg).partition("\n")[0].removesuffix(f", line {line}, column {column}")
-        raise MalformedMessage(f"not well-formed XML: {reason}", location=f"line {line}, column {column}") from None
+        raise _not_well_formed(reason, line, column) from None
+    # libxml2 forgets an error of namespaces, such as an attribute twice or a prefix of nothing, over a later warning.
+    for one in parser.error_log:
+        if one.level >= etree.ErrorLevels.ERROR:
+            raise _not_well_formed(one.message, one.line, one.column)
+    return root
+
+
+def _not_well_formed(reason: str, line: int, column: int) -> MalformedMessage:
+    return MalformedMessage(f"not well-formed XML: {reason}", location=f"line {line}, column {column}")
 
 
 @lru_cache(maxsize=1000)
