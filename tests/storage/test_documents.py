@@ -494,7 +494,7 @@ def test_bytes_and_names_are_flushed_before_they_are_acknowledged(
     shutil.rmtree(blob(folder, b"durable").parent)
     del events[:]
     sqlite_store.stage(document(b"durable"))
-    assert events == ["flush incoming", "flush journal", "flush blobs", "replace blobs", "flush blobs"], "a new folder"
+    assert events == ["flush blobs", "flush incoming", "flush journal", "replace blobs", "flush blobs"], "a new folder"
 
 
 def test_a_nearly_full_disk_is_unavailable(sqlite_engine: Engine, folder: Path) -> None:

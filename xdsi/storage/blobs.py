@@ -136,9 +136,9 @@ class FolderBlobs:
             make_folder(self._spare)
 
     def _make_folders(self) -> None:
-        """Those of all documents, for the first that finds its own missing: each would wait for the disk once more.
+        """Make those of all documents at once, when one finds its own missing: each waits for the disk.
 
-        Not for who only reads: an operator's command would make them its own user's.
+        Who only reads makes none: after an operator's command they would be that user's, and not the node's.
         """
         missing = {f"{number:02x}" for number in range(256)}.difference(os.listdir(self._blobs))
         for name in missing:
@@ -300,6 +300,10 @@ class FolderBlobs:
         if os.path.exists(former) and not os.path.exists(path):
             # It stays there: somebody may be about to read it. Of two the one that is found first is replaced.
             path = former
+        elif not os.path.exists(os.path.dirname(path)):
+            # Nobody puts a file into a folder before its name is on the disk.
+            with self._lock(LOCK_EX):
+                self._make_folders()
         with self._lock(LOCK_SH):
             # Before the bytes are flushed: on most file systems one commit of the journal carries both.
             self._mark(name)
@@ -309,11 +313,7 @@ class FolderBlobs:
                 os.fsync(opened.fileno())
             flush(self._journal)
             # Also where the bytes are here already: a fresh copy mends one that rotted unseen.
-            try:
-                os.replace(file, path)
-            except FileNotFoundError:
-                self._make_folders()
-                os.replace(file, path)
+            os.replace(file, path)
         flush(os.path.dirname(path))
         for other in others:
             # As it was written before the settings changed; the new one is on the disk.

@@ -64,7 +64,8 @@ class Turns:
 class _LockFile:
     """A file that is locked while it is open, by one thread of one process; closed when nobody refers to it.
 
-    The lock is of the open file: a process that is a copy of this one has to open it again.
+    The lock is of the open file: a process that is a copy of this one has to open it again, and keeps what this one has
+    locked at that moment should this one be killed. So nobody forks here after writing but to start another program.
     """
 
     __slots__ = ("_descriptor", "process")
