@@ -41,6 +41,8 @@ def test_a_restored_hub_decides_as_the_one_that_was_backed_up(tmp_path: Path) ->
         give(parts, WHOLE, policy(permit(who=organization(CLINIC)), deny(what=confidentiality("R"))))
         before = told(parts)
         done("repository", "hold", "add", "--patient", WHOLE.cx, "--reason", "case 7", "--by", "Ada", config=first)
+        (ended,) = done("repository", "hold", "add", "--patient", NONE.cx, "--reason", "case 8", config=first)
+        done("repository", "hold", "remove", str(ended["number"]), "--reason", "case closed", config=first)
         earlier = records(first)
         done("backup", tmp_path / "copy", config=first)
         # What comes after the backup is not in it.
@@ -52,6 +54,8 @@ def test_a_restored_hub_decides_as_the_one_that_was_backed_up(tmp_path: Path) ->
     with made(tmp_path / "second") as parts:
         assert told(parts) == before
     assert done("repository", "hold", "list", config=second) == done("repository", "hold", "list", config=first)
+    (later,) = done("repository", "hold", "add", "--patient", NONE.cx, "--reason", "case 9", config=second)
+    assert later["number"] > ended["number"], "no number means two holds"
     assert done("audit", "verify", config=second) == []
     assert kept[: len(earlier)] == earlier, "the trail goes on from where it was"
     assert [event for _, event in kept[len(earlier) :]] == ["Use of Restricted Function"], "that it was restored"

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Engine
 
 from tests.audit_samples import SITE
 from tests.storage.registered import entry, submission
+from xdsi.domain.audit import AuditEvent
 from xdsi.domain.holds import HeldKind, Hold
 from xdsi.domain.identifiers import PatientId
 from xdsi.rules import hold_audit
@@ -99,9 +100,25 @@ def test_each_change_is_on_record_with_who_and_why(world: World) -> None:
     assert len(texts) == 2
     assert all('csd-code="110135"' in text and 'ParticipantObjectID="2.999.7.1"' in text for text in texts)
     assert 'UserID="ada"' in texts[0]
-    assert "placed: case 7" in texts[0]
+    assert f"legal hold {hold.number} on document 2.999.7.1 placed: case 7" in texts[0]
     assert 'UserID="grace"' in texts[1]
-    assert "ended: case closed" in texts[1]
+    assert f"legal hold {hold.number} on document 2.999.7.1 ended: case closed" in texts[1]
+
+
+def test_the_number_of_a_hold_is_never_given_again(world: World) -> None:
+    def ended(one: Hold) -> AuditEvent:
+        return hold_audit.ended(SITE, NOW, one, "grace", "case closed")
+
+    numbers: list[int] = []
+    for target in ("2.999.7.1", "2.999.7.2", "2.999.7.1"):
+        numbers.append(world.place(HeldKind.DOCUMENT, target).number)
+        assert [one.number for one in world.holds.all()] == numbers[-1:]
+        world.holds.remove(numbers[-1], ended)
+        assert world.holds.of_documents([target]) == frozenset()
+        with pytest.raises(LookupError):
+            world.holds.remove(numbers[-1], ended)
+    assert numbers == sorted(set(numbers))
+    assert len(world.trail.search(limit=10)) == 6
 
 
 def test_a_hold_that_is_not_there_cannot_be_ended(world: World) -> None:

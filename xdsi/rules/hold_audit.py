@@ -15,15 +15,16 @@ from xdsi.spec import audit_events as table
 def placed(site: AuditSite, time: datetime, hold: Hold) -> AuditEvent:
     """A hold was placed."""
     until = f" until {hold.until.isoformat()}" if hold.until is not None else ""
-    return _changed(site, time, hold, hold.placed_by, f"legal hold {hold.number} placed{until}: {hold.reason}")
+    return _changed(site, time, hold, hold.placed_by, f"placed{until}: {hold.reason}")
 
 
 def ended(site: AuditSite, time: datetime, hold: Hold, by: str, reason: str) -> AuditEvent:
     """A hold was ended by somebody."""
-    return _changed(site, time, hold, by, f"legal hold {hold.number} ended: {reason}")
+    return _changed(site, time, hold, by, f"ended: {reason}")
 
 
-def _changed(site: AuditSite, time: datetime, hold: Hold, by: str, text: str) -> AuditEvent:
+def _changed(site: AuditSite, time: datetime, hold: Hold, by: str, what: str) -> AuditEvent:
+    text = f"legal hold {hold.number} on {hold.kind} {hold.target} {what}"
     detail = ObjectDetail.of(table.ALERT_DESCRIPTION, text)
     if hold.kind is HeldKind.PATIENT:
         held = parts.patient_object(hold.target, detail)

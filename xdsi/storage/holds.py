@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select
+from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 from sqlalchemy.engine import Connection, Engine, Row
 
 from xdsi.domain.audit import AuditEvent, AuditTrail
@@ -46,7 +46,7 @@ def _select(connection: Connection, kind: HeldKind, column: Any, values: Sequenc
 
 def _active() -> ColumnElement[bool]:
     now = _text(datetime.now(UTC))
-    return or_(t.c.until == "", t.c.until > now)
+    return and_(t.c.ended == "", or_(t.c.until == "", t.c.until > now))
 
 
 class SqlHolds:
@@ -85,20 +85,21 @@ class SqlHolds:
         return placed
 
     def remove(self, number: int, describe: Callable[[Hold], AuditEvent]) -> Hold:
-        """End a hold; LookupError where there is none of that number."""
+        """End a hold; LookupError where there is none of that number, or it was ended."""
         with writing(self._engine) as connection:
-            row = connection.execute(select(t).where(t.c.number == number)).one_or_none()
+            mark = update(t).where(t.c.number == number, t.c.ended == "").values(ended=_text(datetime.now(UTC)))
+            row = connection.execute(mark.returning(t)).one_or_none()
             if row is None:
                 raise LookupError(f"there is no hold {number}")
-            connection.execute(delete(t).where(t.c.number == number))
             ended = _hold(row)
             self._trail.append([describe(ended)], trace="", connection=connection)
         return ended
 
     def all(self) -> list[Hold]:
-        """Every hold, those that have ended by themselves included."""
+        """Every hold that nobody ended, those that have ended by themselves included."""
         with reading(self._engine) as connection:
-            return [_hold(row) for row in connection.execute(select(t).order_by(t.c.number))]
+            rows = connection.execute(select(t).where(t.c.ended == "").order_by(t.c.number))
+            return [_hold(row) for row in rows]
 
 
 def _hold(row: Row[Any]) -> Hold:

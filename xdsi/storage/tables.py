@@ -287,8 +287,11 @@ hold = Table(
     Column("placed_by", Exact, nullable=False),
     Column("placed_at", Exact, nullable=False),
     _text("until"),
+    _text("ended"),
 )
-"""Legal holds: `kind` is `document` (target is a uniqueId) or `patient` (a CX, with its key); times ISO 8601, UTC."""
+"""Legal holds: `kind` is `document` (target is a uniqueId) or `patient` (a CX, with its key); times ISO 8601, UTC.
+
+`ended` is when somebody ended one, and empty until then. The row stays, so that its number is never another hold's."""
 
 copy_in_doubt = Table(
     "copy_in_doubt",
