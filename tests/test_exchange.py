@@ -1011,6 +1011,19 @@ def test_a_message_that_comes_again_is_answered_the_same_and_not_handled() -> No
     assert (note["message_id"], note["first"]) == ("urn:uuid:1", first_trace.id)
 
 
+def test_a_refusal_that_comes_again_is_on_record_as_one_that_was_given_before() -> None:
+    """Whoever corrected what was wrong, and sends the same message, is answered as before; the record says so."""
+    world, answers = World(outcome=Outcome.of((Problem("XDSRepositoryError", "held"),))), Remembered()
+    row = replace(
+        writing(world, response=Codec(response.decode, response.encode)),
+        facts=lambda request, answer, base: replace(base, outcome=8),
+    )
+    traces = [sent(world, row, answers)[1].id for _ in range(2)]
+    first, second = [event.outcome_description for event in world.uncommitted]
+    assert first.startswith("held [trace ")
+    assert second == f"answered as the first time: {first} [trace {traces[1]}]"
+
+
 @pytest.mark.parametrize(
     "other",
     [

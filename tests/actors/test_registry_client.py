@@ -14,6 +14,7 @@ from tests.audit_samples import SITE
 from tests.transactions.ports import CALLER, Session, clock
 from xdsi.actors import document_registry
 from xdsi.actors.registry_client import InProcess, RegistersBy42
+from xdsi.domain.audit import AuditOutcome
 from xdsi.domain.errors import MalformedMessage, SoapFault, Unavailable
 from xdsi.domain.registration import RegisterPorts
 from xdsi.domain.subject import Node
@@ -99,6 +100,8 @@ def test_the_registrys_problems_come_word_for_word_with_its_trace() -> None:
     assert problem.code == "XDSUnknownPatientId"
     assert problem.context.endswith(f"[trace {records.traces[0]}]")
     assert session.saved == []
+    (sent,) = records.events
+    assert (sent.outcome, sent.outcome_description) == (AuditOutcome.SERIOUS_FAILURE, problem.context), "on record here"
 
 
 def test_a_node_that_may_not_register_is_refused_here_too() -> None:

@@ -12,6 +12,7 @@ from xdsi.domain.audit import AuditSite, AuditTrail, ExchangeFacts, Side
 from xdsi.domain.errors import Unavailable
 from xdsi.domain.ports import Clock, Spool
 from xdsi.domain.subject import Subject
+from xdsi.exchange.record import with_reason
 from xdsi.exchange.row import ANSWERING, Transaction
 from xdsi.rules import audit as audit_rules
 from xdsi.wire import saml_issue
@@ -121,7 +122,7 @@ def call(
             log.error("a failed %s could not be audited: %s", name, unavailable)
         raise
     _note(name, channel.url, reply.trace, began)
-    described = transaction.facts(request, answer, facts(reply.trace))
+    described = with_reason(transaction.facts(request, answer, facts(reply.trace)), answer)
     try:
         client.trail.append(audit_rules.events_for(described), trace=reply.trace)
     except Unavailable as unavailable:

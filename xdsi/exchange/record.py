@@ -38,6 +38,8 @@ def described(
     facts: ExchangeFacts,
     located: Located,
     decisions: tuple[Decision, ...],
+    *,
+    repeated: bool = False,
 ) -> ExchangeFacts:
     """The facts of an exchange once it is known what was answered, and why."""
     facts = transaction.facts(request, response, facts)
@@ -46,9 +48,7 @@ def described(
         found = {resource.patient.cx for resource in located.resources if resource.patient is not None}
         facts = replace(facts, patients=tuple(found) if len(found) == 1 else ())
         facts = _with_owners(facts, located, decisions)
-    outcome = outcome_of(response)
-    if outcome is not None and outcome.errors and not facts.outcome_description:
-        facts = replace(facts, outcome_description=outcome.errors[0].context)
+    facts = with_reason(facts, response, "answered as the first time: " if repeated else "")
     decided = zip(located.resources, decisions, strict=False)
     denied = tuple([(resource.unique_id, decision) for resource, decision in decided if not decision.permit])
     emergency = facts.emergency or any(one.permit and one.rule == BREAK_GLASS for one in decisions)
@@ -56,6 +56,14 @@ def described(
         return facts
     whose = facts.overridden or overridden(decisions)
     return replace(facts, denied=denied, emergency=emergency, overridden=whose)
+
+
+def with_reason(facts: ExchangeFacts, response: Any, before: str = "") -> ExchangeFacts:
+    """With the first error that was answered, after `before`, where nothing else says why."""
+    outcome = outcome_of(response)
+    if outcome is None or not outcome.errors or facts.outcome_description:
+        return facts
+    return replace(facts, outcome_description=f"{before}{outcome.errors[0].context}")
 
 
 def _with_owners(facts: ExchangeFacts, located: Located, decisions: tuple[Decision, ...]) -> ExchangeFacts:

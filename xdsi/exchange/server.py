@@ -222,7 +222,9 @@ def _work(
                 for asked, of in beside.records:
                     actor.trail.append(asked, trace=of)
                 raise
-        trace.recorded = recorded = described(transaction, request, response, facts, located, decisions)
+        trace.recorded = recorded = described(
+            transaction, request, response, facts, located, decisions, repeated=first is not None
+        )
         events = audit_rules.events_for(recorded)
         if transaction.writes:
             for asked, of in beside.records:
