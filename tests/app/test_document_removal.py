@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tests import builders
 from tests.app.records import CLINIC, NONE, WHOLE, give, register
-from tests.cli.test_commands import done, failed
+from tests.cli.test_commands import done, failed, xdsi
 from tests.policies import match, permit, policy
 from tests.transactions.ports import document
 from tests.wire.ebxml.bodies import received
@@ -234,6 +234,25 @@ def test_nothing_under_a_hold_is_removed(parts: Parts, tmp_path: Path, on: str) 
     done("repository", "hold", "remove", str(placed["number"]), "--reason", "case closed", config=config)
     assert removed(parts, one.unique_id).accepted
     assert sent(parts.registry_actor, STEWARD, iti62.TRANSACTION, RemovalRequest(tuple(sorted(ids)))).accepted
+
+
+@pytest.mark.parametrize(
+    ("actor", "told"),
+    [
+        ("repository", "it does not keep metadata: place it at the registry, too"),
+        ("registry", "it does not keep documents: place it at the repository, too"),
+    ],
+)
+def test_who_places_a_hold_where_half_of_it_is_kept_is_told(
+    parts: Parts, tmp_path: Path, actor: str, told: str
+) -> None:
+    one = stored(parts, WHOLE)
+    config = tmp_path / "half.toml"
+    elsewhere = "[repository]\nregistry_url = 'http://127.0.0.1:1/services/registry'\n" * (actor == "repository")
+    config.write_text(f"[server]\ndata_dir = '{parts.data}'\nactors = ['{actor}']\n{elsewhere}", "utf-8")
+    status, answer = xdsi("repository", "hold", "add", one.unique_id, "--reason", "case 7", config=config)
+    assert status == 0
+    assert answer["message"].endswith(told)
 
 
 def test_a_hold_on_nothing_is_refused(parts: Parts, tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def _time(text: str) -> datetime:
 def run_add(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -> Result:
     """Place a hold on something that is here."""
     now = datetime.now(UTC)
-    with app.one_command(load()) as parts:
+    settings = load()
+    with app.one_command(settings) as parts:
         key: int | None = None
         if given.patient is not None:
             with parts.registry.reading() as session:
@@ -75,7 +76,12 @@ def run_add(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -
             until=given.until,
         )
         placed = parts.holds.add(hold, key, lambda one: hold_audit.placed(parts.site, now, one))
-    return Result(items=[_item(placed)], message=f"hold {placed.number} is placed on {placed.kind} {placed.target}")
+    message = f"hold {placed.number} is placed on {placed.kind} {placed.target}"
+    missing = {"registry": "metadata", "repository": "documents"}
+    for actor, kept_there in missing.items():
+        if actor not in settings.server.actors:
+            message += f"; it does not keep {kept_there}: place it at the {actor}, too"
+    return Result(items=[_item(placed)], message=message)
 
 
 def _document(entry: str, parts: app.Parts) -> str:
