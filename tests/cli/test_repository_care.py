@@ -39,14 +39,14 @@ def test_a_store_moves_while_the_server_runs(tmp_path: Path) -> None:
     with serving(data, "--profile", "open", config=before) as server:
         assert RepositoryClient(server, tmp_path).provide("2.999.7.1", b"one").accepted
         status, found = run(before, data, "migrate", "--to", f"file://{newest}")
-        assert (status, found["message"]) == (0, "1 document copied, 0 there before, 0 failed")
+        assert (status, found["message"]) == (0, "1 document copied, 0 there already, 0 failed")
         assert RepositoryClient(server, tmp_path).provide("2.999.7.2", b"two").accepted
     with serving(data, "--profile", "open", config=during) as server:
         client = RepositoryClient(server, tmp_path)
         assert client.provide("2.999.7.3", b"three").accepted
         assert [client.retrieve(f"2.999.7.{number}") for number in (1, 2, 3)] == [b"one", b"two", b"three"]
         status, found = run(during, data, "migrate")
-        assert (status, found["message"]) == (0, "1 document copied, 2 there before, 0 failed")
+        assert (status, found["message"]) == (0, "1 document copied, 2 there already, 0 failed")
         assert run(after, data, "verify")[0] == 0
         (stored,) = [path for path in (newest / "blobs").rglob("*") if path.is_file() and path.read_bytes() == b"three"]
         stored.write_bytes(b"thrEE")
@@ -90,7 +90,7 @@ def test_who_waits_for_a_check_or_a_move_sees_how_far_it_is(tmp_path: Path, monk
     keep(config, 3)
     move = ("migrate", "--to", f"file://{tmp_path / 'other'}")
     for action, last in (
-        (("verify",), "3 documents: all whole, nothing extra"), (move, "3 documents copied, 0 there before, 0 failed"),
+        (("verify",), "3 documents: all whole, nothing extra"), (move, "3 documents copied, 0 there already, 0 failed"),
     ):  # fmt: skip
         text = shown(config, monkeypatch, "repository", *action)
         frames = [int(done) for done in re.findall(r"documents .* ([0-3])/3 ", text.replace("\r", "\n"))]

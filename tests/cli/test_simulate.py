@@ -344,7 +344,10 @@ def test_a_multipart_body_without_headers_is_sent_as_one(tmp_path: Path, endpoin
 def test_what_an_answer_reports_is_told_and_decides_the_exit_status(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], status: str, code: int, multipart: bool
 ) -> None:
-    body = f"<rs:RegistryResponse xmlns:rs='{ns.RS}' status=\"{ns.SUCCESS}\"/>".replace("Success", status)
+    error = "<rs:RegistryError errorCode='XDSRegistryError' codeContext='why' severity='x'/>"
+    errors = f"<rs:RegistryErrorList>{error}</rs:RegistryErrorList>" if code else ""
+    body = f"<rs:RegistryResponse xmlns:rs='{ns.RS}' status=\"{ns.SUCCESS}\">{errors}</rs:RegistryResponse>"
+    body = body.replace("Success", status)
     if multipart:
         body = f"<xdsb:RetrieveDocumentSetResponse xmlns:xdsb='{ns.XDS}'>{body}</xdsb:RetrieveDocumentSetResponse>"
     answer = samples.envelope("ITI-43" if multipart else "ITI-42", body.encode(), request=False)
@@ -355,7 +358,17 @@ def test_what_an_answer_reports_is_told_and_decides_the_exit_status(
         given = ["--endpoint", url, "--record", str(tmp_path / "client")]
         assert main(["--json", "simulate", "document-consumer", *given]) == code
     (item,) = json.loads(capsys.readouterr().out)["items"]
-    assert item == {"answer": "HTTP/1.1 200 OK", "status": status}
+    assert item == {"answer": "HTTP/1.1 200 OK", "status": status, "told": ["XDSRegistryError: why"] * code}
+
+
+def test_the_reason_of_a_fault_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with simulating(tmp_path, "registry") as told:
+        (tmp_path / "message").write_bytes(b"<x/>")
+        given = ["--endpoint", f"{told['base_url']}/services/registry", "--record", str(tmp_path / "client")]
+        assert main(["simulate", "document-consumer", *given, "--message", str(tmp_path / "message")]) == 1
+    out = capsys.readouterr().out
+    assert "1: HTTP/1.1 400" in out
+    assert "[trace " in out
 
 
 def test_an_endpoint_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -323,3 +323,22 @@ def test_a_list_at_the_other_end_may_be_why_a_certificate_is_not_welcome(
         spools.close()
     assert alert in str(told.value)
     assert "the revocation list that is kept there of its authority may have ended or be missing" in str(told.value)
+
+
+def test_https_where_no_tls_is_spoken_is_told(tmp_path: Path) -> None:
+    def answer() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            connection.recv(65536)
+
+    spools = SpoolFolder(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        waiting = threading.Thread(target=answer)
+        waiting.start()
+        client = SoapClient(f"https://127.0.0.1:{listening.getsockname()[1]}/a", make_spool=spools.open)
+        with pytest.raises(Unavailable, match="what answers there does not speak TLS"):
+            client.send(iti42.TRANSACTION, Payload((b"<q/>",)), Packaging.SIMPLE)
+        waiting.join()
+    spools.close()

@@ -189,17 +189,21 @@ def audit_collector(
     return SyslogSink(take, switches, address="127.0.0.1", port=port, tls=tls, delay=delay)
 
 
-def reported(answer: bytes) -> str:
-    """The last word of the ebXML status that the body of an answer reports, such as Failure; empty without one."""
+def reported(answer: bytes) -> tuple[str, list[str]]:
+    """The last word of the ebXML status that the body of an answer reports, such as Failure, empty without one; and
+    its errors and warnings, or the reason of a SOAP fault.
+    """
     try:
         root = xml.parse(unpack(answer).root)
     except MalformedMessage:
-        return ""
+        return "", []
+    told = [f"{one.get('errorCode')}: {one.get('codeContext')}" for one in root.iterfind("{*}Body//{*}RegistryError")]
+    told += [xml.content(one) for one in root.iterfind("{*}Body/{*}Fault/{*}Reason/{*}Text")]
     # The status is on the message itself, or in the rs:RegistryResponse of a retrieval's answer.
     for element in root.iterfind("{*}Body//*[@status]"):
         if element.tag.endswith(("RegistryResponse", "}AdhocQueryResponse")):
-            return str(element.get("status")).rpartition(":")[2]
-    return ""
+            return str(element.get("status")).rpartition(":")[2], told
+    return "", told
 
 
 class SimulatedClient:

@@ -74,5 +74,5 @@ def run_migrate(given: argparse.Namespace, load: LoadSettings, terminal: Termina
                 one.close()
     items = [{"document": unique_id, "problem": problem} for unique_id, problem in moved.failed]
     terminal.table("", ["document", "problem"], moved.failed)
-    message = f"{counted(moved.copied, 'document')} copied, {moved.present} there before, {len(moved.failed)} failed"
+    message = f"{counted(moved.copied, 'document')} copied, {moved.present} there already, {len(moved.failed)} failed"
     return Result(ok=not moved.failed, items=items, message=message)

@@ -164,9 +164,11 @@ def _send(given: argparse.Namespace, switches: Switches, recorder: ExchangeRecor
             if items:
                 time.sleep(given.interval)
             answer, body = client.send(_message(given))
-            status = simulation.reported(body)
-            items.append({"answer": answer, "status": status})
+            status, told = simulation.reported(body)
+            items.append({"answer": answer, "status": status, "told": told})
             terminal.say(f"{len(items)}: {answer}" + (f", {status}" if status else ""))
+            for one in told:
+                terminal.say(f"   {one}")
     except KeyboardInterrupt:
         terminal.say("stopped")
     finally:

@@ -66,7 +66,10 @@ class MovingBlobs:
 
 @dataclass(slots=True)
 class Moved:
-    """What a move came to: documents by what was done with them, and those that could not be moved with the reason."""
+    """What a move came to: documents by what was done with them, and those that could not be moved with the reason.
+
+    Of several with the same bytes one is copied, and is present for the others.
+    """
 
     copied: int = 0
     present: int = 0

@@ -195,6 +195,8 @@ class SoapClient:
             return f"{self.url} cannot be reached: {_reason(error)}"
         if isinstance(failure, ssl.SSLCertVerificationError):
             return f"{self.url}: its certificate is not trusted: {failure.verify_message}; {self._tls_files}"
+        if failure.reason == "WRONG_VERSION_NUMBER":
+            return f"{self.url}: what answers there does not speak TLS: {failure}"
         # The other end says of its own lists what it says of our certificate.
         ours = failure.reason in _OF_CERTIFICATE_OR_LIST
         hint = "; the revocation list that is kept there of its authority may have ended or be missing" if ours else ""
