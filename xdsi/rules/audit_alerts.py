@@ -111,7 +111,8 @@ def document_lost(site: AuditSite, time: datetime, unique_id: str, reason: str) 
         details=(ObjectDetail.of(table.ALERT_DESCRIPTION, reason),),
     )
     own = parts.process(site, parts.code(table.APPLICATION), requestor=True)
-    return system_event(table.DOCUMENT_LOST, site, time, participants=[own], objects=[document], description=reason)
+    text = f"document {unique_id}: {reason}"
+    return system_event(table.DOCUMENT_LOST, site, time, participants=[own], objects=[document], description=text)
 
 
 def key_missing(site: AuditSite, time: datetime, key_id: str) -> AuditEvent:
