@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from xdsi import app
 from xdsi.domain.errors import ConfigurationError
 from xdsi.settings import Limits, load
 from xdsi.spec.namespaces import SUCCESS
+from xdsi.transport import soap_request
 from xdsi.transport.http_pace import Deadlines
 
 QUERY = "urn:ihe:iti:2007:RegistryStoredQuery"
@@ -77,21 +79,27 @@ def codes(answer: Answer) -> list[str]:
 
 
 REFUSED = [
-    pytest.param(http(b" " * 60_001), "too large; at most 60000", id="message by its length"),
-    pytest.param(http(b" " * 30_001), "message too large for this packaging", id="not multipart"),
-    pytest.param(multipart(("root", ROOT), ("a", b"x" * 20_001)), "part too large", id="part"),
-    pytest.param(multipart(("root", ROOT), *((str(n), b"") for n in range(4))), "too many parts", id="parts"),
-    pytest.param(multipart(("root", ROOT + b" " * 10_000)), "part too large", id="envelope"),
     pytest.param(
-        multipart(("a", b"x" * 5001), ("root", ROOT)), "too many bytes before the root part", id="envelope not first"
+        http(b" " * 60_001), "too large; at most 60000 bytes (limits.message_bytes)", id="message by its length"
     ),
-    pytest.param(http(envelope(RETRIEVE, b"<a>" * 20 + b"</a>" * 20)), "at most 20 levels", id="levels"),
+    pytest.param(http(b" " * 30_001), "at most 30000 bytes, or MTOM (limits.simple_bytes)", id="not multipart"),
+    pytest.param(multipart(("root", ROOT), ("a", b"x" * 20_001)), "at most 20000 bytes (limits.part_bytes)", id="part"),
+    pytest.param(multipart(("root", ROOT), *((str(n), b"") for n in range(4))), "at most 4 (limits.parts)", id="parts"),
+    pytest.param(multipart(("root", ROOT + b" " * 10_000)), "at most 10000 bytes (limits.root_bytes)", id="envelope"),
+    pytest.param(
+        multipart(("a", b"x" * 5001), ("root", ROOT)),
+        "expected root first (limits.unverified_bytes)",
+        id="envelope not first",
+    ),
+    pytest.param(
+        http(envelope(RETRIEVE, b"<a>" * 20 + b"</a>" * 20)), "at most 20 levels (limits.xml_depth)", id="levels"
+    ),
     pytest.param(
         http(envelope(RETRIEVE, b"<a %s/>" % b" ".join(b'a%d=""' % n for n in range(31)))),
-        "at most 30",
+        "at most 30 (limits.xml_attributes)",
         id="attributes",
     ),
-    pytest.param(http(envelope(RETRIEVE, b"<a/>" * 500)), "at most 500", id="markup"),
+    pytest.param(http(envelope(RETRIEVE, b"<a/>" * 500)), "at most 500 (limits.xml_markup)", id="markup"),
 ]
 
 
@@ -107,7 +115,7 @@ def test_a_request_beyond_a_limit_is_the_senders_fault(strict: Server, request_:
 def test_the_length_alone_refuses_a_message(strict: Server) -> None:
     """Nothing of it was sent yet."""
     answer = exchange(strict, http(b"", length=60_001))
-    assert (answer.status, "at most 60000 bytes" in answer.text) == (400, True)
+    assert (answer.status, "at most 60000 bytes (limits.message_bytes)" in answer.text) == (400, True)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(2, "XDSDocumentUniqueIdError"), (3, "XDSTooManyResults")])
@@ -115,13 +123,14 @@ def test_documents_of_one_retrieval(strict: Server, count: int, expected: str) -
     answer = exchange(strict, http(retrieval(count), path="/services/repository"))
     assert (answer.status, set(codes(answer))) == (200, {expected})
     assert SUCCESS not in answer.text
+    assert ("at most 2 documents may be asked for at once (limits.documents)" in answer.text) is (count > 2)
 
 
 @pytest.mark.parametrize(("count", "too_many"), [(2, False), (3, True)])
 def test_images_of_one_retrieval(strict: Server, count: int, too_many: bool) -> None:
     answer = exchange(strict, http(images(count), path="/services/imaging-source"))
     assert answer.status == 200
-    assert ("at most 2 instances" in answer.text) is too_many
+    assert ("at most 2 instances may be asked for at once (limits.instances)" in answer.text) is too_many
 
 
 @pytest.mark.parametrize(("count", "too_many"), [(3, False), (4, True)])
@@ -134,7 +143,7 @@ def test_values_of_one_parameter(strict: Server, count: int, too_many: bool) -> 
     }
     answer = exchange(strict, http(envelope(QUERY, find_documents(slots))))
     assert answer.status == 200
-    assert ("at most 3 are accepted" in answer.text) is too_many
+    assert ("at most 3 are accepted (limits.query_values)" in answer.text) is too_many
     assert (SUCCESS in answer.text) is not too_many
 
 
@@ -151,6 +160,11 @@ def find_documents(slots: dict[str, list[str]]) -> bytes:
         + "".join(slot(*item) for item in slots.items())
         + "</m:AdhocQuery></q:AdhocQueryRequest>"
     ).encode()
+
+
+def test_the_settings_that_refusals_name_are_there() -> None:
+    known = {f"limits.{field.name}" for field in fields(Limits)}
+    assert set(soap_request.SETTINGS.values()) <= known
 
 
 def test_times_are_those_of_the_settings() -> None:

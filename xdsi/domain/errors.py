@@ -27,14 +27,16 @@ class XdsiError(Exception):
 class MalformedMessage(XdsiError):
     """A message does not have the form its format asks for.
 
-    `location` says where (an XPath, a header name, a byte offset), `expected` what would be right.
+    `location` says where (an XPath, a header name, a byte offset), `expected` what would be right, `limit` which of the
+    limits is exceeded that whoever reads the message has set.
     """
 
-    def __init__(self, message: str, *, location: str = "", expected: str = "") -> None:
+    def __init__(self, message: str, *, location: str = "", expected: str = "", limit: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.location = location
         self.expected = expected
+        self.limit = limit
 
     def __str__(self) -> str:
         text = self.message

@@ -144,7 +144,7 @@ class _Reading:
         """All alternatives of one Slot without repetition; None after a problem."""
         name = parameter.name
         if len(slot) > self.max_values:
-            text = f"{name} has {len(slot)} rim:Values; at most {self.max_values} are accepted"
+            text = f"{name} has {len(slot)} rim:Values; at most {self.max_values} are accepted (limits.query_values)"
             self._report("XDSRegistryError", text, name, "QUERY.limit.values")
             return None
         values: dict[Value, None] = {}

@@ -63,7 +63,8 @@ def handle(call: Call[RetrieveRequest]) -> RetrieveAnswer:
     """Give out what is here, permitted and whole; one error for each of the others (3.43.4.2)."""
     ports: RetrievePorts = call.ports
     if len(call.request.documents) > ports.max_documents:
-        problem = Problem("XDSTooManyResults", f"at most {ports.max_documents} documents may be asked for at once")
+        most = f"at most {ports.max_documents} documents may be asked for at once (limits.documents)"
+        problem = Problem("XDSTooManyResults", most)
         return RetrieveAnswer(Outcome.of((problem,)))
     here = [found for found in call.located.state if found.stored is not None or found.on_demand]
     allowed = {id(found) for found, decision in zip(here, call.decisions, strict=True) if decision.permit}

@@ -62,7 +62,7 @@ def handle(call: Call[DocumentRemovalRequest]) -> DocumentRemovalAnswer:
     """Say of each document whether it goes, with one error for each that does not (3.86.4.2); `settle` removes."""
     ports: RemovePorts = call.ports
     if len(call.request.documents) > ports.max_documents:
-        text = f"at most {ports.max_documents} documents may be removed at once"
+        text = f"at most {ports.max_documents} documents may be removed at once (limits.documents)"
         return DocumentRemovalAnswer(Outcome.of((Problem("XDSRepositoryError", text, rule="REMOVE.size"),), 0))
     held = ports.holds.of_documents([found.request.document_unique_id for found in call.located.state if found.stored])
     decisions = iter(call.decisions)

@@ -38,7 +38,7 @@ def handle(call: Call[WadoRequest]) -> WadoAnswer:
     permitted = bool(call.decisions) and all(decision.permit for decision in call.decisions)
     found: Sequence[wado.Found] = call.located.state if permitted else ()
     if len(found) > ports.images.max_instances:
-        most = f"at most {ports.images.max_instances} instances may be asked for at once"
+        most = f"at most {ports.images.max_instances} instances may be asked for at once (limits.instances)"
         return wado.refused(Problem("413", most, rule="WADO.limit"))
     alone = bool(request.sop_uid) and len(request.frames) <= 1
     return wado.give_out(request, found, ports, multipart=not alone or request.accept[0].multipart)

@@ -79,7 +79,7 @@ def handle(call: Call[MoveRequest]) -> MoveAnswer:
     ports: ImagingPorts = call.ports
     permitted = tuple(one for one, decision in call.located.state or () if call.decisions[decision].permit)
     if len(permitted) > ports.max_instances:
-        most = f"at most {ports.max_instances} instances may be asked for at once"
+        most = f"at most {ports.max_instances} instances may be asked for at once (limits.instances)"
         return MoveAnswer(outcome=Outcome.of((Problem("limit", most, rule="RAD16.limit"),), delivered=0))
     problems = () if permitted else (NOT_THERE,)
     return MoveAnswer(outcome=Outcome.of(problems, delivered=len(permitted)), instances=permitted)

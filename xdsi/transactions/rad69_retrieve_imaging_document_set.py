@@ -144,7 +144,7 @@ def _refusal(request: ImagingRequest, ports: ImagingPorts) -> Problem | None:
     if sum(len(series.documents) for study in request.studies for series in study.series) > ports.max_instances:
         return Problem(
             "XDSIRequestError",
-            f"at most {ports.max_instances} instances may be asked for at once",
+            f"at most {ports.max_instances} instances may be asked for at once (limits.instances)",
             rule="RAD69.limit",
         )
     if not any(request.transfer_syntaxes):

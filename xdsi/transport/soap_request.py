@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from xdsi.domain.errors import MalformedMessage, SoapFault
 from xdsi.domain.ports import Spool
@@ -19,6 +19,18 @@ from xdsi.wire.xml import MAX_MARKUP, SHAPE, Shape
 log = logging.getLogger("xdsi.soap")
 
 READ_SIZE = 1024 * 1024
+SETTINGS: Final = {
+    "message": "limits.message_bytes",
+    "simple": "limits.simple_bytes",
+    "unverified": "limits.unverified_bytes",
+    "root": "limits.root_bytes",
+    "part": "limits.part_bytes",
+    "parts": "limits.parts",
+    "depth": "limits.xml_depth",
+    "attributes": "limits.xml_attributes",
+    "markup": "limits.xml_markup",
+}
+"""which setting has to be greater for a request that exceeds a limit, by the limit's name in MalformedMessage"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +97,7 @@ def chunks_of(environ: Mapping[str, Any], limits: SoapLimits, recording: Recordi
     declared = environ.get("CONTENT_LENGTH")
     remaining = int(declared) if declared else None
     if remaining is not None and remaining > limits.message_bytes:
-        raise SoapFault("Sender", f"request too large; at most {limits.message_bytes} bytes")
+        raise SoapFault("Sender", f"request too large; at most {limits.message_bytes} bytes ({SETTINGS['message']})")
     total = 0
     while remaining is None or remaining > 0:
         wanted = READ_SIZE if remaining is None else min(READ_SIZE, remaining)
@@ -96,7 +108,8 @@ def chunks_of(environ: Mapping[str, Any], limits: SoapLimits, recording: Recordi
             return
         total += len(data)
         if total > limits.message_bytes:
-            raise MalformedMessage("request too large", expected=f"at most {limits.message_bytes} bytes")
+            most = f"at most {limits.message_bytes} bytes"
+            raise MalformedMessage("request too large", expected=most, limit="message")
         if remaining is not None:
             remaining -= len(data)
         if recording is not None:
@@ -122,5 +135,6 @@ def whole(chunks: Iterator[bytes], limit: int) -> bytes:
     for chunk in chunks:
         raw += chunk
         if len(raw) > limit:
-            raise MalformedMessage("message too large for this packaging", expected=f"at most {limit} bytes, or MTOM")
+            most = f"at most {limit} bytes, or MTOM"
+            raise MalformedMessage("message too large for this packaging", expected=most, limit="simple")
     return bytes(raw)

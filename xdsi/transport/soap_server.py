@@ -31,7 +31,7 @@ from xdsi.exchange import Actor, Trace, Transaction, admit, as_fault, broke_off,
 from xdsi.spec import namespaces as ns
 from xdsi.transport.ahead import ahead
 from xdsi.transport.large_questions import LARGE, Turns
-from xdsi.transport.soap_request import Received, Recording, SoapLimits, chunks_of, discard, whole
+from xdsi.transport.soap_request import SETTINGS, Received, Recording, SoapLimits, chunks_of, discard, whole
 from xdsi.wire import mtom, soap
 from xdsi.wire.message import Message, Packaging, Payload
 from xdsi.wire.xml import LIMIT as ROOT_LIMIT
@@ -158,6 +158,8 @@ def _as_fault(error: BaseException, trace: Trace) -> SoapFault:
         return SoapFault("Sender", "the request took too long to arrive", detail=str(error), http_status=408)
     if isinstance(error, OSError):
         return SoapFault("Sender", "the request did not arrive whole", detail=str(error))
+    if isinstance(error, MalformedMessage) and error.limit in SETTINGS:
+        return SoapFault("Sender", f"{error} ({SETTINGS[error.limit]})")
     return as_fault(error, trace)
 
 
@@ -288,7 +290,9 @@ class SoapEndpoint:
                         if received.caller is None:
                             unverified += len(event.data)
                             if unverified > self.limits.unverified_bytes:
-                                raise MalformedMessage("too many bytes before the root part", expected="root first")
+                                raise MalformedMessage(
+                                    "too many bytes before the root part", expected="root first", limit="unverified"
+                                )
                 elif isinstance(event, mtom.PartEnd):
                     if part is root:
                         self._open(bytes(root), environ, received)

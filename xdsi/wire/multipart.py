@@ -140,6 +140,7 @@ class MultipartReader:
         self._rooted = rooted
         self._root_seen = not rooted
         self._part_limit = 0
+        self._part_limit_name = ""
         self._part_size = 0
         self._base64: _Base64 | None = None
 
@@ -147,7 +148,9 @@ class MultipartReader:
         """The events that these bytes complete; a bytearray is not to be changed afterwards."""
         self._received += len(chunk)
         if self._received > self.limits.message:
-            raise MalformedMessage("message too large", expected=f"at most {self.limits.message} bytes")
+            raise MalformedMessage(
+                "message too large", expected=f"at most {self.limits.message} bytes", limit="message"
+            )
         events: list[Event] = []
         if len(chunk) >= _LARGE and self._step == self._data and self._pass_on(events, chunk):
             return events
@@ -258,7 +261,7 @@ class MultipartReader:
             return True
         self._parts += 1
         if self._parts > self.limits.parts:
-            raise MalformedMessage("too many parts", expected=f"at most {self.limits.parts}")
+            raise MalformedMessage("too many parts", expected=f"at most {self.limits.parts}", limit="parts")
         self._at, self._step = line.end() - len(self._newline), self._headers
         return True
 
@@ -297,6 +300,7 @@ class MultipartReader:
         self._root_seen = self._root_seen or is_root
         self._base64 = _Base64() if encoding == "base64" else None
         self._part_limit = self.limits.root if is_root else self.limits.part
+        self._part_limit_name = "root" if is_root else "part"
         self._part_size = 0
         events.append(PartStart(content_id, content_type, encoding, is_root, headers))
 
@@ -312,7 +316,7 @@ class MultipartReader:
             data = self._base64.decode(data)
         self._part_size += len(data)
         if self._part_size > self._part_limit:
-            raise self._refusal("part too large", f"at most {self._part_limit} bytes")
+            raise self._refusal("part too large", f"at most {self._part_limit} bytes", limit=self._part_limit_name)
         if data:
             events.append(PartData(data))
 
@@ -322,8 +326,8 @@ class MultipartReader:
             self._base64.finish()
         events.append(PartEnd())
 
-    def _refusal(self, what: str, expected: str) -> MalformedMessage:
-        return MalformedMessage(what, location=f"part {self._parts}", expected=expected)
+    def _refusal(self, what: str, expected: str, *, limit: str = "") -> MalformedMessage:
+        return MalformedMessage(what, location=f"part {self._parts}", expected=expected, limit=limit)
 
 
 class _Base64:

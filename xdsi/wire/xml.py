@@ -77,7 +77,7 @@ def parse(
         raise MalformedMessage("XML document too large", expected=f"at most {limit} bytes")
     # Counted before they are made: by what every tag and every attribute has, where there are enough bytes for so many.
     if len(raw) > max_markup and raw.count(b"<") + (raw.count(b'"') + raw.count(b"'")) // 2 > max_markup:
-        raise MalformedMessage("too many tags and attributes", expected=f"at most {max_markup}")
+        raise MalformedMessage("too many tags and attributes", expected=f"at most {max_markup}", limit="markup")
     _check_prolog(raw)
     root = _read(raw, huge=huge)
     document: Any = root.getroottree().docinfo
@@ -89,8 +89,11 @@ def parse(
     small = len(raw) <= _COUNTED and raw.count(b"<") <= 2 * shape.depth and raw.count(b"=") <= shape.attributes
     if not small and (_misshapen(shape)(root) or len(root.nsmap) > shape.attributes):
         if _too_deep(shape.depth)(root):
-            raise MalformedMessage("elements nested too deeply", expected=f"at most {shape.depth} levels")
-        raise MalformedMessage("too many attributes on one element", expected=f"at most {shape.attributes}")
+            raise MalformedMessage(
+                "elements nested too deeply", expected=f"at most {shape.depth} levels", limit="depth"
+            )
+        most = f"at most {shape.attributes}"
+        raise MalformedMessage("too many attributes on one element", expected=most, limit="attributes")
     return root
 
 
