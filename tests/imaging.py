@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -181,7 +182,9 @@ def part10(dataset: bytes, transfer_syntax: str = "1.2.840.10008.1.2.1") -> byte
 
 def program(name: str) -> str:
     """The path of a program of the machine; without it the calling test is skipped, or fails where required."""
-    path = shutil.which(name)
+    # Where this environment is active, pynetdicom's programs of the same names come before dcmtk's.
+    beside = [one for one in os.get_exec_path() if not Path(one).is_relative_to(sys.prefix)]
+    path = shutil.which(name, path=os.pathsep.join(beside))
     if path:
         return path
     reason = f"the program {name} is not installed"
