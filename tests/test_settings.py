@@ -317,6 +317,18 @@ def test_a_revocation_list_that_keeps_everybody_out_is_a_warning(
     assert checked(capsys, "--config", str(file))[1]["message"] == "the settings are in order"
 
 
+@pytest.mark.parametrize(
+    "url", ["http://[bad/x", "http://registry\uff0fx", "http://h?x=1", "http://:80/x", "ftp://h/x"]
+)
+def test_an_address_that_is_none_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path, url: str) -> None:
+    file = tmp_path / "xdsi.toml"
+    file.write_text(f"[server]\nactors = ['repository']\n[repository]\nregistry_url = '{url}'\n", "utf-8")
+    status, answer = checked(capsys, "--config", str(file))
+    assert status == 1
+    assert "repository.registry_url" in answer["message"]
+    assert "https://host:port/path" in answer["message"]
+
+
 def test_an_endpoint_without_its_path_is_a_warning(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "xdsi.toml"
     file.write_text(

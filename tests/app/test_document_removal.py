@@ -247,12 +247,15 @@ def test_who_places_a_hold_where_half_of_it_is_kept_is_told(
     parts: Parts, tmp_path: Path, actor: str, told: str
 ) -> None:
     one = stored(parts, WHOLE)
-    config = tmp_path / "half.toml"
+    config, patient = tmp_path / "half.toml", ["--patient", one.patient_id]
     elsewhere = "[repository]\nregistry_url = 'http://127.0.0.1:1/services/registry'\n" * (actor == "repository")
     config.write_text(f"[server]\ndata_dir = '{parts.data}'\nactors = ['{actor}']\n{elsewhere}", "utf-8")
     status, answer = xdsi("repository", "hold", "add", one.unique_id, "--reason", "case 7", config=config)
     assert status == 0
     assert answer["message"].endswith(told)
+    if actor == "registry":
+        _, answer = xdsi("repository", "hold", "add", *patient, "--reason", "case 7", config=config)
+        assert "one on each of the patient's documents at the repository" in answer["message"]
 
 
 def test_a_hold_on_nothing_is_refused(parts: Parts, tmp_path: Path) -> None:

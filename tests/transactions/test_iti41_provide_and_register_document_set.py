@@ -146,7 +146,7 @@ def test_a_warning_of_the_registry_keeps_the_document() -> None:
     ("answered", "told"),
     [
         (False, "the registry cannot be reached"),
-        (True, "what is at the registry's address does not answer as a registry, or refuses this repository"),
+        (True, "the registry's address answers, and did not register; the repository's log says what it answered"),
     ],
 )
 def test_a_registry_that_does_not_register(answered: bool, told: str, caplog: pytest.LogCaptureFixture) -> None:

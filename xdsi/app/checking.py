@@ -81,7 +81,7 @@ def _without_path(settings: Settings) -> Iterator[str]:
         *((f"consumer.sources of {one}", url, imaging_document_source.ROLE) for one, url in consumer.sources.items()),
     )  # fmt: skip
     for key, url, role in named:
-        if url and urlsplit(url).path in ("", "/"):
+        if url and not urlsplit(url).path.strip("/"):
             yield f"{key}: {url} has no path; where xdsi serves it, it is {url.rstrip('/')}{role.path}"
 
 

@@ -197,8 +197,10 @@ def reported(answer: bytes) -> tuple[str, list[str]]:
         root = xml.parse(unpack(answer).root)
     except MalformedMessage:
         return "", []
-    told = [f"{one.get('errorCode')}: {one.get('codeContext')}" for one in root.iterfind("{*}Body//{*}RegistryError")]
+    errors = root.iterfind("{*}Body//{*}RegistryError")
+    told = [f"{one.get('errorCode', '')}: {one.get('codeContext', '')}" for one in errors]
     told += [xml.content(one) for one in root.iterfind("{*}Body/{*}Fault/{*}Reason/{*}Text")]
+    told = [" ".join(one.split()) for one in told]
     # The status is on the message itself, or in the rs:RegistryResponse of a retrieval's answer.
     for element in root.iterfind("{*}Body//*[@status]"):
         if element.tag.endswith(("RegistryResponse", "}AdhocQueryResponse")):

@@ -77,10 +77,12 @@ def run_add(given: argparse.Namespace, load: LoadSettings, terminal: Terminal) -
         )
         placed = parts.holds.add(hold, key, lambda one: hold_audit.placed(parts.site, now, one))
     message = f"hold {placed.number} is placed on {placed.kind} {placed.target}"
-    missing = {"registry": "metadata", "repository": "documents"}
-    for actor, kept_there in missing.items():
-        if actor not in settings.server.actors:
-            message += f"; it does not keep {kept_there}: place it at the {actor}, too"
+    if "registry" not in settings.server.actors:
+        message += "; it does not keep metadata: place it at the registry, too"
+    elif "repository" not in settings.server.actors:
+        # A repository alone knows documents and nobody whose they are.
+        what = "it" if hold.kind is HeldKind.DOCUMENT else "one on each of the patient's documents"
+        message += f"; it does not keep documents: place {what} at the repository, too"
     return Result(items=[_item(placed)], message=message)
 
 

@@ -107,7 +107,7 @@ class Unavailable(XdsiError):
     """Something this exchange depends on cannot be reached now; trying again later may work.
 
     `uncertain` when it may have done what it was asked to before it fell silent; `answered` when something is there,
-    and did not answer as what was asked for.
+    and did not do what it was asked to.
     """
 
     def __init__(self, message: str = "", *, uncertain: bool = False, answered: bool = False) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from xdsi.domain.errors import ConfigurationError
 from xdsi.domain.identifiers import is_oid
@@ -150,6 +151,13 @@ def _value(hint: Any, given: Any, item: dataclasses.Field[Any], keys: Keys, wher
     return hint(value)
 
 
+def _is_url(text: str) -> bool:
+    try:
+        return re.fullmatch(r"https?://[^/\s?#]+(/\S*)?", text) is not None and bool(urlsplit(text).hostname)
+    except ValueError:
+        return False
+
+
 _KINDS: Mapping[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "oid": ("an OID such as 2.999.1", is_oid),
@@ -165,7 +173,7 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "count": ("1 or more", lambda v: v >= 1),
     "days": ("0 or more", lambda v: v >= 0),
     "seconds": ("0 or more", lambda v: v >= 0),
-    "url": ("https://host:port/path", lambda v: re.fullmatch(r"https?://[^/\s]+(/\S*)?", v) is not None),
+    "url": ("https://host:port/path", _is_url),
     "code": ("CODE^^OID", lambda v: re.fullmatch(r"[^^]+\^[^^]*\^[^^]+", v) is not None),
     "collector": (
         "tls://host:6514 or https://host/fhir",

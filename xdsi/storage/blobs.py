@@ -134,6 +134,9 @@ class FolderBlobs:
         # Without it marks are made anew.
         with suppress(OSError):
             make_folder(self._spare)
+        # Who made folders of documents may have been killed before their names were on the disk.
+        with suppress(OSError):
+            flush(self._blobs)
 
     def _make_folders(self) -> None:
         """Make those of all documents at once, when one finds its own missing: each waits for the disk.
@@ -141,10 +144,11 @@ class FolderBlobs:
         Who only reads makes none: after an operator's command they would be that user's, and not the node's.
         """
         missing = {f"{number:02x}" for number in range(256)}.difference(os.listdir(self._blobs))
-        for name in missing:
-            with suppress(FileExistsError):
-                os.mkdir(self._blobs / name, 0o700)
-        if missing:
+        try:
+            for name in missing:
+                with suppress(FileExistsError):
+                    os.mkdir(self._blobs / name, 0o700)
+        finally:
             flush(self._blobs)
 
     def path(self, sha256: str) -> Path:

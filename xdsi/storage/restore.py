@@ -110,7 +110,9 @@ def _sqlite_tables(path: Path) -> list[str]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
             return []
-        raise Refused(f"what is in {path} cannot be seen ({error}); is another program using it?") from error
+        raise Refused(
+            f"what is in {path} cannot be seen ({error}); if no other program uses it, move it away"
+        ) from error
 
 
 def database(folder: Path, backup: Backup, url: str) -> None:

@@ -23,7 +23,7 @@ from xdsi.wire.ebxml import provision, response
 KOS_FORMAT = "1.2.840.10008.5.1.4.1.1.88.59"
 MANIFEST_LIMIT = 20 * 1024 * 1024
 _AWAY = "the registry cannot be reached"
-_MISFIT = "what is at the registry's address does not answer as a registry, or refuses this repository"
+_ANSWERED = "the registry's address answers, and did not register; the repository's log says what it answered"
 
 log = logging.getLogger("xdsi.iti41")
 
@@ -61,7 +61,7 @@ def handle(call: Call[Provision]) -> Outcome:
             call.trace.note("registry", error=str(error))
             log.warning("trace %s: %s", call.trace.id, error)
             # Addresses and what was found there are for the operator.
-            problem = Problem("XDSRegistryNotAvailable", _MISFIT if error.answered else _AWAY)
+            problem = Problem("XDSRegistryNotAvailable", _ANSWERED if error.answered else _AWAY)
             # One that may have registered before it fell silent must find the documents: the source will ask again.
             return _undo(ports, () if error.uncertain else published, problem)
     except BaseException:
