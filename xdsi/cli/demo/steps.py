@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +60,11 @@ class Steps:
         self._show(step)
 
     def _size(self, trace: str) -> int:
-        return sum(file.stat().st_size for folder in self.recorded if trace for file in folder.glob(f"*-{trace}-*"))
+        while True:
+            # Who writes a record gives it another name when it is whole: it may go between being found and looked at.
+            with suppress(FileNotFoundError):
+                files = (file for folder in self.recorded if trace for file in folder.glob(f"*-{trace}-*"))
+                return sum(file.stat().st_size for file in files)
 
     def _show(self, step: Step) -> None:
         mark = "[green]✔[/green]" if step.ok else "[red]✘[/red]"
